@@ -1,0 +1,195 @@
+"""Reads a Config from YAML: one-level `base`, overrides, strict types, clear errors."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import types
+import typing
+
+import yaml
+
+from st_keras.config.schema import Config
+
+_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used, with the file and path it stands at."""
+
+
+def load(path: str, overrides: typing.Sequence[str] = ()) -> Config:
+    """Reads a config file and applies overrides such as `pseudo.min_score=0.6`.
+
+    Args:
+      path: YAML file. Its `base`, relative to it, is read first; a base has no base.
+      overrides: `a.b=value`; the value is YAML, `null` removes an optional part.
+
+    Returns:
+      The checked config.
+
+    Raises:
+      ConfigError: Names the file, the path inside it, the value and the fix.
+    """
+    settings = load_file(path)
+    for override in overrides:
+        _apply_override(settings, override)
+    return from_dict(settings, source=str(path))
+
+
+def load_file(path: str) -> dict:
+    """Returns the settings of a YAML file, merged over those of its `base`."""
+    settings = _read_yaml(path)
+    base = settings.pop("base", None)
+    if base is None:
+        return settings
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: `base` must be a file name, got {base!r}.")
+    base_path = pathlib.Path(path).parent / base
+    base_settings = _read_yaml(base_path)
+    if "base" in base_settings:
+        raise ConfigError(
+            f"{path}: `base` is one level deep, but {base_path} has a `base` itself; "
+            "list the differences to the first file instead."
+        )
+    return _merge(base_settings, settings)
+
+
+def from_dict(settings: dict, source: str = "config") -> Config:
+    """Returns the checked Config that nested dictionaries describe."""
+    return _build(Config, settings, source)
+
+
+def to_dict(config: Config) -> dict:
+    """Returns nested dictionaries and lists that YAML and JSON can hold."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def save(config: Config, path: str) -> None:
+    """Writes the whole config as YAML, so that a run can be read back."""
+    text = yaml.safe_dump(to_dict(config), sort_keys=False)
+    temporary = f"{path}.tmp"
+    pathlib.Path(temporary).write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def digest(config: Config) -> str:
+    """Returns 12 hex digits that change when any setting changes."""
+    text = json.dumps(to_dict(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _read_yaml(path: str | os.PathLike) -> dict:
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}.") from None
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: must hold `name: value` lines, got {settings!r}.")
+    return settings
+
+
+def _merge(base: dict, changes: dict) -> dict:
+    merged = dict(base)
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(merged.get(name), dict):
+            merged[name] = _merge(merged[name], value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _apply_override(settings: dict, override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set {override}: must look like `a.b=value`.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from None
+    *parents, name = path.split(".")
+    for parent in parents:
+        if settings.get(parent) is None:
+            settings[parent] = {}
+        settings = settings[parent]
+        if not isinstance(settings, dict):
+            raise ConfigError(f"--set {override}: `{parent}` is a value, not a part.")
+    settings[name] = value
+
+
+def _build(kind: type, settings: object, where: str):
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{where}: wanted `name: value` lines, got {settings!r}.")
+    hints = typing.get_type_hints(kind)
+    for name in settings:
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, n=1)
+            fix = (
+                f"Did you mean `{near[0]}`?"
+                if near
+                else f"There are: {', '.join(hints)}."
+            )
+            raise ConfigError(f"{where}: no setting `{name}`. {fix}")
+    values = {
+        name: _convert(value, hints[name], f"{where}: {name}")
+        for name, value in settings.items()
+    }
+    missing = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.name not in values and field.default is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: `{missing[0]}` is required and not set.")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert(value: object, hint: object, where: str):
+    """Returns `value` as the annotated type, or raises with the place it stands at."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        (hint,) = [h for h in typing.get_args(hint) if h is not type(None)]
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where)
+    if typing.get_origin(hint) is tuple:
+        return _convert_tuple(value, typing.get_args(hint), where)
+    if hint is float and _is_number(value):
+        return float(value)
+    # PyYAML reads `1e-3` as a string: only `1.0e-3` is a float in YAML 1.1.
+    if hint is float and isinstance(value, str) and _FLOAT.fullmatch(value):
+        return float(value)
+    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    raise ConfigError(
+        f"{where}: wanted {hint.__name__}, got {value!r} ({type(value).__name__})."
+    )
+
+
+def _convert_tuple(value: object, hints: tuple, where: str) -> tuple:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}: wanted a list, got {value!r}.")
+    if hints[-1] is Ellipsis:
+        hints = (hints[0],) * len(value)
+    if len(hints) != len(value):
+        raise ConfigError(f"{where}: wanted {len(hints)} values, got {list(value)}.")
+    return tuple(
+        _convert(v, h, f"{where}[{i}]")
+        for i, (v, h) in enumerate(zip(value, hints, strict=True))
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,150 @@
+"""dataset.json: what a folder of records holds, written beside the shards."""
+
+import collections
+import dataclasses
+import glob
+import json
+import os
+import pathlib
+
+import numpy as np
+
+FILE_NAME = "dataset.json"
+_PERCENTILES = (0, 5, 50, 95, 100)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """The numbers a trainer or a reader wants before opening a shard."""
+
+    source: str  # `coco`, `voc`, ...; for pseudo labels, which teacher.
+    class_names: tuple[str, ...]  # Label 1 first; empty for unlabelled pictures.
+    images: int
+    boxes: int
+    images_without_boxes: int
+    boxes_per_class: dict[str, int]
+    boxes_per_image: dict[str, float]  # mean and percentiles: `p0`, ..., `p100`.
+    height_px: dict[str, float]
+    width_px: dict[str, float]
+    skipped: dict[str, int]  # Reason to count; skipped.txt lists each one.
+    label_map_names: tuple[str, ...] = ()  # Value 0 first.
+    content_sha256: str
+    shards: tuple[str, ...]
+
+    @property
+    def max_boxes_per_image(self) -> int:
+        """The most boxes any picture has."""
+        return int(self.boxes_per_image["p100"])
+
+
+class Tally:
+    """Collects, while records are written, what DatasetInfo will say."""
+
+    def __init__(self):
+        self._heights: list[int] = []
+        self._widths: list[int] = []
+        self._boxes: list[int] = []
+        self._labels: collections.Counter[int] = collections.Counter()
+        self.image_ids: list[str] = []
+
+    def add(self, record) -> None:
+        """Counts one `records.Record`."""
+        self.image_ids.append(record.image_id)
+        self._heights.append(record.height_px)
+        self._widths.append(record.width_px)
+        self._boxes.append(len(record.labels))
+        self._labels.update(int(label) for label in record.labels)
+
+    def info(
+        self,
+        *,
+        source: str,
+        class_names: tuple[str, ...],
+        skipped: dict[str, int],
+        content_sha256: str,
+        shards: list[str],
+        label_map_names: tuple[str, ...] = (),
+    ) -> DatasetInfo:
+        """Returns the summary of everything added."""
+        return DatasetInfo(
+            source=source,
+            class_names=tuple(class_names),
+            images=len(self._boxes),
+            boxes=sum(self._boxes),
+            images_without_boxes=self._boxes.count(0),
+            boxes_per_class={
+                name: self._labels[label]
+                for label, name in enumerate(class_names, start=1)
+            },
+            boxes_per_image=_distribution(self._boxes),
+            height_px=_distribution(self._heights),
+            width_px=_distribution(self._widths),
+            skipped=dict(skipped),
+            label_map_names=tuple(label_map_names),
+            content_sha256=content_sha256,
+            shards=tuple(shards),
+        )
+
+
+def save(info: DatasetInfo, folder: str | os.PathLike) -> None:
+    """Writes dataset.json; its presence says that the folder is complete."""
+    path = pathlib.Path(folder) / FILE_NAME
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(dataclasses.asdict(info), indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def load(records: str) -> DatasetInfo:
+    """Returns the dataset.json beside the shards of a glob.
+
+    Args:
+      records: Glob such as `data/voc/train/*.tfrecord`.
+
+    Raises:
+      ValueError: No shard matches, or there is no readable dataset.json beside them.
+    """
+    folder = pathlib.Path(shard_paths(records)[0]).parent
+    path = folder / FILE_NAME
+    try:
+        fields = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: missing; records made by tools/make_records.py have one. If the "
+            "conversion was interrupted, run it again."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON: {error}.") from None
+    try:
+        info = DatasetInfo(**fields)
+    except TypeError as error:
+        raise ValueError(f"{path}: written by another version: {error}.") from None
+    return dataclasses.replace(
+        info,
+        class_names=tuple(info.class_names),
+        label_map_names=tuple(info.label_map_names),
+        shards=tuple(info.shards),
+    )
+
+
+def shard_paths(records: str) -> list[str]:
+    """Returns the files of a glob, sorted.
+
+    Raises:
+      ValueError: No file matches.
+    """
+    paths = sorted(glob.glob(os.path.expanduser(records)))
+    if not paths:
+        raise ValueError(
+            f"`{records}`: no such file. Records are made by tools/make_records.py; "
+            "quote the glob in a shell."
+        )
+    return paths
+
+
+def _distribution(values: list[int]) -> dict[str, float]:
+    if not values:
+        return {"mean": 0.0} | {f"p{p}": 0.0 for p in _PERCENTILES}
+    percentiles = {
+        f"p{p}": float(np.percentile(values, p, method="nearest")) for p in _PERCENTILES
+    }
+    return {"mean": round(float(np.mean(values)), 2)} | percentiles

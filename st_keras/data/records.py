@@ -1,0 +1,156 @@
+"""The file format: one tf.train.Example per picture, and the shards that hold them.
+
+Feature keys are those tf-models-official reads; ours come last. Labels in a file start
+at 1 (0 is background there, as COCO and PASCAL have it); boxes are shares of the
+picture's height and width.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+IMAGE_ID = "image/source_id"
+ENCODED = "image/encoded"
+FORMAT = "image/format"
+FILENAME = "image/filename"
+HEIGHT = "image/height"
+WIDTH = "image/width"
+YMIN = "image/object/bbox/ymin"
+XMIN = "image/object/bbox/xmin"
+YMAX = "image/object/bbox/ymax"
+XMAX = "image/object/bbox/xmax"
+LABEL = "image/object/class/label"
+LABEL_TEXT = "image/object/class/text"
+AREA = "image/object/area"
+IS_CROWD = "image/object/is_crowd"
+LABEL_MAP = "image/segmentation/class/encoded"
+# Ours, absent from records that other tools wrote.
+SCORE = "image/object/score"
+SOURCE = "image/label_source"
+
+HUMAN = "human"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """One picture and its labels, as they are stored.
+
+    Arrays have one row per box and may be empty.
+    """
+
+    image_id: str  # Unique in the data set.
+    encoded: bytes  # JPEG or PNG, 8 bits, grey or RGB, upright.
+    format: str  # `jpeg` or `png`.
+    filename: str
+    height_px: int
+    width_px: int
+    boxes_yxyx: np.ndarray  # [N, 4] float32, pixels.
+    labels: np.ndarray  # [N] int64, from 1.
+    texts: tuple[str, ...] = ()  # Class names, N of them or none.
+    is_crowd: np.ndarray | None = None  # [N] bool.
+    scores: np.ndarray | None = None  # [N] float32; None: a human drew them.
+    source: str = HUMAN  # Or which teacher drew the boxes.
+    label_map_png: bytes | None = None  # One channel of labels; 255 is ignored.
+
+
+def to_example(record: Record) -> tf.train.Example:
+    """Returns the record as the protocol buffer that goes into a shard."""
+    count = len(record.labels)
+    boxes = np.asarray(record.boxes_yxyx, np.float64).reshape([count, 4])
+    sides = [record.height_px, record.width_px] * 2
+    shares = (boxes / sides).astype(np.float32)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    is_crowd = np.zeros(count) if record.is_crowd is None else record.is_crowd
+    features = {
+        IMAGE_ID: _bytes([record.image_id.encode()]),
+        ENCODED: _bytes([record.encoded]),
+        FORMAT: _bytes([record.format.encode()]),
+        FILENAME: _bytes([record.filename.encode()]),
+        HEIGHT: _ints([record.height_px]),
+        WIDTH: _ints([record.width_px]),
+        YMIN: _floats(shares[:, 0]),
+        XMIN: _floats(shares[:, 1]),
+        YMAX: _floats(shares[:, 2]),
+        XMAX: _floats(shares[:, 3]),
+        LABEL: _ints(record.labels),
+        LABEL_TEXT: _bytes([text.encode() for text in record.texts]),
+        AREA: _floats(areas),
+        IS_CROWD: _ints(np.asarray(is_crowd, np.int64)),
+        SOURCE: _bytes([record.source.encode()]),
+    }
+    if record.scores is not None:
+        features[SCORE] = _floats(record.scores)
+    if record.label_map_png is not None:
+        features[LABEL_MAP] = _bytes([record.label_map_png])
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+class ShardWriter:
+    """Writes records in turn to `num_shards` files that appear only when complete.
+
+    Used as a context manager: files are `*.tmp` inside it and get their names when it
+    is left without an error.
+    """
+
+    def __init__(self, folder: str, num_shards: int, name: str = "records"):
+        if num_shards < 1:
+            raise ValueError(f"`num_shards` must be 1 or more, got {num_shards}.")
+        self._folder = pathlib.Path(folder)
+        self._paths = [
+            self._folder / f"{name}-{shard:05d}-of-{num_shards:05d}.tfrecord"
+            for shard in range(num_shards)
+        ]
+        self._hash = hashlib.sha256()
+        self._count = 0
+        self._writers: list[tf.io.TFRecordWriter] = []
+
+    def __enter__(self) -> "ShardWriter":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._writers = [tf.io.TFRecordWriter(_temporary(p)) for p in self._paths]
+        return self
+
+    def write(self, record: Record) -> None:
+        """Appends one record to the next shard."""
+        serialized = to_example(record).SerializeToString(deterministic=True)
+        self._hash.update(serialized)
+        self._writers[self._count % len(self._writers)].write(serialized)
+        self._count += 1
+
+    def __exit__(self, error_type, error, traceback) -> None:
+        for writer in self._writers:
+            writer.close()
+        for path in self._paths:
+            if error_type is None:
+                os.replace(_temporary(path), path)
+            else:
+                os.unlink(_temporary(path))
+
+    @property
+    def content_sha256(self) -> str:
+        """Hex digest of every record in the order it was written."""
+        return self._hash.hexdigest()
+
+    @property
+    def shards(self) -> list[str]:
+        """File names without folder."""
+        return [path.name for path in self._paths]
+
+
+def _temporary(path: pathlib.Path) -> str:
+    return f"{path}.tmp"
+
+
+def _bytes(values) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _ints(values) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _floats(values) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
