@@ -43,6 +43,13 @@ class Prepared(NamedTuple):
     original_size_px: Any  # [2] int32, height and width of the original.
 
 
+class Batch(NamedTuple):
+    """What a training step needs of its examples; no strings, which no TPU holds."""
+
+    image: Any  # [B, H, W, 3] uint8.
+    labels: Labels  # [B, N, ...].
+
+
 class Ratio(NamedTuple):
     """A mean that is not divided yet.
 

@@ -322,7 +322,7 @@ class RuntimeConfig:
 
 @_settings
 class ExpectConfig:
-    """The number this config is known to reach; `tools/evaluate.py --check` compares."""
+    """The number this config is known to reach; for `tools/evaluate.py --check`."""
 
     metric: str
     value: float

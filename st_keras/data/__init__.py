@@ -1,0 +1,1 @@
+"""Records, decoding, augmentation and the input pipeline, with plain arguments."""

@@ -9,6 +9,8 @@ import pathlib
 
 import numpy as np
 
+from st_keras.data.records import IMAGES_FILE
+
 FILE_NAME = "dataset.json"
 _PERCENTILES = (0, 5, 50, 95, 100)
 
@@ -148,3 +150,19 @@ def _distribution(values: list[int]) -> dict[str, float]:
         f"p{p}": float(np.percentile(values, p, method="nearest")) for p in _PERCENTILES
     }
     return {"mean": round(float(np.mean(values)), 2)} | percentiles
+
+
+def picture_digests(records: str) -> dict[str, str]:
+    """Returns the digest of each picture's bytes by image id, from images.tsv.
+
+    Raises:
+      ValueError: There is none beside the shards.
+    """
+    path = pathlib.Path(shard_paths(records)[0]).parent / IMAGES_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: missing; records made by tools/make_records.py have one."
+        ) from None
+    return dict(line.split("\t") for line in lines)

@@ -33,6 +33,7 @@ SCORE = "image/object/score"
 SOURCE = "image/label_source"
 
 HUMAN = "human"
+IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,8 @@ class ShardWriter:
     """Writes records in turn to `num_shards` files that appear only when complete.
 
     Used as a context manager: files are `*.tmp` inside it and get their names when it
-    is left without an error.
+    is left without an error. images.tsv comes with them: the digest of each picture's
+    bytes tells two sets apart that share a picture under any name.
     """
 
     def __init__(self, folder: str, num_shards: int, name: str = "records"):
@@ -106,6 +108,7 @@ class ShardWriter:
         ]
         self._hash = hashlib.sha256()
         self._count = 0
+        self._images: list[str] = []
         self._writers: list[tf.io.TFRecordWriter] = []
 
     def __enter__(self) -> "ShardWriter":
@@ -119,6 +122,8 @@ class ShardWriter:
         self._hash.update(serialized)
         self._writers[self._count % len(self._writers)].write(serialized)
         self._count += 1
+        digest = hashlib.sha256(record.encoded).hexdigest()[:16]
+        self._images.append(f"{record.image_id}\t{digest}\n")
 
     def __exit__(self, error_type, error, traceback) -> None:
         for writer in self._writers:
@@ -128,6 +133,10 @@ class ShardWriter:
                 os.replace(_temporary(path), path)
             else:
                 os.unlink(_temporary(path))
+        if error_type is None:
+            listing = self._folder / IMAGES_FILE
+            pathlib.Path(_temporary(listing)).write_text("".join(self._images))
+            os.replace(_temporary(listing), listing)
 
     @property
     def content_sha256(self) -> str:

@@ -1,0 +1,1 @@
+"""Numbers a model is judged by."""

@@ -1,0 +1,1 @@
+"""Arithmetic on boxes and pixels, with plain arguments."""

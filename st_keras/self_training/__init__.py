@@ -1,0 +1,1 @@
+"""What is new in arXiv:2006.06882."""

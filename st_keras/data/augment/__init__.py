@@ -1,0 +1,1 @@
+"""Changes of training images that move boxes along."""

@@ -1,0 +1,43 @@
+"""The kinds of data sets that tools/make_records.py reads."""
+
+import inspect
+
+from st_keras.data.sources.coco import CocoSource
+from st_keras.data.sources.digits import DigitSource
+from st_keras.data.sources.folders import FolderSource
+from st_keras.data.sources.source import Source
+from st_keras.data.sources.voc import VocSource
+from st_keras.data.sources.yolo import YoloSource
+
+SOURCES: dict[str, type[Source]] = {
+    "coco": CocoSource,
+    "voc": VocSource,
+    "yolo": YoloSource,
+    "images": FolderSource,
+    "digits": DigitSource,
+}
+
+
+def open_source(kind: str, **options) -> Source:
+    """Returns the data set that flags describe.
+
+    Args:
+      kind: A key of `SOURCES`.
+      **options: Arguments of its constructor; those that are None are not given.
+
+    Raises:
+      ValueError: An option is missing or is not for this kind, or what it names
+        cannot be read.
+    """
+    taken = inspect.signature(SOURCES[kind]).parameters
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in taken:
+            raise ValueError(
+                f"`--{name}` is not for `--source {kind}`, which takes "
+                f"{', '.join(f'--{other}' for other in taken)}."
+            )
+    for name, parameter in taken.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise ValueError(f"`--source {kind}` needs `--{name}`, got none.")
+    return SOURCES[kind](**given)

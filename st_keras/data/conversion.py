@@ -1,0 +1,222 @@
+"""Turns a data set of any kind into record shards, in one pass."""
+
+import math
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from st_keras.data import box_checks, dataset_info, images, records, splits
+from st_keras.data.dataset_info import DatasetInfo
+from st_keras.data.skipping import KEPT, Reason, SkipLog, SkipPicture
+from st_keras.data.sources.source import Item, Scene, Source
+
+SKIPPED_FILE = "skipped.txt"
+_IMAGES_PER_SHARD = 500
+_SHARDS = "records-*-of-*.tfrecord"
+
+
+def convert(
+    source: Source,
+    output: str,
+    *,
+    split_names: Sequence[str] = (),
+    num_shards: int = 0,
+    max_side_px: int = 0,
+    strict: bool = False,
+    overwrite: bool = False,
+) -> dict[str, DatasetInfo]:
+    """Writes `output`/<split>/ with shards, dataset.json and skipped.txt.
+
+    Prints a summary of each split. A folder that already has records is left as it is
+    until its successor is complete.
+
+    Args:
+      source: Where the pictures and labels come from.
+      output: Folder; made if needed.
+      split_names: Which splits; empty means `source.splits`.
+      num_shards: Per split; 0 means one per 500 pictures.
+      max_side_px: Larger pictures are shrunk to it with their boxes; 0 never does.
+      strict: Anything skipped is an error.
+      overwrite: Replace records that are there.
+
+    Returns:
+      What each split holds.
+
+    Raises:
+      ValueError: A split is unknown, has no usable picture or is there already; or
+        something was skipped and `strict` is set.
+      OSError: The output cannot be written.
+    """
+    for name, value in (("num_shards", num_shards), ("max_side_px", max_side_px)):
+        if value < 0:
+            raise ValueError(f"`{name}` must be 0 or more, got {value}.")
+    chosen = tuple(dict.fromkeys(split_names)) or source.splits
+    items = {split: source.items(split) for split in chosen}
+    folders = {split: pathlib.Path(output).expanduser() / split for split in chosen}
+    for split in chosen:
+        if not items[split]:
+            raise ValueError(f"`{split}`: the source has no picture in it.")
+        _check_folder(folders[split], overwrite)
+    infos = {}
+    for split in chosen:
+        count = len(items[split])
+        shards = min(num_shards or math.ceil(count / _IMAGES_PER_SHARD), count)
+        conversion = _Conversion(source, split, max_side_px, SkipLog(strict))
+        infos[split] = conversion.run(items[split], folders[split], shards)
+        print(_summary(folders[split], infos[split]))
+    return infos
+
+
+class _Conversion:
+    """The pass over one split."""
+
+    def __init__(self, source: Source, split: str, max_side_px: int, log: SkipLog):
+        self._source = source
+        self._split = split
+        self._max_side_px = max_side_px
+        self._log = log
+        self._tally = dataset_info.Tally()
+        self._labels_by_id: dict[str, set[int]] = {}
+        self._files: set[pathlib.Path | bytes] = set()
+
+    def run(
+        self, items: list[Item], folder: pathlib.Path, num_shards: int
+    ) -> DatasetInfo:
+        """Writes one folder; dataset.json comes last and says that it is complete."""
+        writer = records.ShardWriter(str(folder), num_shards)
+        try:
+            with writer:
+                # `disable=None`: no bar where stderr is not a terminal.
+                for item in tqdm.tqdm(items, self._split, unit="picture", disable=None):
+                    record = self._record(item)
+                    if record is not None:
+                        writer.write(record)
+                        self._tally.add(record)
+                self._check_any_written(len(items))
+                (folder / dataset_info.FILE_NAME).unlink(missing_ok=True)
+        except tf.errors.OpError as error:
+            raise OSError(f"{folder}: cannot be written: {error.message}") from None
+        for stale in set(folder.glob(_SHARDS)) - {folder / s for s in writer.shards}:
+            stale.unlink()
+        self._log.write(folder / SKIPPED_FILE)
+        self._write_id_files(folder)
+        info = self._tally.info(
+            source=self._source.name,
+            class_names=self._source.class_names,
+            skipped=self._log.counts,
+            content_sha256=writer.content_sha256,
+            shards=writer.shards,
+            label_map_names=self._source.label_map_names,
+        )
+        dataset_info.save(info, folder)
+        return info
+
+    def _record(self, item: Item) -> records.Record | None:
+        """Reads, checks and logs one picture; None if it is skipped."""
+        try:
+            scene = item.read()
+            self._check_new(item, scene)
+            picture = images.read_picture(scene.picture, self._max_side_px)
+            checked = [box_checks.check_box(b, scene, picture) for b in scene.boxes]
+            # Once more, for pictures without boxes.
+            box_checks.needs_turn(scene, picture)
+        except SkipPicture as skip:
+            self._log.add(item.image_id, skip.reason, skip.detail)
+            return None
+        for index, (box, result) in enumerate(zip(scene.boxes, checked, strict=True)):
+            for reason in result.reasons:
+                self._log.add(item.image_id, reason, box.told, index)
+        kept = [
+            (box, result.box_yxyx)
+            for box, result in zip(scene.boxes, checked, strict=True)
+            if result.box_yxyx is not None
+        ]
+        self._files.add(scene.picture)
+        self._labels_by_id[item.image_id] = {box.label for box, _ in kept}
+        return self._assemble(item, scene, picture, kept)
+
+    def _assemble(self, item, scene, picture, kept) -> records.Record:
+        size_px = (picture.height_px, picture.width_px)
+        if scene.label_map_png and size_px != picture.upright_size_px:
+            raise ValueError(
+                "`max_side_px` must not shrink pictures with label maps, got "
+                f"{self._max_side_px} for {picture.upright_size_px}; use "
+                "`image_size_px`."
+            )
+        from_file = isinstance(scene.picture, pathlib.Path)
+        scale_yxyx = np.tile(np.divide(size_px, picture.upright_size_px), 2)
+        boxes = np.array([edges for _, edges in kept], np.float64).reshape([-1, 4])
+        labels = [box.label for box, _ in kept]
+        return records.Record(
+            image_id=item.image_id,
+            encoded=picture.encoded,
+            format=picture.format,
+            filename=scene.picture.name if from_file else f"{item.image_id}.png",
+            height_px=picture.height_px,
+            width_px=picture.width_px,
+            boxes_yxyx=(boxes * scale_yxyx).astype(np.float32),
+            labels=np.array(labels, np.int64),
+            texts=tuple(self._source.class_names[label - 1] for label in labels),
+            is_crowd=np.array([box.is_crowd for box, _ in kept], bool),
+            label_map_png=scene.label_map_png,
+        )
+
+    def _check_new(self, item: Item, scene: Scene) -> None:
+        if item.image_id in self._labels_by_id:
+            raise SkipPicture(Reason.DUPLICATE_IMAGE_ID, "listed before")
+        if scene.picture in self._files:
+            raise SkipPicture(Reason.DUPLICATE_FILE, f"{scene.picture}: used before")
+
+    def _check_any_written(self, count: int) -> None:
+        if not self._labels_by_id:
+            raise ValueError(
+                f"`{self._split}`: none of its {count} pictures can be used, the first "
+                f"because of: {self._log.first}"
+            )
+
+    def _write_id_files(self, folder: pathlib.Path) -> None:
+        count = self._source.num_labeled(self._split)
+        if count is None:
+            return
+        [labeled] = splits.draw(
+            self._labels_by_id, [count], seed=self._source.seed, ensure_classes=True
+        )
+        rest = [i for i in self._tally.image_ids if i not in set(labeled)]
+        note = f"of {folder}, seed {self._source.seed}"
+        splits.write_ids(folder / f"labeled_{count}.txt", sorted(labeled), note)
+        splits.write_ids(folder / f"unlabeled_{len(rest)}.txt", rest, note)
+
+
+def _check_folder(folder: pathlib.Path, overwrite: bool) -> None:
+    there = [*folder.glob(_SHARDS), *folder.glob(dataset_info.FILE_NAME)]
+    if there and not overwrite:
+        complete = (folder / dataset_info.FILE_NAME).exists()
+        state = "complete records" if complete else "records of an interrupted run"
+        raise ValueError(
+            f"{folder} must have no records yet, got {state} ({there[0].name}, ...). "
+            "Choose another --output, or pass --overwrite."
+        )
+
+
+def _summary(folder: pathlib.Path, info: DatasetInfo) -> str:
+    kept = {reason.value for reason in KEPT}
+    lines = [
+        f"{folder}: {info.images} pictures ({info.images_without_boxes} without "
+        f"boxes), {info.boxes} boxes, {len(info.shards)} shard(s)"
+    ]
+    if info.class_names:
+        lines.append(f"  boxes per class: {_counted(info.boxes_per_class)}")
+    if info.skipped:
+        left_out = sum(n for reason, n in info.skipped.items() if reason not in kept)
+        lines.append(
+            f"  skipped {left_out}, listed in {folder / SKIPPED_FILE}: "
+            f"{_counted(info.skipped)}"
+        )
+    return "\n".join(lines)
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,0 +1,88 @@
+"""From the bytes of a record to an Example."""
+
+import tensorflow as tf
+
+from st_keras.data import records
+from st_keras.types import Example, Labels
+
+_SPEC = {
+    records.IMAGE_ID: tf.io.FixedLenFeature([], tf.string, ""),
+    records.HEIGHT: tf.io.FixedLenFeature([], tf.int64, 0),
+    records.WIDTH: tf.io.FixedLenFeature([], tf.int64, 0),
+    records.YMIN: tf.io.VarLenFeature(tf.float32),
+    records.XMIN: tf.io.VarLenFeature(tf.float32),
+    records.YMAX: tf.io.VarLenFeature(tf.float32),
+    records.XMAX: tf.io.VarLenFeature(tf.float32),
+    records.LABEL: tf.io.VarLenFeature(tf.int64),
+    records.IS_CROWD: tf.io.VarLenFeature(tf.int64),
+    records.SCORE: tf.io.VarLenFeature(tf.float32),
+}
+_IMAGE_SPEC = {records.ENCODED: tf.io.FixedLenFeature([], tf.string)}
+_ID_SPEC = {records.IMAGE_ID: _SPEC[records.IMAGE_ID]}
+
+
+def decode_image_id(serialized: tf.Tensor) -> tf.Tensor:
+    """Returns the [] string id of a serialised record, reading nothing else of it."""
+    return tf.io.parse_single_example(serialized, _ID_SPEC)[records.IMAGE_ID]
+
+
+def decode_labels(
+    serialized: tf.Tensor, *, label_of_class_0: int = 1
+) -> tuple[Labels, tf.Tensor]:
+    """Reads the labels of a serialised record and leaves its picture alone.
+
+    Args:
+      serialized: [] string.
+      label_of_class_0: Label in the file that becomes class id 0.
+
+    Returns:
+      Labels [N, ...] in pixels of the stored picture, and its [] string id.
+    """
+    fields = tf.io.parse_single_example(serialized, _SPEC)
+    return _labels(fields, label_of_class_0), fields[records.IMAGE_ID]
+
+
+def decode_example(serialized: tf.Tensor, *, label_of_class_0: int = 1) -> Example:
+    """Reads a serialised record with its picture.
+
+    Args:
+      serialized: [] string.
+      label_of_class_0: Label in the file that becomes class id 0.
+    """
+    fields = tf.io.parse_single_example(serialized, _SPEC | _IMAGE_SPEC)
+    image = tf.io.decode_image(
+        fields[records.ENCODED], channels=3, expand_animations=False
+    )
+    image.set_shape([None, None, 3])
+    return Example(
+        image=image,
+        labels=_labels(fields, label_of_class_0),
+        image_id=fields[records.IMAGE_ID],
+    )
+
+
+def _size(fields) -> tf.Tensor:
+    return tf.cast(tf.stack([fields[records.HEIGHT], fields[records.WIDTH]]), tf.int32)
+
+
+def _labels(fields, label_of_class_0: int) -> Labels:
+    sides = [records.YMIN, records.XMIN, records.YMAX, records.XMAX]
+    shares = tf.stack([tf.sparse.to_dense(fields[side]) for side in sides], axis=-1)
+    size = tf.cast(_size(fields), tf.float32)
+    labels = tf.cast(tf.sparse.to_dense(fields[records.LABEL]), tf.int32)
+    ones = tf.ones_like(shares[:, 0])
+    # Crowd flags and scores may be absent from records that other tools wrote.
+    is_crowd = _or_default(tf.sparse.to_dense(fields[records.IS_CROWD]) > 0, ones < 0.0)
+    scores = _or_default(tf.sparse.to_dense(fields[records.SCORE]), ones)
+    return Labels(
+        boxes_yxyx=shares * tf.concat([size, size], axis=0),
+        class_ids=labels - label_of_class_0,
+        scores=scores,
+        weights=ones,
+        is_crowd=is_crowd,
+    )
+
+
+def _or_default(values: tf.Tensor, default: tf.Tensor) -> tf.Tensor:
+    present = tf.shape(values)[0] > 0
+    return tf.cond(present, lambda: values, lambda: default)

@@ -1,0 +1,194 @@
+"""Reads a picture file, whatever it is, into upright 8-bit JPEG or PNG bytes."""
+
+import contextlib
+import io
+import pathlib
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from st_keras.data.skipping import Reason, SkipPicture
+
+EXTENSIONS = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+)
+
+# Others are not tried: Pillow hands EPS files to Ghostscript, for one. A phone's MPO
+# is opened as JPEG.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
+_ORIENTATION_TAG = 0x0112
+_GREY_MODES = ("1", "L", "LA", "La")
+_JPEG_OPTIONS = {"quality": 95, "subsampling": 0}
+_PNG_DEPTH_AND_COLOR = slice(24, 26)  # In the IHDR chunk, which always comes first.
+_PNG_PLAIN = (b"\x08\x00", b"\x08\x02")  # 8 bits; grey or RGB.
+
+
+class Picture(NamedTuple):
+    """A readable picture. Its pixels are upright."""
+
+    encoded: bytes  # JPEG or PNG, 8 bits, grey or RGB.
+    format: str  # `jpeg` or `png`.
+    height_px: int  # Of `encoded`.
+    width_px: int
+    upright_size_px: tuple[int, int]  # Height and width before shrinking.
+    orientation: int  # EXIF's 1 to 8: how the file's pixels were turned; 1 is upright.
+
+
+def read_picture(file: pathlib.Path | bytes, max_side_px: int = 0) -> Picture:
+    """Decodes a picture completely and returns it in a form every decoder reads.
+
+    JPEG and PNG files that are upright and have 8-bit grey or RGB pixels keep their
+    bytes. Others are encoded again: lossless ones as PNG, lossy ones as JPEG of
+    quality 95. 16 bits are cut to the upper 8; transparency is dropped, as OpenCV and
+    `tf.io.decode_png` do; of several frames the first one counts. The extension does
+    not matter, the content does.
+
+    Args:
+      file: Path or content.
+      max_side_px: Larger pictures are shrunk to it, antialiased; 0 never does.
+
+    Raises:
+      SkipPicture: The file is missing, empty, damaged, no picture, or has pixels whose
+        range is unknown.
+    """
+    content = file if isinstance(file, bytes) else _read_bytes(file)
+    with _skipping_failures(content):
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+        image.load()
+    orientation = _orientation(image)
+    lossy = _is_lossy(image.format, content)
+    plain = _is_plain(image, content) and orientation == 1
+    upright = ImageOps.exif_transpose(image) if orientation != 1 else image
+    height, width = upright.height, upright.width
+    scale = max_side_px / max(height, width)
+    if 0 < scale < 1:
+        size = tuple(max(1, round(side * scale)) for side in (width, height))
+        upright = _eight_bit(upright).resize(size, Image.Resampling.LANCZOS)
+        plain = False
+    encoded = content if plain else _encode(_eight_bit(upright), lossy)
+    return Picture(
+        encoded=encoded,
+        format="jpeg" if lossy else "png",
+        height_px=upright.height,
+        width_px=upright.width,
+        upright_size_px=(height, width),
+        orientation=orientation,
+    )
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Returns [H, W] or [H, W, 3] uint8 pixels as a PNG file."""
+    return _encode(Image.fromarray(pixels), lossy=False)
+
+
+def turn_upright(
+    box_yxyx: tuple[float, ...], upright_size_px: tuple[int, int], orientation: int
+) -> tuple[float, float, float, float]:
+    """Turns a box by a quarter, as `exif_transpose` turns the pixels around it.
+
+    Args:
+      box_yxyx: Pixels of the picture as it lies in the file.
+      upright_size_px: Height and width after turning.
+      orientation: EXIF's 5 to 8, those that swap height and width.
+    """
+    height, width = upright_size_px
+    y0, x0, y1, x1 = box_yxyx
+    top, bottom = (x0, x1) if orientation in (5, 6) else (height - x1, height - x0)
+    left, right = (y0, y1) if orientation in (5, 8) else (width - y1, width - y0)
+    return top, left, bottom, right
+
+
+def _read_bytes(path: pathlib.Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise SkipPicture(Reason.MISSING_FILE, str(path)) from None
+    except (OSError, ValueError) as error:  # ValueError: no possible file name.
+        detail = f"{path}: {error}"
+        raise SkipPicture(Reason.UNREADABLE_FILE, detail) from None
+    if not content:
+        raise SkipPicture(Reason.EMPTY_FILE, f"{path}: 0 bytes")
+    return content
+
+
+@contextlib.contextmanager
+def _skipping_failures(content: bytes) -> Iterator[None]:
+    """Turns whatever Pillow raises for a bad file into SkipPicture."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            yield
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise SkipPicture(Reason.TOO_MANY_PIXELS, str(error)) from None
+        except Image.UnidentifiedImageError:
+            detail = f"not a picture; {len(content)} bytes starting {content[:8]!r}"
+            raise SkipPicture(Reason.UNREADABLE_FILE, detail) from None
+        except MemoryError:
+            raise SkipPicture(Reason.TOO_MANY_PIXELS, "out of memory") from None
+        # Pillow's parsers let struct.error, KeyError, SyntaxError and more escape.
+        except Exception as error:
+            detail = f"{type(error).__name__}: {error}"
+            raise SkipPicture(Reason.UNREADABLE_FILE, detail) from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """Returns EXIF's 1 to 8; 1 where the tag is absent or nonsense.
+
+    Pillow turns TIFFs by itself while loading and then drops the tag.
+    """
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # Damaged EXIF does not make the pixels unreadable.
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _is_lossy(file_format: str, content: bytes) -> bool:
+    if file_format == "WEBP":
+        return b"VP8L" not in content[:40]  # The chunk of lossless pixels.
+    return file_format in ("JPEG", "MPO")
+
+
+def _is_plain(image: Image.Image, content: bytes) -> bool:
+    """Says whether TensorFlow reads the very bytes as these pixels."""
+    if image.format in ("JPEG", "MPO"):
+        return image.mode in ("L", "RGB")
+    depth_and_color = content[_PNG_DEPTH_AND_COLOR]
+    return (
+        image.format == "PNG"
+        and depth_and_color in _PNG_PLAIN
+        and "transparency" not in image.info
+    )
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Returns the picture in mode L or RGB."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode in _GREY_MODES:
+        return image.convert("L")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        detail = f"mode {image.mode}: 32 bits per pixel in no known range"
+        raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        raise SkipPicture(Reason.UNSUPPORTED_PIXELS, str(error)) from None
+
+
+def _encode(image: Image.Image, lossy: bool) -> bytes:
+    # Pillow would write the old EXIF and colour profile along; a decoder that heeds
+    # the orientation would turn the picture a second time.
+    image.info.clear()
+    buffer = io.BytesIO()
+    if lossy:
+        image.save(buffer, "JPEG", **_JPEG_OPTIONS)
+    else:
+        image.save(buffer, "PNG")
+    return buffer.getvalue()

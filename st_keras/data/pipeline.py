@@ -1,0 +1,192 @@
+"""Streams of prepared examples that can be entered at any position.
+
+What a training step sees is a function of (seed, position) alone: the records are in
+an order shuffled anew for every epoch by the seed and the epoch's number, and example
+i of the stream is augmented with a seed made from i. So a killed run needs no saved
+iterator: it starts the stream at the position its checkpoint's step implies.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from st_keras.data import dataset_info, decode
+
+_PARALLEL_FILES = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """Records on disk, and which of them to read."""
+
+    paths: tuple[str, ...]
+    count: int  # Pictures that are read per epoch.
+    ids: tuple[str, ...]  # Empty: all.
+    fits_in_memory: bool
+
+
+def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
+    """Returns what a glob of records and a list of ids select.
+
+    Args:
+      records: Glob of TFRecord shards with a dataset.json beside them.
+      ids: Image ids to keep; None keeps all.
+      cache_mb: The encoded pictures are kept in memory if they are smaller.
+
+    Raises:
+      ValueError: No files, no pictures, or ids of other pictures.
+    """
+    paths = dataset_info.shard_paths(records)
+    info = dataset_info.load(records)
+    if ids is not None:
+        unknown = sorted(set(ids) - set(dataset_info.picture_digests(records)))
+        if unknown:
+            raise ValueError(
+                f"`{records}` has no picture {unknown[0]!r} ({len(unknown)} of "
+                f"{len(ids)} ids are unknown); the ids must belong to these records."
+            )
+    count = info.images if ids is None else len(ids)
+    if not count:
+        raise ValueError(f"`{records}`: no picture to read.")
+    megabytes = sum(os.path.getsize(path) for path in paths) / 2**20
+    return Source(
+        paths=tuple(paths),
+        count=count,
+        ids=tuple(ids or ()),
+        fits_in_memory=megabytes * count / info.images <= cache_mb,
+    )
+
+
+def training_stream(
+    source: Source,
+    prepare: Callable,
+    *,
+    seed: tuple[int, int],
+    start: int,
+    batch_size: int,
+    shuffle_buffer: int,
+    replicas: int = 1,
+    replicas_here: range = range(1),
+) -> tf.data.Dataset:
+    """Returns endless batches, from example number `start` of the stream on.
+
+    Args:
+      source: The records.
+      prepare: From (serialised record, [2] int32 seed) to a nest of tensors of static
+        shape.
+      seed: Two numbers that name the stream.
+      start: Examples to leave out, as many as all replicas have seen.
+      batch_size: Examples per replica and step.
+      shuffle_buffer: Records that are mixed; all of them where they fit in memory.
+      replicas: How many take turns in getting a batch.
+      replicas_here: Those among them that this process feeds.
+
+    Returns:
+      A dataset; its elements are batches for the replicas of this process, in turn.
+    """
+    raw = _read(source)
+    if source.fits_in_memory:
+        raw = raw.cache()
+        shuffle_buffer = source.count
+    base = tf.constant(seed, tf.int32)
+
+    def epoch(number):
+        order = tf.random.experimental.stateless_fold_in(base, number)
+        return _shuffle(raw, shuffle_buffer, order)
+
+    first_epoch, offset = divmod(start, source.count)
+    stream = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch)
+    stream = stream.skip(offset).enumerate(start)
+    if len(replicas_here) < replicas:
+
+        def is_fed_here(index, _):
+            turn = index // batch_size % replicas
+            return replicas_here.start <= turn and turn < replicas_here.stop
+
+        stream = stream.filter(is_fed_here)
+
+    def prepare_with_seed(index, serialized):
+        own = tf.random.experimental.stateless_fold_in(base, index)
+        return prepare(serialized, own)
+
+    return stream.map(
+        prepare_with_seed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    ).batch(batch_size, drop_remainder=True)
+
+
+def ordered_batches(
+    source: Source, prepare: Callable, *, batch_size: int
+) -> tf.data.Dataset:
+    """Returns every example once, in the order of the files, in full batches.
+
+    The last batch is filled up with zeros, so that every batch has one static shape; a
+    filled row has the image id "".
+
+    Args:
+      source: The records.
+      prepare: From a serialised record to a nest of tensors of static shape.
+      batch_size: Examples per batch.
+    """
+    examples = _read(source).map(
+        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    zeros = tf.nest.map_structure(
+        lambda spec: (
+            tf.zeros(spec.shape, spec.dtype)
+            if spec.dtype != tf.string
+            else tf.constant("")
+        ),
+        examples.element_spec,
+    )
+    missing = -source.count % batch_size
+    padding = tf.data.Dataset.from_tensors(zeros).repeat(missing)
+    return (
+        examples.concatenate(padding)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def serialized_records(source: Source) -> tf.data.Dataset:
+    """Returns the serialised records one by one, in the order of the files."""
+    return _read(source)
+
+
+def _shuffle(
+    dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor
+) -> tf.data.Dataset:
+    """Returns the dataset in an order made from a [2] int32 seed and nothing else.
+
+    `Dataset.shuffle` mixes the process's global seed in, and refuses a seed that is a
+    tensor when the global one is 0.
+    """
+    first, second = tf.unstack(tf.cast(seed, tf.int64))
+    variant = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        buffer_size=buffer,
+        seed=first,
+        seed2=second,
+        output_types=[tf.string],
+        output_shapes=[[]],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(variant, dataset.element_spec)
+
+
+def _read(source: Source) -> tf.data.Dataset:
+    paths = tf.data.Dataset.from_tensor_slices(list(source.paths))
+    raw = paths.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=min(_PARALLEL_FILES, len(source.paths)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    if not source.ids:
+        return raw
+    keys = tf.constant(source.ids)
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(keys, tf.ones(len(source.ids), tf.int32)), 0
+    )
+    return raw.filter(lambda s: table.lookup(decode.decode_image_id(s)) > 0)

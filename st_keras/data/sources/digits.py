@@ -1,0 +1,171 @@
+"""Composes scenes of handwritten digits, so that a demo needs no download."""
+
+import functools
+
+import numpy as np
+from PIL import Image
+
+from st_keras.data import images
+from st_keras.data.sources import source
+from st_keras.data.sources.source import Item, Scene, SourceBox
+
+_CLASS_NAMES = tuple("0123456789")
+_SCENES = {"train": 2000, "val": 200, "test": 200}
+_LABELED_TRAIN_SCENES = 100
+# No drawing of a digit is in two splits. The order numbers them for the seed.
+_DRAWINGS = {
+    "train": range(0, 1000),
+    "val": range(1000, 1200),
+    "test": range(1200, 1797),
+}
+_DIGITS_PER_SCENE = (2, 4)
+_HEIGHTS = (0.25, 0.4375)  # Of the scene: 16 to 28 of 64 pixels.
+_SMALLEST_SCENE_PX = 32  # Under it, a digit has fewer pixels than its drawing.
+_MOST_OVERLAP = 0.05  # Intersection over union.
+_TRIES = 60
+_INK = 0.3  # Opacity from which a pixel belongs to the digit.
+
+
+class DigitSource(source.Source):
+    """Scenes of 2 to 4 bright digits, with boxes and label maps.
+
+    The drawings are those of scikit-learn's `load_digits`. A scene depends only on the
+    seed, the split and its number. Boxes are tight around the ink. In label maps, 0 is
+    the background and digit d is d + 1, as in records.
+    """
+
+    name = "digits"
+    label_map_names = ("background", *_CLASS_NAMES)
+
+    def __init__(self, image_size_px: int = 64, seed: int = 0):
+        """Loads the drawings.
+
+        Args:
+          image_size_px: Height and width of a scene.
+          seed: Not negative.
+
+        Raises:
+          ValueError: A number is too small.
+        """
+        if image_size_px < _SMALLEST_SCENE_PX:
+            raise ValueError(
+                f"`image_size_px` must be {_SMALLEST_SCENE_PX} or more, got "
+                f"{image_size_px}."
+            )
+        if seed < 0:
+            raise ValueError(f"`seed` must be 0 or more, got {seed}.")
+        from sklearn import datasets  # Takes a second; other sources go without.
+
+        digits = datasets.load_digits()
+        self._drawings = [_crop(drawing / 16) for drawing in digits.images]
+        self._digits = digits.target
+        self._size = image_size_px
+        self.seed = seed
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(_SCENES)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return _CLASS_NAMES
+
+    def items(self, split: str) -> list[Item]:
+        source.check_split(split, self.splits)
+        return [
+            Item(f"{split}_{i:06d}", functools.partial(self._compose, split, i))
+            for i in range(_SCENES[split])
+        ]
+
+    def num_labeled(self, split: str) -> int | None:
+        return _LABELED_TRAIN_SCENES if split == "train" else None
+
+    def _compose(self, split: str, scene: int) -> Scene:
+        split_number = list(_DRAWINGS).index(split)
+        random = np.random.default_rng([self.seed, split_number, scene])
+        pixels = _background(random, self._size)
+        label_map = np.zeros([self._size, self._size], np.uint8)
+        boxes = []
+        for digit, opacity, (top, left) in self._placed(random, _DRAWINGS[split]):
+            height, width = opacity.shape
+            window = np.s_[top : top + height, left : left + width]
+            tint = _bright_color(random)
+            pixels[window] += opacity[..., None] * (tint - pixels[window])
+            label_map[window][opacity >= _INK] = digit + 1
+            box = (float(top), float(left), float(top + height), float(left + width))
+            boxes.append(SourceBox(f"digit {digit} {box}", box, label=digit + 1))
+        return Scene(
+            images.encode_png((pixels * 255).round().astype(np.uint8)),
+            boxes,
+            label_map_png=images.encode_png(label_map),
+        )
+
+    def _placed(self, random: np.random.Generator, drawings: range) -> list:
+        """Draws digits, their opacities and top left corners that hardly overlap."""
+        fewest, most = _DIGITS_PER_SCENE
+        count = random.integers(fewest, most + 1)
+        placed = []
+        for _ in range(_TRIES):
+            drawing = random.integers(drawings.start, drawings.stop)
+            height = round(self._size * random.uniform(*_HEIGHTS))
+            opacity = _scale(self._drawings[drawing], height)
+            room = np.subtract(self._size, opacity.shape)
+            corner = random.integers(0, room + 1)
+            if all(
+                _overlap(corner, opacity.shape, other, pixels.shape) <= _MOST_OVERLAP
+                for _, pixels, other in placed
+            ):
+                placed.append((int(self._digits[drawing]), opacity, corner))
+            if len(placed) == count:
+                break
+        return placed
+
+
+def _crop(drawing: np.ndarray) -> np.ndarray:
+    """Returns the part of a drawing with ink and a margin of one pixel."""
+    rows = np.flatnonzero((drawing > _INK).any(axis=1))
+    columns = np.flatnonzero((drawing > _INK).any(axis=0))
+    padded = np.pad(drawing, 1)
+    return padded[rows[0] : rows[-1] + 3, columns[0] : columns[-1] + 3]
+
+
+def _scale(drawing: np.ndarray, height: int) -> np.ndarray:
+    """Returns the opacity [H, W] of a smoothly enlarged drawing, cut to its ink."""
+    pixels_per_pixel = height / (drawing.shape[0] - 2)
+    size = [round(side * pixels_per_pixel) for side in reversed(drawing.shape)]
+    enlarged = Image.fromarray(drawing.astype(np.float32)).resize(
+        size, Image.Resampling.BICUBIC
+    )
+    # Steeper than the blurred edge of an 8 x 8 drawing, still antialiased.
+    opacity = np.clip((np.asarray(enlarged) - 0.3) / 0.4, 0, 1)
+    rows = np.flatnonzero((opacity >= _INK).any(axis=1))
+    columns = np.flatnonzero((opacity >= _INK).any(axis=0))
+    return opacity[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _background(random: np.random.Generator, size: int) -> np.ndarray:
+    """Returns a dark, slowly changing texture [size, size, 3] in [0, 1]."""
+    coarse = random.uniform(0, 0.42, [5, 5, 3])
+    planes = [
+        Image.fromarray(coarse[..., c].astype(np.float32)).resize(
+            [size, size], Image.Resampling.BICUBIC
+        )
+        for c in range(3)
+    ]
+    texture = np.stack([np.asarray(plane) for plane in planes], axis=-1)
+    grain = random.normal(0, 0.012, [size, size, 1])
+    return np.clip(texture + grain, 0, 1)
+
+
+def _bright_color(random: np.random.Generator) -> np.ndarray:
+    """Returns [3] in [0.4, 1] with one channel at 1."""
+    color = random.uniform(0.4, 1, 3)
+    return color / color.max()
+
+
+def _overlap(corner, shape, other_corner, other_shape) -> float:
+    """Returns the intersection over union of two windows."""
+    start = np.maximum(corner, other_corner)
+    end = np.minimum(np.add(corner, shape), np.add(other_corner, other_shape))
+    common = np.prod(np.maximum(end - start, 0))
+    return common / (np.prod(shape) + np.prod(other_shape) - common)

@@ -1,0 +1,186 @@
+"""What every kind of data set tells the conversion, and what readers share."""
+
+import abc
+import math
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from st_keras.data import images
+from st_keras.data.skipping import Reason, SkipPicture
+
+DEFAULT_SPLIT = "train"
+
+
+class SourceBox(NamedTuple):
+    """One object as its source tells it, not checked yet."""
+
+    told: str  # The source's own words, for skipped.txt.
+    box_yxyx: tuple[float, float, float, float] = (math.nan,) * 4
+    label: int | None = None  # From 1; None if the class is not known.
+    is_crowd: bool = False
+    problem: Reason | None = None  # What the source already knows to be wrong.
+
+
+class Scene(NamedTuple):
+    """One picture with its objects, not checked yet."""
+
+    picture: pathlib.Path | bytes  # The file or its content.
+    boxes: Sequence[SourceBox] = ()
+    boxes_are_shares: bool = False  # Of height and width; otherwise pixels.
+    stated_size_px: tuple[int, int] | None = None  # Height and width, if told.
+    label_map_png: bytes | None = None
+
+
+class Item(NamedTuple):
+    """One picture that can be read later."""
+
+    image_id: str
+    read: Callable[[], Scene]  # May raise SkipPicture.
+
+
+class Source(abc.ABC):
+    """One data set in one of the usual layouts."""
+
+    name: str  # As `--source` has it.
+    seed: int = 0  # Of whatever is drawn.
+    label_map_names: tuple[str, ...] = ()  # Value 0 first, where there are maps.
+
+    @property
+    @abc.abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are converted unless some are chosen."""
+
+    @property
+    @abc.abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Label 1 first; empty where nothing is labelled."""
+
+    @abc.abstractmethod
+    def items(self, split: str) -> list[Item]:
+        """Returns the pictures of a split, cheaply: files are read by `Item.read`.
+
+        Raises:
+          ValueError: There is no such split.
+        """
+
+    def num_labeled(self, split: str) -> int | None:
+        """Says how many pictures of a split a student may see the labels of.
+
+        None means that the source has no opinion; see data/splits.py.
+        """
+        del split
+        return None
+
+
+def number(value: Any) -> float:
+    """Returns a file's value as a float; nan if it is none, so that boxes say so."""
+    if isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
+    """Returns an annotation's height and width; None if it states none, or 0 x 0."""
+    sides = (number(height), number(width))
+    if not all(math.isfinite(side) and side >= 1 for side in sides):
+        return None
+    return int(sides[0]), int(sides[1])
+
+
+def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns all files of a folder and its sub-folders, sorted by path.
+
+    Follows symlinks, each folder once; leaves hidden files and folders out.
+    """
+    found = []
+    visited = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        found += [pathlib.Path(parent, n) for n in names if not n.startswith(".")]
+    return sorted(found, key=lambda path: path.as_posix())
+
+
+def is_picture_name(path: pathlib.Path) -> bool:
+    """Says whether the extension, in any case, is one of a picture."""
+    return path.suffix.lower() in images.EXTENSIONS
+
+
+def image_ids(paths: Sequence[pathlib.Path], root: pathlib.Path) -> list[str]:
+    """Returns paths relative to `root` without extension.
+
+    Files that differ only in the extension keep it; files outside `root` keep their
+    whole path.
+    """
+    whole = [_relative(path, root) for path in paths]
+    stems = [str(pathlib.PurePosixPath(name).with_suffix("")) for name in whole]
+    seen = {}
+    for stem in stems:
+        seen[stem] = seen.get(stem, 0) + 1
+    return [
+        stem if seen[stem] == 1 else name
+        for stem, name in zip(stems, whole, strict=True)
+    ]
+
+
+def skipped(reason: Reason, detail: str) -> Callable[[], Scene]:
+    """Returns an `Item.read` of a picture that is known to be unusable."""
+
+    def read() -> Scene:
+        raise SkipPicture(reason, detail)
+
+    return read
+
+
+def existing_folder(path: str | os.PathLike, flag: str) -> pathlib.Path:
+    """Returns the folder that a flag names.
+
+    Raises:
+      ValueError: It does not exist or is a file.
+    """
+    folder = pathlib.Path(path).expanduser()
+    if not folder.is_dir():
+        got = "a file" if folder.exists() else "nothing there"
+        raise ValueError(f"`{flag}` must be a folder, got {folder}: {got}.")
+    return folder
+
+
+def check_split(split: str, known: Sequence[str]) -> None:
+    """Raises ValueError if `split` is not one of the known ones."""
+    if split not in known:
+        raise ValueError(
+            f"`splits` must be from {', '.join(known) or 'nothing'}, got {split}."
+        )
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Numbers repeated class names: two of one name would be one row in every table."""
+    result = []
+    for name in names:
+        count = names[: len(result)].count(name) + 1
+        result.append(name if count == 1 else f"{name}_{count}")
+    return tuple(result)
+
+
+def storable(name: str) -> str:
+    """Returns a file name as an image id: characters that break a list are escaped.
+
+    Line breaks and tabs are among them, and bytes that are no UTF-8.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in name
+    )
+
+
+def _relative(path: pathlib.Path, root: pathlib.Path) -> str:
+    inside = path.is_relative_to(root)
+    return storable((path.relative_to(root) if inside else path).as_posix())

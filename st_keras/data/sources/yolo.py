@@ -1,0 +1,222 @@
+"""Reads YOLO folders: pictures, one txt per picture, and data.yaml or classes.txt."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from st_keras.data.skipping import Reason, SkipPicture
+from st_keras.data.sources import source
+from st_keras.data.sources.source import Item, Scene, SourceBox
+
+_SPLITS = ("train", "val", "valid", "test")
+_BOX_COLUMNS = 5  # Class, centre x, centre y, width, height.
+_FEWEST_POLYGON_COLUMNS = 7  # Class and three points.
+
+
+class YoloSource(source.Source):
+    """A YOLO folder, as Ultralytics, Roboflow and LabelImg write it.
+
+    The labels of `.../images/.../a.jpg` are in `.../labels/.../a.txt`, or beside a
+    picture that is in no `images` folder. A picture without that file has no objects.
+    Segmentation polygons become their bounding boxes. Image ids are paths relative to
+    the folder.
+
+    Source: https://docs.ultralytics.com/datasets/detect/.
+    """
+
+    name = "yolo"
+
+    def __init__(self, images: str | os.PathLike, classes: Sequence[str] = ()):
+        """Reads data.yaml (or the only yaml there is) and the class names.
+
+        Args:
+          images: The folder that holds data.yaml, or `images` and classes.txt.
+          classes: Names, id 0 first; empty means those in the files.
+
+        Raises:
+          ValueError: The names or the pictures cannot be found.
+        """
+        self._root = source.existing_folder(images, "images")
+        settings, path = _load_yaml(self._root)
+        names = list(classes) or _names(settings, path) or _read_classes(self._root)
+        if not names:
+            raise ValueError(
+                f"{self._root}: found neither a data.yaml with `names` nor a "
+                "classes.txt; pass the names as `--classes a,b,c`."
+            )
+        self._class_names = source.distinct(names)
+        self._folders = _folders_of_yaml(self._root, settings, path) or _usual_folders(
+            self._root
+        )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self._folders)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self._class_names
+
+    def items(self, split: str) -> list[Item]:
+        source.check_split(split, self.splits)
+        paths = [path for place in self._folders[split] for path in _pictures(place)]
+        if paths and not any(_label_file(path) for path in paths):
+            # Without labels, every picture would silently count as empty.
+            raise ValueError(
+                f"`{split}`: none of the {len(paths)} pictures has labels; expected "
+                f"{_label_files(paths[0])[0]}, for one. Leave the split out with "
+                "--splits, or use --source images."
+            )
+        return [
+            Item(image_id, functools.partial(self._read, path))
+            for image_id, path in zip(
+                source.image_ids(paths, self._root), paths, strict=True
+            )
+        ]
+
+    def _read(self, path: pathlib.Path) -> Scene:
+        label_file = _label_file(path)
+        if label_file is None:
+            return Scene(path)
+        try:
+            lines = label_file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            detail = f"{label_file.name}: {error}"
+            raise SkipPicture(Reason.BAD_ANNOTATION_FILE, detail) from None
+        boxes = [self._box(line.strip()) for line in lines if line.strip()]
+        return Scene(path, boxes, boxes_are_shares=True)
+
+    def _box(self, line: str) -> SourceBox:
+        class_text, *columns = line.split()
+        class_id, values = source.number(class_text), list(map(source.number, columns))
+        known = class_id in range(len(self._class_names))
+        label = int(class_id) + 1 if known else None
+        count = 1 + len(values)
+        if count == _BOX_COLUMNS:
+            x, y, width, height = values
+            box = (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
+        elif count >= _FEWEST_POLYGON_COLUMNS and count % 2 == 1:
+            box = _around(xs=values[0::2], ys=values[1::2])
+        else:
+            return SourceBox(line, problem=Reason.MALFORMED)
+        return SourceBox(line, box, label)
+
+
+def _load_yaml(root: pathlib.Path) -> tuple[dict[str, Any], pathlib.Path]:
+    """Returns the settings, empty if there are none, and their path."""
+    path = root / "data.yaml"
+    others = sorted(p for p in root.iterdir() if p.suffix in (".yaml", ".yml"))
+    if not path.exists() and len(others) == 1:
+        path = others[0]
+    if not path.exists():
+        return {}, path
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML: {error}.") from None
+    if not isinstance(settings, dict):
+        raise ValueError(
+            f"{path}: must have `names` and `train`, got a {type(settings).__name__}."
+        )
+    return settings, path
+
+
+def _names(settings: dict[str, Any], path: pathlib.Path) -> list[str]:
+    names = settings.get("names") or []
+    if isinstance(names, dict):
+        if not all(isinstance(key, int) and key >= 0 for key in names):
+            raise ValueError(f"{path}: keys of `names` must be ids, got {list(names)}.")
+        names = [names.get(i, f"unused_{i}") for i in range(max(names) + 1)]
+    if not isinstance(names, list):
+        raise ValueError(f"{path}: `names` must be a list, got {names!r}.")
+    count = settings.get("nc", len(names))
+    if names and count != len(names):
+        raise ValueError(
+            f"{path}: `nc` must be the number of `names`, which is {len(names)}, got "
+            f"{count}."
+        )
+    return [str(name) for name in names]
+
+
+def _read_classes(root: pathlib.Path) -> list[str]:
+    for path in (root / "classes.txt", root / "labels" / "classes.txt"):
+        if path.is_file():
+            try:
+                text = path.read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}: not UTF-8 text: {error}.") from None
+            lines = [line.strip() for line in text.rstrip().splitlines()]
+            # An empty line still has a number.
+            return [line or f"unused_{i}" for i, line in enumerate(lines)]
+    return []
+
+
+def _folders_of_yaml(
+    root: pathlib.Path, settings: dict[str, Any], path: pathlib.Path
+) -> dict[str, list[pathlib.Path]]:
+    base = root / str(settings.get("path") or "")
+    folders = {}
+    for split in _SPLITS:
+        places = settings.get(split) or []
+        places = [places] if isinstance(places, str) else places
+        if not isinstance(places, list):
+            raise ValueError(f"{path}: `{split}` must be a path, got {places!r}.")
+        if places:
+            folders[split] = [_found(str(p), base, root, path) for p in places]
+    return folders
+
+
+def _found(
+    place: str, base: pathlib.Path, root: pathlib.Path, settings: pathlib.Path
+) -> pathlib.Path:
+    # Roboflow writes "../train/images" and means "train/images".
+    for guess in (base / place, root / place, root / place.removeprefix("../")):
+        if guess.exists():
+            return guess
+    raise ValueError(f"{settings}: there is no {place} in {base} or {root}.")
+
+
+def _usual_folders(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    pictures = root / "images"
+    if not pictures.is_dir():
+        raise ValueError(f"{root}: found neither a data.yaml nor a folder `images`.")
+    named = {s: [pictures / s] for s in _SPLITS if (pictures / s).is_dir()}
+    return named or {source.DEFAULT_SPLIT: [pictures]}
+
+
+def _pictures(place: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the pictures of a folder, or those a txt file lists."""
+    if place.is_dir():
+        return [p for p in source.files_below(place) if source.is_picture_name(p)]
+    lines = place.read_text(encoding="utf-8-sig").splitlines()
+    return [place.parent / line.strip() for line in lines if line.strip()]
+
+
+def _label_file(picture: pathlib.Path) -> pathlib.Path | None:
+    return next((p for p in _label_files(picture) if p.exists()), None)
+
+
+def _label_files(picture: pathlib.Path) -> list[pathlib.Path]:
+    parts = list(picture.parts)
+    if "images" in parts[:-1]:
+        last = len(parts) - 2 - parts[-2::-1].index("images")
+        parts[last] = "labels"
+    stem = pathlib.Path(*parts)
+    return [stem.with_suffix(".txt"), stem.with_suffix(".TXT")]
+
+
+def _around(
+    xs: Sequence[float], ys: Sequence[float]
+) -> tuple[float, float, float, float]:
+    """Returns the box around a polygon; nan if any of its numbers is, as `sum` is."""
+    nan_or_zero = 0 * (sum(xs) + sum(ys))
+    return (
+        min(ys) + nan_or_zero,
+        min(xs) + nan_or_zero,
+        max(ys) + nan_or_zero,
+        max(xs) + nan_or_zero,
+    )

@@ -1,0 +1,304 @@
+"""Files of image ids: which pictures are labelled, which are not, which are for tests.
+
+# sha256:0a1b2c3d4e5f images:2 5 % of data/voc/train/*.tfrecord, seed 0
+000012
+000047
+"""
+
+import collections
+import hashlib
+import itertools
+import math
+import os
+import pathlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from st_keras.data import dataset_info, records
+
+_HEADER = re.compile(r"# sha256:([0-9a-f]+) images:(\d+)\b")
+_COMMENT = "# "
+_DIGEST_DIGITS = 12
+_SHOWN = 3  # Examples in an error message.
+_BATCH = 64
+
+
+def write_ids(path: str | os.PathLike, ids: Sequence[str], note: str = "") -> None:
+    """Writes ids, one per line in their order, under a line with their digest.
+
+    Raises:
+      ValueError: An id is there twice or cannot be a line of its own.
+    """
+    path = pathlib.Path(path)
+    _check_unique(ids, path)
+    for image_id in ids:
+        one_line = image_id.splitlines() == [image_id] and image_id == image_id.strip()
+        if not one_line or image_id.startswith(_COMMENT):
+            raise ValueError(f"{path}: cannot hold the image id {image_id!r}.")
+    header = f"# sha256:{ids_digest(ids)} images:{len(ids)} {note}".rstrip()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(f"{path}.tmp")
+    temporary.write_text("\n".join([header, *ids]) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_ids(path: str | os.PathLike) -> list[str]:
+    """Returns the ids of a file in their order; a plain list needs no header.
+
+    Raises:
+      ValueError: There is no such file, it holds no ids or one twice, or it was edited
+        after its header was written.
+    """
+    path = pathlib.Path(path).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: no such file of image ids; tools/make_split.py writes them."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text: {error}.") from None
+    stripped = [line.strip() for line in lines]
+    ids = [line for line in stripped if line and not line.startswith(_COMMENT)]
+    header = _HEADER.match(stripped[0]) if stripped else None
+    if not header and not ids:
+        raise ValueError(f"{path}: holds no image id.")
+    _check_unique(ids, path)
+    if header:
+        _check_header(path, ids, digest=header[1], count=int(header[2]))
+    return ids
+
+
+def ids_digest(ids: Iterable[str]) -> str:
+    """Returns 12 hex digits of the SHA-256 of a set of ids, in whatever order."""
+    text = "\n".join(sorted(ids))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
+
+
+def check_disjoint(
+    sets: Mapping[str, Collection[str]], names: Mapping[str, str] | None = None
+) -> None:
+    """Makes sure that no picture is in two sets.
+
+    Args:
+      sets: What each set is called, to its ids or digests.
+      names: What to show for an id or a digest in the message; itself if absent.
+
+    Raises:
+      ValueError: Names the two sets, how many pictures both have, and the first few.
+    """
+    for one, other in itertools.combinations(sets, 2):
+        common = sorted(set(sets[one]) & set(sets[other]))
+        if common:
+            first = ", ".join((names or {}).get(c, c) for c in common[:_SHOWN])
+            more = ", ..." if len(common) > _SHOWN else ""
+            raise ValueError(
+                f"`{one}` and `{other}` must have no picture in common, got "
+                f"{len(common)} of {len(sets[one])} and {len(sets[other])}: "
+                f"{first}{more}. Choose other ids or records for one of them."
+            )
+
+
+def draw(
+    labels_by_id: Mapping[str, Collection[int]],
+    counts: Sequence[int],
+    *,
+    seed: int = 0,
+    nested: bool = True,
+    ensure_classes: bool = False,
+) -> list[list[str]]:
+    """Draws sets of pictures without replacement.
+
+    Args:
+      labels_by_id: The labels in each picture. Its order does not matter.
+      counts: Sizes of the sets, each from 1 to the number of pictures.
+      seed: Not negative; the same one draws the same sets.
+      nested: Each set contains the smaller ones: all begin one permutation.
+        Otherwise they are independent of each other.
+      ensure_classes: Every label that occurs at all is in every set. Pictures that
+        bring a missing label displace the last ones drawn.
+
+    Returns:
+      Ids in the order in which they were drawn, for each of `counts`.
+
+    Raises:
+      ValueError: A count is out of range or too small for all labels.
+    """
+    for count in counts:
+        if not 1 <= count <= len(labels_by_id):
+            raise ValueError(
+                f"`counts` must be from 1 to {len(labels_by_id)}, the number of "
+                f"pictures, got {count}."
+            )
+    if nested:
+        smallest = min(counts) if ensure_classes else 0
+        order = _permutation(labels_by_id, [seed], smallest)
+        return [order[:count] for count in counts]
+    return [
+        _permutation(labels_by_id, [seed, count], count * ensure_classes)[:count]
+        for count in counts
+    ]
+
+
+def split(
+    pattern: str,
+    folder: str | os.PathLike,
+    fractions: Sequence[float],
+    *,
+    seed: int = 0,
+    nested: bool = True,
+    ensure_classes: bool = False,
+) -> str:
+    """Writes id files for shares of some records, each with the ids that remain.
+
+    The files are `fraction_5_seed0.txt` and `fraction_5_seed0_rest.txt` for 5 %.
+
+    Args:
+      pattern: Glob of TFRecords.
+      folder: Gets the files.
+      fractions: Percent of the pictures, above 0 and up to 100; rounded, at least one
+        picture.
+      seed: See `draw`, as the rest.
+
+    Returns:
+      A table for people: pictures with each class in each set.
+
+    Raises:
+      ValueError: A fraction is out of range, or no such sets can be drawn.
+    """
+    for fraction in fractions:
+        if not 0 < fraction <= 100:
+            raise ValueError(f"`fractions` must be in (0, 100], got {fraction:g}.")
+    labels_by_id = read_labels(pattern)
+    total = len(labels_by_id)
+    counts = [max(1, math.floor(total * f / 100 + 0.5)) for f in fractions]
+    drawn = draw(
+        labels_by_id, counts, seed=seed, nested=nested, ensure_classes=ensure_classes
+    )
+    for fraction, ids in zip(fractions, drawn, strict=True):
+        stem = f"fraction_{fraction:g}_seed{seed}"
+        note = f"{fraction:g} % of {pattern}, seed {seed}"
+        write_ids(pathlib.Path(folder) / f"{stem}.txt", ids, note)
+        rest = sorted(labels_by_id.keys() - set(ids))
+        write_ids(pathlib.Path(folder) / f"{stem}_rest.txt", rest, f"all but {note}")
+    titles = ["all", *(f"{fraction:g} %" for fraction in fractions)]
+    class_names = dataset_info.load(pattern).class_names
+    return _table(titles, [list(labels_by_id), *drawn], labels_by_id, class_names)
+
+
+def read_labels(pattern: str) -> dict[str, set[int]]:
+    """Returns the labels of each picture in records, without those of crowds.
+
+    Raises:
+      ValueError: No file matches, one is damaged, or an id is there twice.
+    """
+    spec = {
+        records.IMAGE_ID: tf.io.FixedLenFeature([], tf.string),
+        records.LABEL: tf.io.RaggedFeature(tf.int64),
+        records.IS_CROWD: tf.io.RaggedFeature(tf.int64),
+    }
+    labels_by_id = {}
+    for path in dataset_info.shard_paths(pattern):
+        try:
+            for serialized in tf.data.TFRecordDataset(path).batch(_BATCH):
+                parsed = tf.io.parse_example(serialized, spec)
+                for image_id, labels, crowd in zip(
+                    parsed[records.IMAGE_ID].numpy(),
+                    parsed[records.LABEL].to_list(),
+                    parsed[records.IS_CROWD].to_list(),
+                    strict=True,
+                ):
+                    image_id = image_id.decode()
+                    if image_id in labels_by_id:
+                        raise ValueError(f"{path}: a second picture {image_id}.")
+                    # Records of other tools may not speak of crowds.
+                    rows = itertools.zip_longest(labels, crowd, fillvalue=0)
+                    labels_by_id[image_id] = {label for label, c in rows if not c}
+        except tf.errors.OpError as error:
+            raise ValueError(f"{path}: not readable: {error.message}") from None
+    if not labels_by_id:
+        raise ValueError(f"`{pattern}`: the records hold no picture.")
+    return labels_by_id
+
+
+def _check_unique(ids: Sequence[str], path: pathlib.Path) -> None:
+    repeated = [i for i, n in collections.Counter(ids).items() if n > 1]
+    if repeated:
+        raise ValueError(
+            f"{path}: {len(repeated)} ids are there twice: "
+            f"{', '.join(repeated[:_SHOWN])}."
+        )
+
+
+def _check_header(
+    path: pathlib.Path, ids: Sequence[str], digest: str, count: int
+) -> None:
+    got = ids_digest(ids)
+    if got != digest:
+        raise ValueError(
+            f"{path}: edited after it was written: its header is of {count} ids with "
+            f"digest {digest}, got {len(ids)} ids with digest {got}. Make it again "
+            "with tools/make_split.py or, if the edit is meant, delete the first line."
+        )
+
+
+def _permutation(
+    labels_by_id: Mapping[str, Collection[int]], seed: list[int], cover: int
+) -> list[str]:
+    """Returns all ids in random order, every label among the first `cover` if not 0."""
+    ids = sorted(labels_by_id)
+    order = [ids[i] for i in np.random.default_rng(seed).permutation(len(ids))]
+    if not cover:
+        return order
+    needed = _one_of_each_label(order, labels_by_id)
+    if len(needed) > cover:
+        raise ValueError(
+            f"{cover} of {len(ids)} pictures cannot show every class: it takes about "
+            f"{len(needed)}. Draw more, or do without `ensure_classes`."
+        )
+    others = [image_id for image_id in order if image_id not in needed]
+    first = needed | set(others[: cover - len(needed)])
+    return sorted(order, key=lambda image_id: image_id not in first)
+
+
+def _one_of_each_label(
+    order: Sequence[str], labels_by_id: Mapping[str, Collection[int]]
+) -> set[str]:
+    """Returns few pictures, early in the order, that show every label there is."""
+    pictures = collections.Counter(
+        label for labels in labels_by_id.values() for label in set(labels)
+    )
+    needed: set[str] = set()
+    shown: set[int] = set()
+    # The rarest first: its picture may show a common one too.
+    for label in sorted(pictures, key=lambda label: (pictures[label], label)):
+        if label not in shown:
+            found = next(i for i in order if label in labels_by_id[i])
+            needed.add(found)
+            shown |= set(labels_by_id[found])
+    return needed
+
+
+def _table(
+    titles: Sequence[str],
+    sets: Sequence[Sequence[str]],
+    labels_by_id: Mapping[str, Collection[int]],
+    class_names: Sequence[str],
+) -> str:
+    histograms = [
+        collections.Counter(itertools.chain.from_iterable(labels_by_id[i] for i in ids))
+        for ids in sets
+    ]
+    rows = [("pictures", [len(ids) for ids in sets])]
+    rows += [
+        (f"with {name}", [histogram[label] for histogram in histograms])
+        for label, name in enumerate(class_names, start=1)
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = [" " * width + "".join(f"{title:>9}" for title in titles)]
+    for name, numbers in rows:
+        lines.append(f"{name:<{width}}" + "".join(f"{n:>9}" for n in numbers))
+    return "\n".join(lines)

@@ -1,0 +1,263 @@
+"""The whole procedure: teacher, labels, student, and the control beside them."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import time
+
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.config import Config
+from st_keras.data import dataset_info, pipeline
+from st_keras.runtime import preflight
+from st_keras.runtime.restored import restore_run
+from st_keras.runtime.run_log import write_json
+from st_keras.self_training import labeling, quality
+from st_keras.tasks import build_task, with_class_names
+from st_keras.training.evaluate import evaluate_run, read_truth
+from st_keras.training.loop import train
+
+REPORT_FILE = "report.json"
+_MIN_SHARD_IMAGES = 500
+
+
+def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
+    """Runs every stage that is not finished yet and returns the report.
+
+    Stages, each a folder of `workdir`: `teacher`; then, per iteration i, `labels_<i>`
+    by the model before and `student_<i>`; then `control`, which sees human labels only
+    for as many steps as teacher and students together. All are evaluated on the test
+    records with their last checkpoint; report.json holds the numbers.
+
+    Args:
+      config: The student's, with a `self_training` part.
+      workdir: Folder of the experiment.
+      iterations: Students, each taught by the one before.
+
+    Returns:
+      The report; see `report.json`.
+
+    Raises:
+      ValueError: The config has no `self_training` or `pseudo` part, or a stage
+        cannot run.
+    """
+    if not (config.self_training and config.pseudo):
+        raise ValueError(
+            "Self-training needs the `self_training` and the `pseudo` part of a "
+            "config, such as configs/demo/digits_student.yaml has them."
+        )
+    if iterations < 1:
+        raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
+    stages = _Stages(workdir)
+    teacher = teacher_config(config)
+    preflight.check_disjoint(_picture_sets(config))
+    stages.train("teacher", teacher)
+    model_before = "teacher"
+    for number in range(1, iterations + 1):
+        labels = stages.label(f"labels_{number}", model_before, config)
+        student = student_config(config, labels, stages.path("teacher"))
+        stages.train(f"student_{number}", student)
+        model_before = f"student_{number}"
+    total_steps = teacher.training.steps + iterations * config.training.steps
+    if config.self_training.control:
+        stages.train("control", with_steps(teacher, total_steps))
+    report = _report(config, stages, iterations)
+    write_json(stages.path(REPORT_FILE), report)
+    return report
+
+
+def teacher_config(config: Config) -> Config:
+    """Returns the teacher of a student's config: human labels only.
+
+    Its batch is as large as the student's human and pseudo parts together, so that a
+    step costs the same in every run.
+    """
+    images = config.human.images_per_step + config.pseudo.images_per_step
+    human = dataclasses.replace(config.human, images_per_step=images)
+    steps = config.self_training.teacher_steps or config.training.steps
+    alone = dataclasses.replace(config, human=human, pseudo=None, self_training=None)
+    return with_steps(alone, steps)
+
+
+def student_config(config: Config, labels: str, teacher: str) -> Config:
+    """Returns the student's config with its pseudo labels and first weights set."""
+    pseudo = dataclasses.replace(config.pseudo, records=f"{labels}/*.tfrecord")
+    init = config.init_checkpoint
+    if config.self_training.student_init == "teacher":
+        init = teacher
+    return dataclasses.replace(
+        config, pseudo=pseudo, self_training=None, init_checkpoint=init
+    )
+
+
+def with_steps(config: Config, steps: int) -> Config:
+    """Returns the config for another number of steps; its schedule stretches along."""
+    factor = steps / config.training.steps
+    boundaries = tuple(
+        round(step * factor) for step in config.optimization.step_boundaries
+    )
+    return dataclasses.replace(
+        config,
+        training=dataclasses.replace(config.training, steps=steps),
+        optimization=dataclasses.replace(
+            config.optimization, step_boundaries=boundaries
+        ),
+    )
+
+
+class _Stages:
+    """The folders of an experiment, and what each stage has cost."""
+
+    def __init__(self, workdir: str):
+        self._workdir = pathlib.Path(workdir)
+        self._workdir.mkdir(parents=True, exist_ok=True)
+
+    def path(self, name: str) -> str:
+        return str(self._workdir / name)
+
+    def train(self, name: str, config: Config) -> None:
+        tf.keras.backend.clear_session()
+        summary = train(config, self.path(name), title=name.replace("_", " ").title())
+        self._note(name, summary["seconds"])
+
+    def label(self, name: str, model: str, config: Config) -> str:
+        output = self.path(name)
+        if labeling.is_complete(output):
+            return output
+        started = time.time()
+        settings = config.self_training
+        images = dataset_info.load(settings.unlabeled_records).images
+        labeling.label_records(
+            self.path(model),
+            settings.unlabeled_records,
+            output,
+            ids_file=settings.unlabeled_ids,
+            score_floor=settings.score_floor,
+            num_shards=max(1, images // _MIN_SHARD_IMAGES),
+        )
+        self._note(name, time.time() - started)
+        return output
+
+    def evaluate(self, name: str, records: str, ids_file: str) -> dict:
+        """Evaluates once; the test set is not looked at again by a resumed run."""
+        path = pathlib.Path(self.path(name), "test.json")
+        if not path.exists():
+            tf.keras.backend.clear_session()
+            started = time.time()
+            run = restore_run(self.path(name))
+            result = evaluate_run(run, records, ids_file, progress=f"Evaluate {name}")
+            write_json(path, result)
+            self._note(f"evaluate_{name}", time.time() - started)
+        return json.loads(path.read_text())
+
+    def summary(self, name: str) -> dict:
+        return json.loads(pathlib.Path(self.path(name), "summary.json").read_text())
+
+    def seconds(self) -> dict[str, float]:
+        path = self._workdir / "seconds.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _note(self, name: str, seconds: float) -> None:
+        write_json(
+            self._workdir / "seconds.json", self.seconds() | {name: round(seconds, 1)}
+        )
+
+
+def _picture_sets(config: Config) -> dict[str, tuple[str, str]]:
+    settings = config.self_training
+    return {
+        "human": (config.human.records, config.human.ids),
+        "unlabeled": (settings.unlabeled_records, settings.unlabeled_ids),
+        "evaluation": (config.evaluation.records, config.evaluation.ids),
+        "test": (settings.test_records, settings.test_ids),
+    }
+
+
+def _report(config: Config, stages: _Stages, iterations: int) -> dict:
+    settings = config.self_training
+    records = settings.test_records or config.evaluation.records
+    if not records:
+        raise ValueError(
+            "`self_training.test_records` is not set: there is nothing to report on."
+        )
+    ids_file = settings.test_ids if settings.test_records else config.evaluation.ids
+    names = {"teacher": "teacher", "student": f"student_{iterations}"}
+    if settings.control:
+        names["control"] = "control"
+    report: dict = {}
+    for role, name in names.items():
+        result = stages.evaluate(name, records, ids_file)
+        summary = stages.summary(name)
+        report[role] = result["metrics"] | {
+            "steps": summary["steps"],
+            "images_seen": summary["images_seen"],
+            "parameters": summary["parameters"],
+            "protocol": result["protocol"],
+        }
+    headline = result["headline"]
+    report["headline"] = headline
+    students = [f"student_{number}" for number in range(1, iterations + 1)]
+    report["students"] = [
+        stages.evaluate(name, records, ids_file)["metrics"][headline]
+        for name in students
+    ]
+    report["pseudo_labels"] = _pseudo_quality(config, stages, iterations)
+    report["seconds"] = stages.seconds()
+    report["seed"] = config.seed
+    report["iterations"] = iterations
+    report["config"] = config_lib.digest(config)
+    report["verdict"] = verdict(report)
+    return report
+
+
+def verdict(report: dict) -> list[str]:
+    """Returns sentences that say who won, by how much, and what that does not show."""
+    headline, lines = report["headline"], []
+    for role, what in (
+        ("teacher", "its teacher"),
+        ("control", "the supervised control of the same total number of steps"),
+    ):
+        if role in report:
+            gain = report["student"][headline] - report[role][headline]
+            word = "beats" if gain > 0 else "does not beat"
+            lines.append(f"The student {word} {what}: {gain:+.1f} {headline}.")
+    lines.append("One seed; differences of a point or two need several.")
+    return lines
+
+
+def _pseudo_quality(config: Config, stages: _Stages, iterations: int) -> dict:
+    """Holds the last student's pseudo labels against the truth, where it is known."""
+    settings = config.self_training
+    records = f"{stages.path(f'labels_{iterations}')}/*.tfrecord"
+    pseudo_source = pipeline.open_source(records, None, config.pseudo.cache_mb)
+    names = dataset_info.load(records).class_names
+    task = build_task(with_class_names(config, names))
+    pseudo = read_truth(task, pseudo_source)
+    min_score = config.pseudo.min_score
+    kept = sum(int((labels.scores >= min_score).sum()) for labels in pseudo.values())
+    summary = {
+        "min_score": min_score,
+        "images": len(pseudo),
+        "boxes_per_image": kept / max(len(pseudo), 1),
+        "precision": None,
+        "recall": None,
+        "thresholds": [],
+    }
+    if not dataset_info.load(settings.unlabeled_records).boxes:
+        return summary
+    source = pipeline.open_source(settings.unlabeled_records, list(pseudo), 0)
+    truth = read_truth(task, source)
+    rows = quality.precision_and_recall(truth, pseudo)
+    (row,) = quality.precision_and_recall(truth, pseudo, thresholds=(min_score,))
+    return summary | {
+        "precision": row["precision"],
+        "recall": row["recall"],
+        "thresholds": rows,
+    }
+
+
+def report_path(workdir: str) -> str:
+    """Returns where `self_train` writes its report."""
+    return os.path.join(workdir, REPORT_FILE)

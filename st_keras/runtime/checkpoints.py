@@ -1,0 +1,127 @@
+"""Everything a run needs to go on, as one unit on disk."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+import tensorflow as tf
+
+_FOLDER = "checkpoints"
+
+
+class Checkpoints:
+    """Saves and restores model, optimizer, averages and blend of one run together.
+
+    The optimizer counts the steps; the position in the data and every random choice
+    follow from the step. A file gets its name only when it is complete.
+    """
+
+    def __init__(
+        self, workdir: str, *, optimizer, keep: int, **parts: tf.Module | None
+    ):
+        """Looks at what the run has saved so far.
+
+        Args:
+          workdir: Folder of the run.
+          optimizer: Its `iterations` is the number of steps taken.
+          keep: Checkpoints to keep, the newest.
+          **parts: What else to save, by the name it gets; None is left out.
+        """
+        present = {name: part for name, part in parts.items() if part is not None}
+        self._checkpoint = tf.train.Checkpoint(optimizer=optimizer, **present)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint,
+            os.path.join(workdir, _FOLDER),
+            max_to_keep=keep,
+            step_counter=optimizer.iterations,
+        )
+        self._optimizer = optimizer
+
+    def restore(self) -> int:
+        """Restores the newest checkpoint, if any, and returns the steps taken.
+
+        Raises:
+          ValueError: The checkpoint is damaged or of another model.
+        """
+        path = self._manager.latest_checkpoint
+        if path:
+            _read(self._checkpoint, path).assert_consumed()
+        return int(self._optimizer.iterations.numpy())
+
+    def save(self) -> str:
+        """Saves the state at the current step and returns the file prefix."""
+        step = int(self._optimizer.iterations.numpy())
+        return self._manager.save(checkpoint_number=step)
+
+    @property
+    def latest(self) -> str:
+        """Prefix of the newest checkpoint, or `none`."""
+        return self._manager.latest_checkpoint or "none"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """Where a run's model weights are, and which they are."""
+
+    prefix: str
+    averaged: bool  # Whether averaged weights are there; they are the ones to use.
+    digest: str  # 12 hex digits of the files' content.
+
+
+def find_model(workdir_or_prefix: str) -> ModelFile:
+    """Returns the newest model of a run's folder, or the one of a checkpoint prefix.
+
+    Raises:
+      ValueError: There is none.
+    """
+    prefix = workdir_or_prefix
+    if os.path.isdir(prefix):
+        prefix = tf.train.latest_checkpoint(os.path.join(prefix, _FOLDER))
+    if not prefix or not os.path.exists(f"{prefix}.index"):
+        raise ValueError(
+            f"`{workdir_or_prefix}` holds no checkpoint; name the workdir of a run "
+            "that has saved one, or a prefix such as runs/t/checkpoints/ckpt-500."
+        )
+    names = [name for name, _ in tf.train.list_variables(prefix)]
+    return ModelFile(
+        prefix=prefix,
+        averaged=any(name.startswith("averaged/") for name in names),
+        digest=_digest(prefix),
+    )
+
+
+def load_model(model: tf.keras.Model, found: ModelFile) -> None:
+    """Reads a run's weights into a model; the averaged ones where there are such.
+
+    Raises:
+      ValueError: The checkpoint is damaged or of another model.
+    """
+    name = "averaged" if found.averaged else "model"
+    checkpoint = tf.train.Checkpoint(**{name: model})
+    status = _read(checkpoint, found.prefix)
+    try:
+        status.assert_existing_objects_matched()
+    except AssertionError as error:
+        raise ValueError(f"{found.prefix}: does not hold this model: {error}") from None
+    status.expect_partial()
+
+
+def _read(checkpoint: tf.train.Checkpoint, prefix: str):
+    try:
+        return checkpoint.read(prefix)
+    except (tf.errors.OpError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{prefix}: cannot be restored: {reason} If the file is damaged, delete "
+            "it and the line in the file `checkpoint` beside it, to go on from the "
+            "one before."
+        ) from None
+
+
+def _digest(prefix: str) -> str:
+    digest = hashlib.sha256()
+    path = pathlib.Path(prefix)
+    for part in sorted(path.parent.glob(f"{path.name}.*")):
+        digest.update(part.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,61 @@
+"""What is checked before a run costs anything."""
+
+import difflib
+import pathlib
+
+import yaml
+from absl import logging
+
+from st_keras import config as config_lib
+from st_keras.config import Config
+from st_keras.data import dataset_info, splits
+
+CONFIG_FILE = "config.yaml"
+
+
+def check_disjoint(sets: dict[str, tuple[str, str]]) -> None:
+    """Refuses a picture that is in two sets; logs each set's size and digest.
+
+    Pictures are told by their bytes, whatever they are called.
+
+    Args:
+      sets: By name, a glob of records (empty: left out) and a file of ids (empty:
+        all).
+
+    Raises:
+      ValueError: Names the two sets and some of the pictures.
+    """
+    digests = {}
+    for name, (records, ids_file) in sets.items():
+        if not records:
+            continue
+        by_id = dataset_info.picture_digests(records)
+        ids = splits.read_ids(ids_file) if ids_file else list(by_id)
+        logging.info("%s: %d pictures, ids %s", name, len(ids), splits.ids_digest(ids))
+        digests[name] = [by_id[i] for i in ids if i in by_id]
+    splits.check_disjoint(digests)
+
+
+def claim_workdir(config: Config, workdir: str) -> None:
+    """Saves the config in the run's folder, or checks that it is the one there.
+
+    Raises:
+      ValueError: The folder belongs to a run with other settings.
+    """
+    folder = pathlib.Path(workdir)
+    path = folder / CONFIG_FILE
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        config_lib.save(config, str(path))
+        return
+    text = yaml.safe_dump(config_lib.to_dict(config), sort_keys=False)
+    there = path.read_text(encoding="utf-8")
+    if there != text:
+        changes = difflib.unified_diff(
+            there.splitlines(), text.splitlines(), lineterm="", n=0
+        )
+        shown = [c.strip() for c in changes if c[:1] in "+-" and c[1:2] not in "+-"]
+        raise ValueError(
+            f"{workdir}: holds a run with other settings ({'; '.join(shown[:6])}); "
+            "choose another workdir, or delete this one."
+        )

@@ -1,0 +1,47 @@
+"""A finished or running run, opened again for its model."""
+
+import dataclasses
+import pathlib
+
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.config import Config
+from st_keras.runtime import checkpoints
+from st_keras.runtime.checkpoints import ModelFile
+from st_keras.runtime.preflight import CONFIG_FILE
+from st_keras.tasks import Task, build_task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RestoredRun:
+    """The model of a run with what is known of it."""
+
+    config: Config
+    task: Task
+    model: tf.keras.Model
+    file: ModelFile
+
+
+def restore_run(checkpoint: str, *, min_score: float | None = None) -> RestoredRun:
+    """Builds a run's task and model and loads its weights.
+
+    Args:
+      checkpoint: Workdir of the run, or a checkpoint prefix inside it.
+      min_score: Replaces the score under which detections are not kept.
+
+    Raises:
+      ValueError: There is no checkpoint, or no config beside it.
+    """
+    found = checkpoints.find_model(checkpoint)
+    path = pathlib.Path(found.prefix).parent.parent / CONFIG_FILE
+    if not path.exists():
+        raise ValueError(
+            f"{path}: missing; a checkpoint is opened with the config of its run."
+        )
+    config = config_lib.load(str(path))
+    on_tpu = config.runtime.strategy == "tpu"
+    task = build_task(config, xla=on_tpu, min_score=min_score)
+    model = task.build_model(sync_batch_norm=False)
+    checkpoints.load_model(model, found)
+    return RestoredRun(config=config, task=task, model=model, file=found)

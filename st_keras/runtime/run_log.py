@@ -1,0 +1,73 @@
+"""The numbers a run leaves: metrics.jsonl for machines, TensorBoard for eyes."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+_FILE = "metrics.jsonl"
+
+
+class RunLog:
+    """Appends rows of named numbers, one row per logged step.
+
+    Rows after the step a run resumes from are dropped first, so a killed run's file
+    ends up the same as an uninterrupted one's.
+    """
+
+    def __init__(self, workdir: str, *, resume_step: int):
+        self._path = pathlib.Path(workdir) / _FILE
+        kept = [row for row in read_rows(workdir) if row["step"] <= resume_step]
+        _write_lines(self._path, [json.dumps(row) for row in kept])
+        self._writer = tf.summary.create_file_writer(
+            os.path.join(workdir, "tensorboard")
+        )
+
+    def numbers(self, step: int, values: dict[str, float]) -> None:
+        """Logs a row."""
+        row = {"step": step} | {k: float(f"{v:.7g}") for k, v in values.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def last(self, name: str) -> dict[str, float]:
+        """Returns the newest row that has a number of that name, without its step."""
+        rows = [row for row in read_rows(self._path.parent) if name in row]
+        return {k: v for k, v in rows[-1].items() if k != "step"} if rows else {}
+
+    def pictures(self, step: int, name: str, images: np.ndarray) -> None:
+        """Shows [B, H, W, 3] uint8 pictures in TensorBoard."""
+        with self._writer.as_default(step=step):
+            tf.summary.image(name, images, max_outputs=len(images))
+        self._writer.flush()
+
+
+def read_rows(workdir: str | os.PathLike) -> list[dict]:
+    """Returns the rows a run has logged; a row cut short by a kill is left out."""
+    path = pathlib.Path(workdir) / _FILE
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def write_json(path: str | os.PathLike, content: dict) -> None:
+    """Writes a JSON file that appears only when complete."""
+    _write_lines(pathlib.Path(path), [json.dumps(content, indent=1)])
+
+
+def _write_lines(path: pathlib.Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    os.replace(temporary, path)

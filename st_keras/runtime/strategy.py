@@ -1,0 +1,77 @@
+"""On which devices a run is spread."""
+
+import tensorflow as tf
+
+from st_keras.config import RuntimeConfig
+
+
+def build_strategy(
+    config: RuntimeConfig, devices: list[str] | None = None
+) -> tf.distribute.Strategy:
+    """Connects to the devices and returns the strategy that uses them.
+
+    Args:
+      config: Which strategy, which TPU, which precision.
+      devices: For `mirrored`, the devices to use; None: all GPUs.
+
+    Raises:
+      ValueError: The devices are not there.
+    """
+    tf.keras.mixed_precision.set_global_policy(config.precision)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if config.strategy == "tpu":
+        return _tpu(config.tpu)
+    if config.strategy == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    gpus = tf.config.list_logical_devices("GPU")
+    if config.strategy == "mirrored":
+        devices = devices or [gpu.name for gpu in gpus]
+        if not devices:
+            raise ValueError(
+                "`runtime.strategy` is mirrored but TensorFlow sees no GPU; use "
+                "one_device, or check the driver with `nvidia-smi`."
+            )
+        return tf.distribute.MirroredStrategy(
+            devices, cross_device_ops=_cross_device_ops(devices)
+        )
+    return tf.distribute.OneDeviceStrategy(gpus[0].name if gpus else "/cpu:0")
+
+
+def replicas_of_this_process(strategy: tf.distribute.Strategy) -> range:
+    """Returns the numbers, within the whole job, of the replicas this process feeds."""
+    total = strategy.num_replicas_in_sync
+    resolver = strategy.cluster_resolver
+    if resolver is None or not isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ):
+        return range(total)
+    here = total // resolver.cluster_spec().num_tasks("worker")
+    return range(resolver.task_id * here, (resolver.task_id + 1) * here)
+
+
+def set_seed(seed: int) -> None:
+    """Seeds the initial weights: same seed, same model."""
+    tf.keras.utils.set_random_seed(seed)
+
+
+def _tpu(name: str) -> tf.distribute.TPUStrategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        if name != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError, RuntimeError) as error:
+        raise ValueError(
+            f"`runtime.tpu` {name!r} cannot be reached: {error}. On a TPU VM use "
+            "`local`; elsewhere the name or grpc:// address of the TPU."
+        ) from None
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _cross_device_ops(devices: list[str]):
+    # Logical CPU devices share one memory; the collective ops of two strategies in
+    # one process would collide.
+    if all("CPU" in device.upper() for device in devices):
+        return tf.distribute.ReductionToOneDevice()
+    return None

@@ -1,0 +1,120 @@
+"""What a training step is fed: a fixed number of human and of pseudo examples."""
+
+import tensorflow as tf
+
+from st_keras.config import Config
+from st_keras.data import dataset_info, pipeline, splits
+from st_keras.tasks import Task
+from st_keras.types import Batch
+
+_STREAMS = {"human": 0, "pseudo": 1}  # Numbers the random streams of a seed.
+
+
+class Batches:
+    """The examples of every step of one run, as a function of the step's number."""
+
+    def __init__(self, config: Config, task: Task):
+        """Opens the records.
+
+        Raises:
+          ValueError: Records or ids are missing, or human and pseudo labels do not
+            speak of the same classes.
+        """
+        self._config = config
+        self._task = task
+        self._settings = {"human": config.human}
+        ids = splits.read_ids(config.human.ids) if config.human.ids else None
+        self._sources = {
+            "human": pipeline.open_source(
+                config.human.records, ids, config.human.cache_mb
+            )
+        }
+        if config.pseudo:
+            _check_classes(config, task)
+            self._settings["pseudo"] = config.pseudo
+            self._sources["pseudo"] = pipeline.open_source(
+                config.pseudo.records, None, config.pseudo.cache_mb
+            )
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Images per step by part, over all replicas; human first."""
+        return {part: s.images_per_step for part, s in self._settings.items()}
+
+    def from_step(
+        self, step: int, *, replicas: int, replicas_here: range
+    ) -> tf.data.Dataset:
+        """Returns the batches that one process feeds its replicas, in turn.
+
+        Args:
+          step: Steps already taken.
+          replicas: Of the whole job.
+          replicas_here: Those fed by this process.
+
+        Returns:
+          Elements `{"human": Batch, "pseudo": Batch}`, each for one replica; no
+          `pseudo` for a teacher.
+
+        Raises:
+          ValueError: A number of images does not divide by the replicas.
+        """
+        streams = {
+            part: self._stream(part, step, replicas, replicas_here)
+            for part in self._settings
+        }
+        return tf.data.Dataset.zip(streams).prefetch(tf.data.AUTOTUNE)
+
+    def image_ids(self, step: int) -> dict[str, list[str]]:
+        """Returns the ids of the images that step number `step` trains on."""
+        found = {}
+        for part in self._settings:
+            stream = self._stream(part, step, 1, range(1), with_ids=True)
+            _, image_ids = next(iter(stream))
+            found[part] = [image_id.decode() for image_id in image_ids.numpy()]
+        return found
+
+    def _stream(self, part, step, replicas, replicas_here, with_ids=False):
+        settings = self._settings[part]
+        images = settings.images_per_step
+        if images % replicas:
+            raise ValueError(
+                f"`{part}.images_per_step` is {images} but there are {replicas} "
+                f"replicas; use a multiple of {replicas}, such as "
+                f"{(images // replicas + 1) * replicas}."
+            )
+        num_boxes = dataset_info.load(settings.records).max_boxes_per_image
+
+        def prepare(serialized, seed):
+            prepared = self._task.prepare(serialized, seed, num_boxes=num_boxes)
+            labels = prepared.labels
+            if part == "pseudo":
+                labels = self._task.pseudo_label(labels, min_score=settings.min_score)
+            batch = Batch(prepared.image, labels)
+            return (batch, prepared.image_id) if with_ids else batch
+
+        return pipeline.training_stream(
+            self._sources[part],
+            prepare,
+            seed=(self._config.seed, _STREAMS[part]),
+            start=step * images,
+            batch_size=images // replicas,
+            shuffle_buffer=settings.shuffle_buffer,
+            replicas=replicas,
+            replicas_here=replicas_here,
+        )
+
+
+def _check_classes(config: Config, task: Task) -> None:
+    if not config.pseudo.records:
+        raise ValueError(
+            "`pseudo.records` is not set: label images with tools/pseudo_label.py and "
+            "name its output, use tools/self_train.py, or train a teacher with "
+            "`--set pseudo=null`."
+        )
+    names = dataset_info.load(config.pseudo.records).class_names
+    if names != task.class_names:
+        raise ValueError(
+            f"`{config.pseudo.records}` has classes {', '.join(names)}, but the human "
+            f"labels have {', '.join(task.class_names)}: the teacher was trained on "
+            "other data."
+        )

@@ -1,0 +1,211 @@
+"""Object detection: boxes from anchors."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from st_keras import models
+from st_keras.config import DetectionConfig
+from st_keras.data import decode
+from st_keras.data.augment import color, geometry
+from st_keras.data.records import Record
+from st_keras.losses import detection as losses
+from st_keras.metrics.average_precision import AveragePrecision
+from st_keras.ops import anchors, box_coding, boxes, matching, nms
+from st_keras.tasks.task import Task
+from st_keras.types import Labels, Prepared, Ratio
+
+
+class DetectionTask(Task):
+    """A RetinaNet: focal loss over anchors, Huber loss over those that hold a box."""
+
+    def __init__(self, config: DetectionConfig, *, xla: bool = False):
+        """Makes the task.
+
+        Args:
+          config: With its class names filled in.
+          xla: Whether predictions must compile with XLA, as on a TPU.
+
+        Raises:
+          ValueError: `class_names` is empty.
+        """
+        if not config.class_names:
+            raise ValueError("`detection.class_names` is empty: no class to detect.")
+        self._config = config
+        self._xla = xla
+        self._anchors = anchors.make_anchors(
+            config.image_size_px,
+            min_level=config.min_level,
+            max_level=config.max_level,
+            scales_per_octave=config.anchor_scales,
+            aspect_ratios=config.aspect_ratios,
+            anchor_size=config.anchor_size,
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self._config.class_names
+
+    @property
+    def protocol(self) -> dict:
+        return {
+            "image_size_px": list(self._config.image_size_px),
+            "nms": "hard, per class",
+            "test_time_augmentation": "none",
+            **dataclasses.asdict(self._config.postprocess),
+        }
+
+    def build_model(self, *, sync_batch_norm: bool) -> tf.keras.Model:
+        config = self._config
+        return models.retinanet(
+            config.image_size_px,
+            len(config.class_names),
+            backbone=config.backbone,
+            min_level=config.min_level,
+            max_level=config.max_level,
+            fpn_filters=config.fpn_filters,
+            head_convs=config.head.num_convs,
+            head_filters=config.head.num_filters,
+            anchors_per_cell=config.anchor_scales * len(config.aspect_ratios),
+            activation=config.activation,
+            batch_norm_momentum=config.batch_norm_momentum,
+            batch_norm_epsilon=config.batch_norm_epsilon,
+            sync_batch_norm=sync_batch_norm,
+        )
+
+    def prepare(
+        self, serialized: tf.Tensor, seed: tf.Tensor | None, *, num_boxes: int
+    ) -> Prepared:
+        config = self._config
+        example = decode.decode_example(
+            serialized, label_of_class_0=config.label_of_class_0
+        )
+        image, labels = example.image, example.labels
+        size_px = tf.shape(image)[:2]
+        if seed is None:
+            move = geometry.fit(size_px, config.image_size_px)
+            min_visible_share = 0.0
+        else:
+            augment = config.augment
+            geometry_seed, color_seed = tf.unstack(
+                tf.random.experimental.stateless_split(seed, 2)
+            )
+            move = geometry.jitter(
+                size_px,
+                config.image_size_px,
+                geometry_seed,
+                scale_min=augment.scale_min,
+                scale_max=augment.scale_max,
+                flip_probability=augment.flip_probability,
+            )
+            image = color.jitter_color(image, color_seed, augment.color_strength)
+            min_visible_share = augment.min_visible_share
+            # A box around a crowd says nothing about a single object.
+            single = tf.logical_not(labels.is_crowd)
+            labels = Labels(*(tf.boolean_mask(field, single) for field in labels))
+        labels = geometry.move_labels(
+            labels, move, config.image_size_px, min_visible_share=min_visible_share
+        )
+        return Prepared(
+            image=geometry.warp_image(image, move, config.image_size_px),
+            labels=_pad(labels, num_boxes),
+            image_id=example.image_id,
+            scale_yx=tf.abs(tf.linalg.diag_part(move[:, :2])),
+            original_size_px=size_px,
+        )
+
+    def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
+        return decode.decode_labels(
+            serialized, label_of_class_0=self._config.label_of_class_0
+        )
+
+    def write_labels(self, picture: Record, labels: Labels) -> Record:
+        label_of_class_0 = self._config.label_of_class_0
+        return dataclasses.replace(
+            picture,
+            boxes_yxyx=labels.boxes_yxyx,
+            labels=labels.class_ids.astype(np.int64) + label_of_class_0,
+            texts=(),
+            is_crowd=labels.is_crowd,
+            scores=labels.scores,
+            label_map_png=None,
+        )
+
+    def losses(self, labels: Labels, outputs: dict) -> dict[str, Ratio]:
+        config = self._config
+        matches = matching.match_anchors(
+            self._anchors,
+            labels.boxes_yxyx,
+            labels.weights,
+            positive_iou=config.positive_iou,
+            negative_iou=config.negative_iou,
+        )
+        num_classes = len(config.class_names)
+        if labels.boxes_yxyx.shape[1] == 0:
+            class_targets = tf.zeros_like(outputs["logits"])
+            offset_targets = tf.zeros_like(outputs["offsets"])
+        else:
+            index = matches.box_index
+            class_ids = tf.gather(labels.class_ids, index, batch_dims=1)
+            class_ids = tf.where(matches.is_positive, class_ids, -1)
+            class_targets = tf.one_hot(class_ids, num_classes)
+            matched = tf.gather(labels.boxes_yxyx, index, batch_dims=1)
+            offset_targets = box_coding.encode_boxes(matched, self._anchors)
+        num_positives = tf.reduce_sum(tf.cast(matches.is_positive, tf.float32))
+        class_loss = losses.focal_loss(
+            outputs["logits"],
+            class_targets,
+            matches.is_counted,
+            num_positives,
+            alpha=config.focal_alpha,
+            gamma=config.focal_gamma,
+        )
+        box_loss = losses.box_loss(
+            outputs["offsets"],
+            offset_targets,
+            matches.is_positive,
+            num_positives,
+            delta=config.huber_delta,
+        )
+        weighted = box_loss._replace(total=config.box_weight * box_loss.total)
+        return {"class": class_loss, "box": weighted}
+
+    def predict(
+        self, outputs: dict, scale_yx: tf.Tensor, original_size_px: tf.Tensor
+    ) -> Labels:
+        postprocess = self._config.postprocess
+        boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
+        scale = tf.concat([scale_yx, scale_yx], axis=-1)[:, None, :]
+        boxes_yxyx = boxes.clip_to_window(
+            boxes_yxyx / scale, original_size_px[:, None, :]
+        )
+        return nms.non_max_suppression(
+            boxes_yxyx,
+            tf.sigmoid(outputs["logits"]),
+            min_score=postprocess.min_score,
+            nms_iou=postprocess.nms_iou,
+            max_detections=postprocess.max_detections,
+            xla=self._xla,
+        )
+
+    def pseudo_label(self, predictions: Labels, *, min_score: float) -> Labels:
+        kept = tf.cast(predictions.scores >= min_score, tf.float32)
+        return predictions._replace(weights=predictions.weights * kept)
+
+    def new_metric(self) -> AveragePrecision:
+        return AveragePrecision(self.class_names)
+
+
+def _pad(labels: Labels, num_boxes: int) -> Labels:
+    """Returns exactly `num_boxes` rows: best scores first, then zeros."""
+    order = tf.argsort(labels.scores, direction="DESCENDING", stable=True)[:num_boxes]
+    missing = num_boxes - tf.shape(order)[0]
+
+    def pad(field):
+        rows = tf.gather(field, order)
+        padded = tf.pad(rows, [[0, missing]] + [[0, 0]] * (field.shape.rank - 1))
+        padded.set_shape([num_boxes, *field.shape[1:]])
+        return padded
+
+    return Labels(*(pad(field) for field in labels))

@@ -1,0 +1,80 @@
+"""What training needs to know about a task; every method is required."""
+
+import abc
+
+import tensorflow as tf
+
+from st_keras.data.records import Record
+from st_keras.types import Labels, Prepared, Ratio
+
+
+class Task(abc.ABC):
+    """One thing a model can be trained for.
+
+    A task sees tensors. It never sees a strategy, an optimizer, a step or a path.
+    """
+
+    @property
+    @abc.abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names by class id."""
+
+    @property
+    @abc.abstractmethod
+    def protocol(self) -> dict:
+        """The settings of inference that belong beside every number."""
+
+    @abc.abstractmethod
+    def build_model(self, *, sync_batch_norm: bool) -> tf.keras.Model:
+        """Returns a new model from normalised images to named outputs."""
+
+    @abc.abstractmethod
+    def prepare(
+        self, serialized: tf.Tensor, seed: tf.Tensor | None, *, num_boxes: int
+    ) -> Prepared:
+        """Reads one record into an example of the network's size.
+
+        Args:
+          serialized: [] string.
+          seed: [2] int32, of the augmentation; None shows the whole picture as it is.
+          num_boxes: N, rows of labels after padding; more are cut, weakest first.
+        """
+
+    @abc.abstractmethod
+    def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
+        """Reads the labels of one record, in pixels of its picture, and its id."""
+
+    @abc.abstractmethod
+    def write_labels(self, picture: Record, labels: Labels) -> Record:
+        """Returns the record of a picture with NumPy labels in place of its own."""
+
+    @abc.abstractmethod
+    def losses(self, labels: Labels, outputs: dict) -> dict[str, Ratio]:
+        """Returns named sums and counts for a batch of labels and model outputs.
+
+        The sum of the named means is the loss; weights are in the totals.
+        """
+
+    @abc.abstractmethod
+    def predict(
+        self, outputs: dict, scale_yx: tf.Tensor, original_size_px: tf.Tensor
+    ) -> Labels:
+        """Returns what the model sees, in pixels of the original pictures.
+
+        Args:
+          outputs: Of the model.
+          scale_yx: [B, 2] float32, as in `Prepared`.
+          original_size_px: [B, 2] int32.
+        """
+
+    @abc.abstractmethod
+    def pseudo_label(self, predictions: Labels, *, min_score: float) -> Labels:
+        """Returns the predictions a student may learn from; the rest has weight 0."""
+
+    @abc.abstractmethod
+    def new_metric(self):
+        """Returns an empty metric.
+
+        It has `headline`, the name of its first number, and the methods
+        `add(image_id, truth, predicted)` and `result()`.
+        """

@@ -1,0 +1,303 @@
+"""THE loop: how a teacher or a student is trained, from top to bottom.
+
+The decisions in it are numbered where they are made. What a step does is in step.py,
+what it is fed in self_training/batches.py, how the losses are weighed in
+self_training/blend.py.
+"""
+
+import json
+import math
+import os
+import pathlib
+import time
+
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from st_keras.config import Config
+from st_keras.data import dataset_info, drawing, pipeline, splits
+from st_keras.runtime import checkpoints, failures, preflight
+from st_keras.runtime import strategy as strategies
+from st_keras.runtime.run_log import RunLog, write_json
+from st_keras.self_training.batches import Batches
+from st_keras.self_training.blend import Blend
+from st_keras.tasks import build_task, with_class_names
+from st_keras.training import optimization
+from st_keras.training.averaging import AveragedModel
+from st_keras.training.evaluate import evaluate_model
+from st_keras.training.step import TrainStep
+
+SUMMARY_FILE = "summary.json"
+_PICTURES = 8
+
+
+def train(
+    config: Config, workdir: str, *, devices: list[str] | None = None, title: str = ""
+) -> dict:
+    """Trains one model to its last step, going on where a killed run stopped.
+
+    Args:
+      config: With a `pseudo` part a student, otherwise a teacher.
+      workdir: Folder of the run; config, checkpoints, logs and summary go there.
+      devices: For the mirrored strategy; None: all GPUs.
+      title: Of the progress bar; empty: the role.
+
+    Returns:
+      The summary: role, steps, last losses, metrics of the evaluation set if there
+      is one.
+
+    Raises:
+      ValueError: A setting, a record or a checkpoint cannot be used.
+      NonFiniteError: A loss is not a number any more.
+    """
+    # ---------------------------------------------------------------- Check first
+    info = dataset_info.load(config.human.records)
+    config = with_class_names(config, info.class_names)
+    preflight.claim_workdir(config, workdir)
+    finished = _read_summary(workdir)
+    if finished:
+        logging.info("%s: finished before, nothing to do", workdir)
+        return finished
+    preflight.check_disjoint(_picture_sets(config))
+    started = time.time()
+
+    # ------------------------------------------------------------ Devices and task
+    strategy = strategies.build_strategy(config.runtime, devices)
+    strategies.set_seed(config.seed)
+    replicas = strategy.num_replicas_in_sync
+    on_tpu = config.runtime.strategy == "tpu"
+    task = build_task(config, xla=on_tpu)
+    batches = Batches(config, task)
+
+    # --------------------------------------------------------- Model and optimizer
+    with strategy.scope():
+        sync = config.runtime.sync_batch_norm and replicas > 1
+        model = task.build_model(sync_batch_norm=sync)
+        optimizer = optimization.build_optimizer(
+            config.optimization, config.training.steps
+        )
+        optimization.create_slots(optimizer, model.trainable_variables)
+        blend = None
+        if config.pseudo:
+            blend = Blend(
+                weight=config.pseudo.weight,
+                normalize=config.pseudo.normalize,
+                decay=config.pseudo.decay,
+                max_ratio=config.pseudo.max_ratio,
+            )
+        # Before the average, which starts at these weights.
+        if config.init_checkpoint:
+            source_model = checkpoints.find_model(config.init_checkpoint)
+            checkpoints.load_model(model, source_model)
+        averaged = None
+        if config.optimization.ema_decay:
+            twin = task.build_model(sync_batch_norm=sync)
+            averaged = AveragedModel(model, twin, config.optimization.ema_decay)
+
+    # ----------------------------------------------- Where to start, in this order
+    # 1. A checkpoint of this run: everything goes on from it.
+    # 2. `init_checkpoint`: its weights, loaded above; step 0.
+    # 3. Random weights.
+    saved = checkpoints.Checkpoints(
+        workdir,
+        optimizer=optimizer,
+        keep=config.training.keep_checkpoints,
+        model=model,
+        blend=blend,
+        averaged=averaged and averaged.model,
+    )
+    step = saved.restore()
+    logging.info("%s starts at step %d of %d", config.role, step, config.training.steps)
+
+    # ------------------------------------------------------------------------ Data
+    here = strategies.replicas_of_this_process(strategy)
+    iterator = iter(
+        strategy.distribute_datasets_from_function(
+            lambda _: batches.from_step(step, replicas=replicas, replicas_here=here)
+        )
+    )
+
+    # ------------------------------------------------------------- Compiled steps
+    take_step = TrainStep(
+        task,
+        model,
+        optimizer,
+        blend,
+        weight_decay=_coupled_weight_decay(config),
+        clip_norm=config.optimization.clip_norm,
+    )
+    take_steps = _compile(
+        strategy, take_step, averaged, jit_compile=config.runtime.jit_compile or on_tpu
+    )
+
+    # ------------------------------------------------------------------------ Loop
+    log = RunLog(workdir, resume_step=step)
+    if step == 0:
+        _log_pictures(log, batches, task, step)
+    judged = averaged.model if averaged else model
+    metrics: dict = {}
+    values: dict[str, float] = {}
+    bar = tqdm(
+        total=config.training.steps,
+        initial=step,
+        desc=title or config.role.capitalize(),
+        unit="step",
+    )
+    with bar:
+        while step < config.training.steps:
+            count = _steps_to_next_event(config, step)
+            values, taken, last = take_steps(iterator, tf.constant(count))
+            step += taken
+            # A bad step ends the call early, so it is the last one taken.
+            failures.check_finite(
+                last,
+                step=step - 1,
+                image_ids=lambda: batches.image_ids(step - 1),  # noqa: B023
+                checkpoint=saved.latest,
+            )
+            log.numbers(step, values)
+            bar.update(taken)
+            bar.set_postfix(loss=f"{values['loss']:.3f}")
+            if _is_due(step, config.training.pictures_every_steps):
+                _log_pictures(log, batches, task, step)
+            is_last = step == config.training.steps
+            if config.evaluation.records and (
+                is_last or _is_due(step, config.evaluation.every_steps)
+            ):
+                metrics = _evaluate(config, task, judged)
+                log.numbers(step, _flat(metrics))
+            # The last thing of a round: what it has written is then never redone.
+            if is_last or _is_due(step, config.training.checkpoint_every_steps):
+                saved.save()
+
+    # --------------------------------------------------------------------- The end
+    if config.evaluation.records and not metrics:  # Killed just before the summary.
+        metrics = _evaluate(config, task, judged)
+    summary = {
+        "role": config.role,
+        "steps": step,
+        "images_seen": step * sum(batches.parts.values()),
+        "parameters": int(sum(math.prod(v.shape) for v in model.trainable_variables)),
+        "checkpoint": saved.latest,
+        "losses": values or log.last("loss"),
+        "metrics": metrics,
+        "seconds": round(time.time() - started, 1),
+    }
+    write_json(os.path.join(workdir, SUMMARY_FILE), summary)
+    return summary
+
+
+def _picture_sets(config: Config) -> dict[str, tuple[str, str]]:
+    sets = {
+        "human": (config.human.records, config.human.ids),
+        "evaluation": (config.evaluation.records, config.evaluation.ids),
+    }
+    return sets | ({"pseudo": (config.pseudo.records, "")} if config.pseudo else {})
+
+
+def _compile(strategy, take_step, averaged, *, jit_compile):
+    """Returns a function that takes several steps in one call into TensorFlow.
+
+    It gives the mean numbers of the steps, how many were taken, and the numbers of the
+    last. It stops early after a step with a number that is not finite.
+    """
+    names: list[str] = []  # Known once the step has been traced.
+
+    def numbers_of_step(parts):
+        numbers = take_step(parts)
+        names[:] = list(numbers)
+        return tf.stack(list(numbers.values()))
+
+    replica_step = tf.function(numbers_of_step, jit_compile=jit_compile or None)
+
+    @tf.function
+    def run(iterator, count):
+        total, last, taken = tf.zeros([1]), tf.zeros([1]), 0
+        for _ in tf.range(count):
+            tf.autograph.experimental.set_loop_options(
+                shape_invariants=[
+                    (total, tf.TensorShape([None])),
+                    (last, tf.TensorShape([None])),
+                ]
+            )
+            per_replica = strategy.run(replica_step, args=(next(iterator),))
+            last = strategy.experimental_local_results(per_replica)[0]
+            if averaged is not None:
+                averaged.update(take_step.steps_taken)
+            total += last
+            taken += 1
+            if not tf.reduce_all(tf.math.is_finite(last)):
+                break
+        return total / tf.cast(taken, tf.float32), taken, last
+
+    def take_steps(iterator, count):
+        mean, taken, last = run(iterator, count)
+        return (
+            dict(zip(names, mean.numpy().tolist(), strict=True)),
+            int(taken),
+            dict(zip(names, last.numpy().tolist(), strict=True)),
+        )
+
+    return take_steps
+
+
+def _read_summary(workdir: str) -> dict:
+    try:
+        return json.loads(pathlib.Path(workdir, SUMMARY_FILE).read_text())
+    except FileNotFoundError:
+        return {}
+
+
+def _steps_to_next_event(config: Config, step: int) -> int:
+    """Returns how many steps to take before something is due.
+
+    Calls end at the same steps however often a run was interrupted, so its log does
+    not depend on that.
+    """
+    events = [
+        config.training.steps_per_loop,
+        config.training.checkpoint_every_steps,
+        config.evaluation.every_steps,
+        config.training.pictures_every_steps,
+    ]
+    to_event = [every - step % every for every in events if every]
+    return min([config.training.steps - step, *to_event])
+
+
+def _is_due(step: int, every: int) -> bool:
+    return bool(every) and step % every == 0
+
+
+def _coupled_weight_decay(config: Config) -> float:
+    """AdamW decays by itself; SGD gets the paper's L2 on kernels."""
+    is_sgd = config.optimization.optimizer == "sgd"
+    return config.optimization.weight_decay if is_sgd else 0.0
+
+
+def _evaluate(config: Config, task, model) -> dict:
+    evaluation = config.evaluation
+    ids = splits.read_ids(evaluation.ids) if evaluation.ids else None
+    source = pipeline.open_source(evaluation.records, ids, config.human.cache_mb)
+    return evaluate_model(
+        task,
+        model,
+        source,
+        batch_size=evaluation.images_per_step,
+    )
+
+
+def _flat(metrics: dict) -> dict[str, float]:
+    return {
+        f"evaluation/{name}": value
+        for name, value in metrics.items()
+        if isinstance(value, float)
+    }
+
+
+def _log_pictures(log: RunLog, batches: Batches, task, step: int) -> None:
+    """Shows what the coming step trains on: the augmented pictures and their boxes."""
+    first = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
+    for part, batch in first.items():
+        batch = tf.nest.map_structure(lambda t: t[:_PICTURES].numpy(), batch)
+        log.pictures(step, part, drawing.draw_batch(batch, task.class_names))

@@ -1,0 +1,42 @@
+"""Draws which pictures of some records count as labelled.
+
+    python tools/make_split.py --records 'data/voc/train/*.tfrecord' \
+        --output data/voc/splits --fractions 1,5,10,20,50 --ensure_classes
+
+Writes fraction_5_seed0.txt for 5 %, and the others to fraction_5_seed0_rest.txt.
+"""
+
+from absl import flags
+
+from st_keras import command_line, environment
+
+_RECORDS = flags.DEFINE_string("records", None, "Glob of TFRecords; quote it.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the files of image ids.")
+_FRACTIONS = flags.DEFINE_list("fractions", ["1", "5", "10", "20", "50"], "Percent.")
+_NESTED = flags.DEFINE_bool("nested", True, "Each set contains the smaller ones.")
+_ENSURE_CLASSES = flags.DEFINE_bool(
+    "ensure_classes", False, "The smallest set shows every class at least once."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Another seed, another draw.")
+flags.mark_flags_as_required(["records", "output"])
+
+
+def main(argv):
+    del argv
+    environment.quiet()
+    # Here and not above, so that `--help` need not wait for TensorFlow.
+    from st_keras.data import splits
+
+    table = splits.split(
+        _RECORDS.value,
+        _OUTPUT.value,
+        [float(fraction) for fraction in _FRACTIONS.value],
+        seed=_SEED.value,
+        nested=_NESTED.value,
+        ensure_classes=_ENSURE_CLASSES.value,
+    )
+    print(table)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
