@@ -1,6 +1,7 @@
 """Pictures with their boxes: one drawing function for human, pseudo and predicted."""
 
 import colorsys
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -8,6 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 from st_keras.types import Batch, Labels
 
 _SMALLEST_SIDE_PX = 320  # Smaller pictures are enlarged, so that text can be read.
+_DROPPED_COLOR = (170, 170, 170)
+_DASH_PX = 5
+_GAP_PX = 6
 
 
 def draw_labels(
@@ -16,42 +20,49 @@ def draw_labels(
     class_names: tuple[str, ...],
     *,
     smallest_side_px: int = _SMALLEST_SIDE_PX,
+    largest_side_px: int = 0,
+    marks_yx: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns the image with boxes, class names and, below 1, scores.
 
+    A box that does not count (weight 0) is dashed, grey and nameless; a padding row
+    is not drawn. Crowds are drawn thin.
+
     Args:
       image: [H, W, 3] uint8.
-      labels: [N, ...] NumPy arrays in pixels of the image; rows of weight 0 are not
-        drawn, crowds are drawn thin.
-      class_names: By class id.
+      labels: [N, ...] NumPy arrays in pixels of the image.
+      class_names: By class id; an id beyond them is written as a number.
       smallest_side_px: The image is enlarged by a whole factor to at least this.
+      largest_side_px: It is shrunk to at most this; 0 never does.
+      marks_yx: [M, 2] pixels of the image; each gets a small cross.
 
     Returns:
       [H', W', 3] uint8.
     """
-    factor = max(1, -(-smallest_side_px // min(image.shape[:2])))
-    picture = Image.fromarray(image)
-    picture = picture.resize(
-        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
-    )
+    picture, scale = _resize(Image.fromarray(image), smallest_side_px, largest_side_px)
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(max(11, min(picture.size) // 32))
-    for box, class_id, score, weight, is_crowd in zip(*labels, strict=True):
-        if weight <= 0:
+    line_px = max(2, min(picture.size) // 240)
+    corners = [(float(x) * scale, float(y) * scale) for y, x in _rows(marks_yx)]
+    names = []
+    # The best last, so that it lies on top.
+    for row in np.argsort(labels.scores, kind="stable"):
+        y0, x0, y1, x1 = (float(side) * scale for side in labels.boxes_yxyx[row])
+        if y1 <= y0 and x1 <= x0:
             continue
-        y0, x0, y1, x1 = (float(side) * factor for side in box)
-        x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
-        color = class_color(int(class_id))
-        draw.rectangle([x0, y0, x1, y1], outline=color, width=1 if is_crowd else 2)
-        text = class_names[int(class_id)]
-        if score < 1:
-            text += f" {score:.2f}"
-        left, top, right, bottom = draw.textbbox((x0, y0), text, font=font)
-        y_text = max(0, y0 - (bottom - top) - 4)
-        draw.rectangle(
-            [x0, y_text, x0 + right - left + 4, y_text + bottom - top + 4], fill=color
-        )
-        draw.text((x0 + 2, y_text + 2 - (top - y0)), text, fill="black", font=font)
+        box = (x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
+        if labels.weights[row] <= 0:
+            _draw_dashed(draw, box)
+            continue
+        class_id, score = int(labels.class_ids[row]), float(labels.scores[row])
+        color = class_color(class_id)
+        width = 1 if labels.is_crowd[row] else line_px
+        draw.rectangle(box, outline=color, width=width)
+        names.append((box, color, _text(class_id, score, class_names)))
+    for x, y in corners:
+        _draw_cross(draw, x, y)
+    font = ImageFont.load_default(max(11, min(picture.size) // 30))
+    for box, color, text in names:
+        _draw_name(draw, box, color, text, font)
     return np.asarray(picture)
 
 
@@ -66,20 +77,32 @@ def draw_batch(batch: Batch, class_names: tuple[str, ...]) -> np.ndarray:
 
 
 def contact_sheet(
-    pictures: list[np.ndarray], *, columns: int, gap_px: int = 6
+    pictures: Sequence[np.ndarray], *, columns: int, titles: Sequence[str] = ()
 ) -> np.ndarray:
-    """Returns one [H, W, 3] uint8 sheet of pictures on white, row by row."""
-    height = max(picture.shape[0] for picture in pictures)
-    width = max(picture.shape[1] for picture in pictures)
-    rows = -(-len(pictures) // columns)
+    """Returns one [H, W, 3] uint8 sheet of pictures on white, row by row.
+
+    Args:
+      pictures: [H, W, 3] uint8 each; their sizes may differ.
+      columns: Pictures beside each other.
+      titles: Written above each picture; cut to its width. Empty: none.
+    """
+    font = ImageFont.load_default(13)
+    title_px = 20 if titles else 0
+    height = max(picture.shape[0] for picture in pictures) + title_px + _GAP_PX
+    width = max(picture.shape[1] for picture in pictures) + _GAP_PX
     columns = min(columns, len(pictures))
-    shape = [rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3]
-    sheet = np.full(shape, 255, np.uint8)
+    rows = -(-len(pictures) // columns)
+    size = (columns * width + _GAP_PX, rows * height + _GAP_PX)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
-        y, x = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
-        sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-    return sheet
+        x, y = _GAP_PX + column * width, _GAP_PX + row * height
+        if titles:
+            title = _cut(titles[index], font, picture.shape[1])
+            draw.text((x, y + 2), title, fill="black", font=font)
+        sheet.paste(Image.fromarray(picture), (x, y + title_px))
+    return np.asarray(sheet)
 
 
 def class_color(class_id: int) -> tuple[int, int, int]:
@@ -87,3 +110,65 @@ def class_color(class_id: int) -> tuple[int, int, int]:
     hue = class_id * 0.618034 % 1.0  # Golden ratio: never close to the ones before.
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 1.0)
     return int(red * 255), int(green * 255), int(blue * 255)
+
+
+def _resize(
+    picture: Image.Image, smallest_side_px: int, largest_side_px: int
+) -> tuple[Image.Image, float]:
+    """Returns the picture at the size to draw on, and its pixels per pixel before."""
+    scale: float = max(1, -(-smallest_side_px // min(picture.size)))
+    resampling = Image.Resampling.NEAREST
+    if largest_side_px and max(picture.size) * scale > largest_side_px:
+        scale = largest_side_px / max(picture.size)
+        if scale < 1:
+            resampling = Image.Resampling.LANCZOS
+    size = [max(1, round(side * scale)) for side in picture.size]
+    return picture.resize(size, resampling), scale
+
+
+def _rows(array: np.ndarray | None) -> np.ndarray:
+    return np.zeros([0, 2]) if array is None else array
+
+
+def _text(class_id: int, score: float, class_names: tuple[str, ...]) -> str:
+    is_named = 0 <= class_id < len(class_names)
+    name = class_names[class_id] if is_named else f"class {class_id}"
+    return name if score >= 1 else f"{name} {score:.2f}"
+
+
+def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple) -> None:
+    x0, y0, x1, y1 = box
+    for x in np.arange(x0, x1, 2 * _DASH_PX):
+        end = min(x + _DASH_PX, x1)
+        draw.line([(x, y0), (end, y0)], fill=_DROPPED_COLOR)
+        draw.line([(x, y1), (end, y1)], fill=_DROPPED_COLOR)
+    for y in np.arange(y0, y1, 2 * _DASH_PX):
+        end = min(y + _DASH_PX, y1)
+        draw.line([(x0, y), (x0, end)], fill=_DROPPED_COLOR)
+        draw.line([(x1, y), (x1, end)], fill=_DROPPED_COLOR)
+
+
+def _draw_cross(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
+    # A black edge keeps the white cross visible on white.
+    for color, width in (("black", 3), ("white", 1)):
+        draw.line([(x - 3, y), (x + 3, y)], fill=color, width=width)
+        draw.line([(x, y - 3), (x, y + 3)], fill=color, width=width)
+
+
+def _draw_name(draw: ImageDraw.ImageDraw, box, color, text: str, font) -> None:
+    """Writes above the box's top left corner, or as near to it as there is room."""
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    width, height = right - left + 4, bottom - top + 4
+    image_width, image_height = draw.im.size
+    x = max(0, min(box[0], image_width - width))
+    y = max(0, min(box[1] - height, image_height - height))
+    draw.rectangle([x, y, x + width, y + height], fill=color)
+    draw.text((x + 2 - left, y + 2 - top), text, fill="black", font=font)
+
+
+def _cut(text: str, font, width_px: int) -> str:
+    if font.getlength(text) <= width_px:
+        return text
+    while text and font.getlength(f"{text}...") > width_px:
+        text = text[:-1]
+    return f"{text}..."

@@ -117,19 +117,19 @@ def training_stream(
 
 
 def ordered_batches(
-    source: Source, prepare: Callable, *, batch_size: int
+    serialized: tf.data.Dataset, prepare: Callable, *, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns every example once, in the order of the files, in full batches.
+    """Returns every example once, in order, in full batches.
 
     The last batch is filled up with zeros, so that every batch has one static shape; a
     filled row has the image id "".
 
     Args:
-      source: The records.
+      serialized: Records, one by one.
       prepare: From a serialised record to a nest of tensors of static shape.
       batch_size: Examples per batch.
     """
-    examples = _read(source).map(
+    examples = serialized.map(
         prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     zeros = tf.nest.map_structure(
@@ -140,8 +140,8 @@ def ordered_batches(
         ),
         examples.element_spec,
     )
-    missing = -source.count % batch_size
-    padding = tf.data.Dataset.from_tensors(zeros).repeat(missing)
+    # As many as a last batch can lack; what it does not need is dropped.
+    padding = tf.data.Dataset.from_tensors(zeros).repeat(batch_size - 1)
     return (
         examples.concatenate(padding)
         .batch(batch_size, drop_remainder=True)

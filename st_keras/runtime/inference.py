@@ -38,12 +38,35 @@ class Predictor:
           Image id; Labels [N, ...] NumPy arrays in pixels of the original picture,
           best first, without padding.
         """
+        return self.over_serialized(
+            pipeline.serialized_records(source),
+            count=source.count,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def over_serialized(
+        self,
+        serialized: tf.data.Dataset,
+        *,
+        count: int,
+        batch_size: int,
+        progress: str = "",
+    ) -> Iterator[tuple[str, Labels]]:
+        """Yields the same for serialised records that need not be in a file.
+
+        Args:
+          serialized: [] strings; each has an image id.
+          count: How many are expected, for the progress bar alone.
+          batch_size: Pictures at a time.
+          progress: Title of the progress bar; empty: none.
+        """
         batches = pipeline.ordered_batches(
-            source,
-            lambda serialized: self._task.prepare(serialized, None, num_boxes=0),
+            serialized,
+            lambda record: self._task.prepare(record, None, num_boxes=0),
             batch_size=batch_size,
         )
-        bar = tqdm(total=source.count, desc=progress, unit="img", disable=not progress)
+        bar = tqdm(total=count, desc=progress, unit="img", disable=not progress)
         with bar:
             for prepared in batches:
                 predicted = self._run(

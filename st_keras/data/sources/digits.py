@@ -145,16 +145,10 @@ def _scale(drawing: np.ndarray, height: int) -> np.ndarray:
 
 def _background(random: np.random.Generator, size: int) -> np.ndarray:
     """Returns a dark, slowly changing texture [size, size, 3] in [0, 1]."""
-    coarse = random.uniform(0, 0.42, [5, 5, 3])
-    planes = [
-        Image.fromarray(coarse[..., c].astype(np.float32)).resize(
-            [size, size], Image.Resampling.BICUBIC
-        )
-        for c in range(3)
-    ]
-    texture = np.stack([np.asarray(plane) for plane in planes], axis=-1)
+    coarse = random.integers(0, 108, [5, 5, 3], np.uint8)
+    texture = Image.fromarray(coarse).resize([size, size], Image.Resampling.BICUBIC)
     grain = random.normal(0, 0.012, [size, size, 1])
-    return np.clip(texture + grain, 0, 1)
+    return np.clip(np.asarray(texture) / 255 + grain, 0, 1)
 
 
 def _bright_color(random: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,49 @@
+# Two commands people remember: `make demo` and `make test`.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PYTHON ?= $(shell for p in python3.11 python3.10 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; \
+	sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2>/dev/null \
+	&& command -v $$p && break; done)
+SEED ?= 0
+WORKDIR ?= runs/demo
+
+.PHONY: demo test test-all lint clean
+
+## Teacher, pseudo labels, student, control and report, on embedded data.
+demo: $(READY)
+	@test -f data/digits/test/dataset.json || \
+		$(RUN) tools/make_records.py --source digits --output data/digits --overwrite
+	$(RUN) tools/self_train.py --config configs/demo/digits_student.yaml \
+		--workdir $(WORKDIR) --set seed=$(SEED)
+
+## The tests that CI runs.
+test: $(READY)
+	$(RUN) -m pytest
+
+## The long ones too.
+test-all: $(READY)
+	$(RUN) -m pytest -m "slow or not slow"
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+clean:
+	rm -rf $(VENV) runs data/digits
+
+$(READY): setup.py constraints.txt
+	@test -n "$(PYTHON)" || { echo "st_keras needs Python 3.10 or 3.11 and found \
+	neither: install one, or name it with \`make $(MAKECMDGOALS) PYTHON=/path\`."; \
+	exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in \
+	((3, 10), (3, 11)))' || { echo "st_keras needs Python 3.10 or 3.11, got \
+	$$($(PYTHON) --version): name another with \`make $(MAKECMDGOALS) \
+	PYTHON=/path\`."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(RUN) -m pip check
+	@touch $@

@@ -1,0 +1,197 @@
+"""A trained model looks at a user's own picture files."""
+
+import glob
+import io
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from st_keras.data import drawing, images, records
+from st_keras.data.skipping import SkipLog, SkipPicture
+from st_keras.runtime.inference import Predictor
+from st_keras.runtime.restored import restore_run
+from st_keras.runtime.run_log import write_json
+
+PREDICTIONS_FILE = "predictions.json"
+SKIPPED_FILE = "skipped.txt"
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+def predict_files(
+    checkpoint: str, pattern: str, output: str, *, min_score: float = 0.3
+) -> dict:
+    """Draws what a model sees in picture files and writes it as JSON.
+
+    `output` gets the drawn pictures under their names, predictions.json and
+    skipped.txt, which lists the files that are no readable pictures.
+
+    Args:
+      checkpoint: Workdir of a run, or a checkpoint prefix inside it.
+      pattern: Glob of picture files of any kind; `**` goes through sub-folders.
+      output: Folder to write.
+      min_score: In [0, 1); detections at or under it are left out.
+
+    Returns:
+      The content of predictions.json: `images`, `categories` and `annotations` as
+      COCO has them, boxes (x, y, width, height) in pixels of the upright picture, with
+      `score`; and `skipped`, the number of files by reason.
+
+    Raises:
+      ValueError: There is no such checkpoint, no file, or no readable one; or a
+        picture would be overwritten.
+    """
+    if not 0.0 <= min_score < 1.0:
+        raise ValueError(f"`min_score` must be in [0, 1), got {min_score}.")
+    files = _find_files(pattern, output)
+    run = restore_run(checkpoint, min_score=min_score)
+    reader = _Reader(files)
+    predictions = Predictor(run.task, run.model).over_serialized(
+        tf.data.Dataset.from_generator(
+            reader.serialized, output_signature=tf.TensorSpec([], tf.string)
+        ),
+        count=len(files),
+        batch_size=min(run.config.evaluation.images_per_step, len(files)),
+        progress="Predict",
+    )
+    folder = pathlib.Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    root = os.path.commonpath([file.absolute().parent for file in files])
+    pictures: list[dict] = []
+    annotations: list[dict] = []
+    for image_id, labels in predictions:
+        picture = reader.waiting.pop(image_id)
+        file = files[int(image_id)]
+        name = _drawing_name(file.absolute().relative_to(root), picture.format)
+        pixels = np.asarray(Image.open(io.BytesIO(picture.encoded)).convert("RGB"))
+        drawn = drawing.draw_labels(pixels, labels, run.task.class_names)
+        _save(drawn, folder / name)
+        number = len(pictures) + 1
+        pictures.append(
+            {
+                "id": number,
+                "file_name": str(file),
+                "drawing": str(name),
+                "height": picture.height_px,
+                "width": picture.width_px,
+            }
+        )
+        annotations += _coco_rows(run.task.write_labels(picture, labels), number)
+    reader.skipped.write(folder / SKIPPED_FILE)
+    if not pictures:
+        raise ValueError(
+            f"`{pattern}`: none of {len(files)} files is a readable picture; "
+            f"{folder / SKIPPED_FILE} says why."
+        )
+    first_label = run.config.detection.label_of_class_0
+    content = {
+        "images": pictures,
+        "annotations": annotations,
+        "categories": [
+            {"id": label, "name": name}
+            for label, name in enumerate(run.task.class_names, first_label)
+        ],
+        "skipped": reader.skipped.counts,
+        "checkpoint": run.file.prefix,
+        "checkpoint_sha256": run.file.digest,
+        "protocol": run.task.protocol,
+    }
+    write_json(folder / PREDICTIONS_FILE, content)
+    return content
+
+
+def format_summary(content: dict, output: str) -> str:
+    """Returns a line that says what `predict_files` found and where it is."""
+    skipped = content["skipped"]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+    listed = f" ({reasons}; see {os.path.join(output, SKIPPED_FILE)})"
+    return (
+        f"{len(content['images'])} pictures, {len(content['annotations'])} boxes, "
+        f"{sum(skipped.values())} skipped{listed if skipped else ''}: {output}"
+    )
+
+
+class _Reader:
+    """Reads files one after another while the model looks at those before."""
+
+    def __init__(self, files: list[pathlib.Path]):
+        self._files = files
+        self.skipped = SkipLog()
+        self.waiting: dict[str, records.Record] = {}  # By index in `files`.
+
+    def serialized(self) -> Iterator[bytes]:
+        for index, file in enumerate(self._files):
+            try:
+                picture = images.read_picture(file)
+            except SkipPicture as skip:
+                self.skipped.add(str(file), skip.reason, skip.detail)
+                continue
+            record = records.Record(
+                image_id=str(index),
+                encoded=picture.encoded,
+                format=picture.format,
+                filename="",
+                height_px=picture.height_px,
+                width_px=picture.width_px,
+                boxes_yxyx=np.zeros([0, 4], np.float32),
+                labels=np.zeros([0], np.int64),
+            )
+            self.waiting[record.image_id] = record
+            yield records.to_example(record).SerializeToString()
+
+
+def _find_files(pattern: str, output: str) -> list[pathlib.Path]:
+    pattern = os.path.expanduser(pattern)
+    # A name such as `photo[1].jpg` is a file and, as a glob, another.
+    found = [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
+    files = [pathlib.Path(path) for path in sorted(found) if os.path.isfile(path)]
+    if not files:
+        is_folder = os.path.isdir(pattern)
+        fix = (
+            f"It is a folder: write '{pattern.rstrip('/')}/*'."
+            if is_folder
+            else "Write a glob such as 'photos/*.jpg', in quotes."
+        )
+        raise ValueError(f"`images` must match files, got none for {pattern!r}. {fix}")
+    folder = pathlib.Path(output).resolve()
+    inside = [file for file in files if folder in file.resolve().parents]
+    if inside:
+        raise ValueError(
+            f"`output` must be a folder without the pictures to look at, got {output}, "
+            f"where {len(inside)} of {len(files)} are, such as {inside[0]}."
+        )
+    return files
+
+
+def _drawing_name(name: pathlib.Path, picture_format: str) -> pathlib.Path:
+    """Returns the file's name, with a suffix that says how the drawing is stored."""
+    fitting = _JPEG_SUFFIXES if picture_format == "jpeg" else (".png",)
+    if name.suffix.lower() in fitting:
+        return name
+    return name.with_name(f"{name.name}{fitting[0]}")
+
+
+def _save(drawn: np.ndarray, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(drawn).save(path, quality=92)
+
+
+def _coco_rows(record: records.Record, image_id: int) -> list[dict]:
+    rows = []
+    for box, label, score in zip(
+        record.boxes_yxyx, record.labels, record.scores, strict=True
+    ):
+        y0, x0, y1, x1 = (float(side) for side in box)
+        bbox = [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
+        rows.append(
+            {
+                "image_id": image_id,
+                "category_id": int(label),
+                "bbox": bbox,
+                "score": round(float(score), 4),
+            }
+        )
+    return rows

@@ -1,0 +1,179 @@
+"""Sheets of pictures to look at before and after training."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from st_keras.config import Config, DetectionConfig
+from st_keras.data import dataset_info, decode, drawing, pipeline
+from st_keras.experiments import pictures
+from st_keras.ops import anchors, matching
+from st_keras.runtime.restored import restore_run
+from st_keras.self_training.batches import Batches
+from st_keras.tasks import build_task, with_class_names
+from st_keras.types import Labels
+
+_COLUMNS = 6
+_SIDES_PX = {"smallest_side_px": 240, "largest_side_px": 480}
+_FORMATS = (".png", ".jpg", ".jpeg")
+
+
+def show_records(
+    records: str, output: str, *, count: int = 24, min_score: float = 0.0
+) -> str:
+    """Draws the first records with their labels and returns what was drawn.
+
+    Args:
+      records: Glob of TFRecords.
+      output: Picture file to write.
+      count: Records to show.
+      min_score: Pseudo labels under it are dashed.
+
+    Raises:
+      ValueError: There are no such records.
+    """
+    _check(output, count)
+    names = dataset_info.load(records).class_names
+    source = pipeline.open_source(records, None, 0)
+    drawn, titles = [], []
+    for serialized in pipeline.serialized_records(source).take(count):
+        example = decode.decode_example(serialized)
+        image = example.image.numpy()
+        labels = Labels(*(field.numpy() for field in example.labels))
+        kept = np.asarray(labels.scores >= min_score, np.float32)
+        labels = labels._replace(weights=kept)
+        drawn.append(drawing.draw_labels(image, labels, names, **_SIDES_PX))
+        height, width = image.shape[:2]
+        titles.append(f"{example.image_id.numpy().decode()}  {height} x {width}")
+    _save(drawn, titles, output)
+    return f"{len(drawn)} of {source.count} records of {records}: {output}"
+
+
+def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12) -> str:
+    """Draws what a training step sees and returns what was drawn.
+
+    Augmented pictures at the network's size, with the boxes they are trained on; dashed
+    ones are dropped pseudo labels. A cross marks the centre of each positive anchor.
+    Without `pseudo.records` the human part is shown alone.
+
+    Args:
+      config: Of the run.
+      output: Picture file to write.
+      step: Its number, from 0.
+      count: Pictures to show of each part.
+
+    Raises:
+      ValueError: There are no such records.
+    """
+    _check(output, count)
+    names = dataset_info.load(config.human.records).class_names
+    config = with_class_names(config, names)
+    if config.pseudo and not config.pseudo.records:
+        config = dataclasses.replace(config, pseudo=None)
+    batches = Batches(config, build_task(config))
+    image_ids = batches.image_ids(step)
+    parts = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
+    drawn, titles, shown = [], [], []
+    for part, batch in parts.items():
+        size = min(count, batch.image.shape[0])
+        shown.append(f"{size} {part}")
+        for row in range(size):
+            labels = Labels(*(field[row].numpy() for field in batch.labels))
+            centers_yx = _positive_anchors(config.detection, labels)
+            drawn.append(
+                drawing.draw_labels(
+                    batch.image[row].numpy(),
+                    labels,
+                    names,
+                    marks_yx=centers_yx,
+                    **_SIDES_PX,
+                )
+            )
+            boxes = int((labels.weights > 0).sum())
+            titles.append(
+                f"{part} {image_ids[part][row]}: {boxes} boxes, {len(centers_yx)} "
+                "anchors"
+            )
+    _save(drawn, titles, output)
+    return f"{' and '.join(shown)} pictures of step {step}: {output}"
+
+
+def show_predictions(
+    checkpoint: str,
+    records: str,
+    output: str,
+    *,
+    count: int = 12,
+    min_score: float = 0.3,
+) -> str:
+    """Draws human labels beside a model's and returns what was drawn.
+
+    Args:
+      checkpoint: Workdir of a run, or a checkpoint prefix inside it.
+      records: Glob of TFRecords with human labels.
+      output: Picture file to write.
+      count: Records to show.
+      min_score: Detections at or under it are not drawn.
+
+    Raises:
+      ValueError: There is no such checkpoint, or no such records.
+    """
+    _check(output, count)
+    source = pipeline.open_source(records, None, 0)
+    run = restore_run(checkpoint, min_score=min_score)
+    count = min(count, source.count)
+    serialized = pipeline.serialized_records(source).take(count)
+    seen = pictures.seen_by(run, serialized, count)
+    drawn, titles = [], []
+    for example in pictures.read_pictures(run.task, serialized):
+        for who, labels in (
+            ("truth", example.labels),
+            (run.config.role, seen[example.image_id]),
+        ):
+            drawn.append(
+                drawing.draw_labels(
+                    example.image, labels, run.task.class_names, **_SIDES_PX
+                )
+            )
+            titles.append(f"{who}  {example.image_id}")
+    _save(drawn, titles, output)
+    return f"{count} of {source.count} records of {records}: {output}"
+
+
+def _positive_anchors(config: DetectionConfig, labels: Labels) -> np.ndarray:
+    """Returns the [M, 2] centres (y, x) of the anchors that learn a box."""
+    anchors_yxyx = anchors.make_anchors(
+        config.image_size_px,
+        min_level=config.min_level,
+        max_level=config.max_level,
+        scales_per_octave=config.anchor_scales,
+        aspect_ratios=config.aspect_ratios,
+        anchor_size=config.anchor_size,
+    )
+    matches = matching.match_anchors(
+        anchors_yxyx,
+        tf.constant(labels.boxes_yxyx[None]),
+        tf.constant(labels.weights[None]),
+        positive_iou=config.positive_iou,
+        negative_iou=config.negative_iou,
+    )
+    positive = anchors_yxyx[matches.is_positive[0].numpy()]
+    return (positive[:, :2] + positive[:, 2:]) / 2
+
+
+def _check(output: str, count: int) -> None:
+    if pathlib.Path(output).suffix.lower() not in _FORMATS:
+        raise ValueError(
+            f"`output` must be a picture file such as sheet.png, got {output!r}."
+        )
+    if count < 1:
+        raise ValueError(f"`count` must be 1 or more, got {count}.")
+
+
+def _save(drawn: list[np.ndarray], titles: list[str], output: str) -> None:
+    sheet = drawing.contact_sheet(drawn, columns=_COLUMNS, titles=titles)
+    pathlib.Path(output).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(output)
