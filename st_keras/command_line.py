@@ -4,7 +4,7 @@ Imports no TensorFlow: `--help` and a mistyped flag answer at once.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app, logging
 
@@ -18,6 +18,20 @@ def run(main: Callable[[list[str]], None]) -> None:
     1. `--verbosity=1` prints the traceback too.
     """
     app.run(lambda argv: _guarded(main, argv))
+
+
+def numbers(flag: str, texts: Sequence[str]) -> list[float]:
+    """Returns the numbers of a flag that is a list, such as `--fractions 1,5`.
+
+    Raises:
+      ValueError: One is no number.
+    """
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        raise ValueError(
+            f"`--{flag}` must be numbers with commas between, got {','.join(texts)}."
+        ) from None
 
 
 def _guarded(main: Callable[[list[str]], None], argv: list[str]) -> None:

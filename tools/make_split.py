@@ -30,7 +30,7 @@ def main(argv):
     table = splits.split(
         _RECORDS.value,
         _OUTPUT.value,
-        [float(fraction) for fraction in _FRACTIONS.value],
+        command_line.numbers("fractions", _FRACTIONS.value),
         seed=_SEED.value,
         nested=_NESTED.value,
         ensure_classes=_ENSURE_CLASSES.value,

@@ -120,6 +120,7 @@ class _Conversion:
             scene = item.read()
             self._check_new(item, scene)
             picture = images.read_picture(scene.picture, self._max_side_px)
+            _check_decodes(picture)
             checked = [box_checks.check_box(b, scene, picture) for b in scene.boxes]
             # Once more, for pictures without boxes.
             box_checks.needs_turn(scene, picture)
@@ -188,6 +189,17 @@ class _Conversion:
         note = f"of {folder}, seed {self._source.seed}"
         splits.write_ids(folder / f"labeled_{count}.txt", sorted(labeled), note)
         splits.write_ids(folder / f"unlabeled_{len(rest)}.txt", rest, note)
+
+
+def _check_decodes(picture: images.Picture) -> None:
+    """Raises SkipPicture where TensorFlow minds damage that Pillow forgave.
+
+    Otherwise a training run would meet it, days later.
+    """
+    try:
+        tf.io.decode_image(picture.encoded, channels=3, expand_animations=False)
+    except tf.errors.InvalidArgumentError as error:
+        raise SkipPicture(Reason.UNREADABLE_FILE, error.message) from None
 
 
 def _check_folder(folder: pathlib.Path, overwrite: bool) -> None:

@@ -24,6 +24,7 @@ _GREY_MODES = ("1", "L", "LA", "La")
 _JPEG_OPTIONS = {"quality": 95, "subsampling": 0}
 _PNG_DEPTH_AND_COLOR = slice(24, 26)  # In the IHDR chunk, which always comes first.
 _PNG_PLAIN = (b"\x08\x00", b"\x08\x02")  # 8 bits; grey or RGB.
+_PNG_END = b"IEND\xae\x42\x60\x82"
 
 
 class Picture(NamedTuple):
@@ -162,6 +163,7 @@ def _is_plain(image: Image.Image, content: bytes) -> bool:
         image.format == "PNG"
         and depth_and_color in _PNG_PLAIN
         and "transparency" not in image.info
+        and content.endswith(_PNG_END)  # Pillow does without, TensorFlow does not.
     )
 
 

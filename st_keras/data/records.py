@@ -126,17 +126,14 @@ class ShardWriter:
         self._images.append(f"{record.image_id}\t{digest}\n")
 
     def __exit__(self, error_type, error, traceback) -> None:
-        for writer in self._writers:
-            writer.close()
-        for path in self._paths:
+        try:
+            for writer in self._writers:
+                writer.close()  # Flushes; a full disk shows here.
             if error_type is None:
-                os.replace(_temporary(path), path)
-            else:
-                os.unlink(_temporary(path))
-        if error_type is None:
-            listing = self._folder / IMAGES_FILE
-            pathlib.Path(_temporary(listing)).write_text("".join(self._images))
-            os.replace(_temporary(listing), listing)
+                self._name_files()
+        finally:
+            for path in self._paths:
+                pathlib.Path(_temporary(path)).unlink(missing_ok=True)
 
     @property
     def content_sha256(self) -> str:
@@ -147,6 +144,14 @@ class ShardWriter:
     def shards(self) -> list[str]:
         """File names without folder."""
         return [path.name for path in self._paths]
+
+    def _name_files(self) -> None:
+        for path in self._paths:
+            os.replace(_temporary(path), path)
+        listing = self._folder / IMAGES_FILE
+        text = "".join(self._images)
+        pathlib.Path(_temporary(listing)).write_text(text, encoding="utf-8")
+        os.replace(_temporary(listing), listing)
 
 
 def _temporary(path: pathlib.Path) -> str:

@@ -11,7 +11,6 @@ from st_keras.data.skipping import Reason
 from st_keras.data.sources import source
 from st_keras.data.sources.source import Item, Scene, SourceBox
 
-_USUAL_SPLITS = ("train", "val", "test")
 _NO_ID = "?"  # Of an entry so damaged that it does not say.
 
 
@@ -141,7 +140,7 @@ def _shape(content: Any) -> str:
 
 
 def _guess_split(stem: str) -> str:
-    for split in _USUAL_SPLITS:
+    for split in source.USUAL_SPLITS:
         if split in stem.lower():
             return split
     return source.DEFAULT_SPLIT

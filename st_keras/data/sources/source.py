@@ -11,6 +11,7 @@ from st_keras.data import images
 from st_keras.data.skipping import Reason, SkipPicture
 
 DEFAULT_SPLIT = "train"
+USUAL_SPLITS = ("train", "val", "test")
 
 
 class SourceBox(NamedTuple):

@@ -1,0 +1,113 @@
+"""Results as plain text, aligned, for a terminal of 80 columns."""
+
+import textwrap
+from collections.abc import Sequence
+
+ROLES = ("teacher", "student", "control")
+_WIDTH = 79
+_SHORT = 3  # Metrics in the table at the end of a run; the report has all.
+
+
+def metric_names(report: dict) -> list[str]:
+    """Returns the names of a report's metrics, the headline first."""
+    numbers = [n for n, v in report["student"].items() if isinstance(v, float)]
+    headline = report["headline"]
+    return [headline, *(name for name in numbers if name != headline)]
+
+
+def roles_of(report: dict) -> list[str]:
+    """Returns which of teacher, student and control a report holds."""
+    return [role for role in ROLES if role in report]
+
+
+def total_steps(report: dict, role: str) -> int:
+    """Returns the steps that went into a model, those of its teachers included."""
+    steps = report[role]["steps"]
+    if role != "student":
+        return steps
+    return report["teacher"]["steps"] + report["iterations"] * steps
+
+
+def number(value: float) -> str:
+    """Returns a metric as text; -100 is COCO's word for `no such object`."""
+    return "-" if value == -100.0 else f"{value:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as text, in the two units that matter."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def format_table(report: dict) -> str:
+    """Returns what `self_train` found, as the text to print at its end."""
+    roles = roles_of(report)
+    rows = [["", *roles]]
+    for name in metric_names(report)[:_SHORT]:
+        rows.append([name, *(number(report[role][name]) for role in roles)])
+    steps = [f"{report[role]['steps']:,}" for role in roles]
+    rows.append(["steps", *steps])
+    totals = [f"{total_steps(report, role):,}" for role in roles]
+    rows.append(["steps with its teachers", *totals])
+    times = [
+        [stage.replace("_", " "), duration(seconds)]
+        for stage, seconds in report["seconds"].items()
+    ]
+    times.append(["total", duration(sum(report["seconds"].values()))])
+    sections = [
+        align(rows),
+        _wrap(pseudo_sentence(report["pseudo_labels"])),
+        align(times),
+        "\n".join(_wrap(sentence) for sentence in report["verdict"]),
+    ]
+    return "\n\n".join(sections)
+
+
+def format_evaluation(result: dict) -> str:
+    """Returns every number of an evaluation, its classes and its protocol as text."""
+    metrics = result["metrics"]
+    numbers = [[n, number(v)] for n, v in metrics.items() if isinstance(v, float)]
+    sections = [align(numbers)]
+    classes = metrics.get("per_class", {})
+    if classes:
+        columns = list(next(iter(classes.values())))
+        rows = [
+            [name, *(number(values[column]) for column in columns)]
+            for name, values in classes.items()
+        ]
+        sections.append(align([["class", *columns], *rows]))
+    protocol = [f"{name}: {value}" for name, value in result["protocol"].items()]
+    sections.append("\n".join(["protocol", *(f"  {line}" for line in protocol)]))
+    return "\n\n".join(sections)
+
+
+def pseudo_sentence(pseudo: dict) -> str:
+    """Returns how many pseudo labels there are and how right they are, in words."""
+    kept = (
+        f"Pseudo labels: {pseudo['boxes_per_image']:.1f} boxes per picture on "
+        f"{pseudo['images']:,} pictures at a score of {pseudo['min_score']:g} or more"
+    )
+    if pseudo["precision"] is None:
+        return f"{kept}; how many are right is unknown, as there is no truth."
+    return (
+        f"{kept}. {pseudo['precision']:.0%} of them are right (precision), and they "
+        f"are {pseudo['recall']:.0%} of the true boxes (recall)."
+    )
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows of cells as lines; the first column left, the others right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, _WIDTH)

@@ -1,0 +1,204 @@
+"""What the loop promises: same seed same run, however often it was killed."""
+
+import dataclasses
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras.runtime.failures import NonFiniteError
+from st_keras.runtime.run_log import read_rows
+from st_keras.training.loop import train
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def final_weights(workdir):
+    """Returns every tensor of the newest checkpoint: model, optimizer, EMA, blend."""
+    reader = tf.train.load_checkpoint(str(pathlib.Path(workdir, "checkpoints")))
+    names = reader.get_variable_to_shape_map()
+    return {
+        name: reader.get_tensor(name)
+        for name in names
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
+    }
+
+
+def assert_same_run(first, second):
+    assert read_rows(first) == read_rows(second)
+    ours, theirs = final_weights(first), final_weights(second)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def labelled(digit_records, student_yaml, tmp_path_factory):
+    """Records a teacher of a few steps has labelled."""
+    from st_keras import config as config_lib
+    from st_keras.self_training import labeling
+
+    workdir = tmp_path_factory.mktemp("teacher")
+    overrides = ["pseudo=null", "self_training=null", "training.steps=4"]
+    train(config_lib.load(student_yaml, overrides), str(workdir))
+    labeling.label_records(
+        str(workdir),
+        f"{digit_records}/train/*.tfrecord",
+        str(workdir / "labels"),
+        ids_file=f"{digit_records}/rest.txt",
+        score_floor=0.005,
+    )
+    return f"{workdir}/labels/*.tfrecord"
+
+
+@pytest.fixture
+def ready_student(student_config, labelled):
+    pseudo = dataclasses.replace(student_config.pseudo, records=labelled)
+    return dataclasses.replace(student_config, pseudo=pseudo, self_training=None)
+
+
+def test_a_run_leaves_what_is_needed_to_read_it_back(ready_student, tmp_path):
+    summary = train(ready_student, str(tmp_path))
+    assert summary["role"] == "student"
+    assert summary["steps"] == 12
+    assert summary["images_seen"] == 12 * (4 + 2)
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    steps = [row["step"] for row in read_rows(tmp_path)]
+    assert steps == [2, 4, 6, 8, 10, 12, 12]  # The last one is the evaluation.
+    names = {name.split("/")[0] for name in final_weights(tmp_path)}
+    assert {"model", "optimizer", "blend", "averaged"} <= names
+    assert (tmp_path / "config.yaml").exists()
+
+
+def test_same_seed_same_run_and_another_seed_another(teacher_config, tmp_path):
+    for name in ("a", "b"):
+        train(teacher_config, str(tmp_path / name))
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    train(dataclasses.replace(teacher_config, seed=1), str(tmp_path / "c"))
+    assert read_rows(tmp_path / "a")[0] != read_rows(tmp_path / "c")[0]
+
+
+def test_a_finished_run_is_not_run_again(teacher_config, tmp_path):
+    first = train(teacher_config, str(tmp_path))
+    started = time.time()
+    assert train(teacher_config, str(tmp_path)) == first
+    assert time.time() - started < 1.0
+
+
+def test_another_runs_workdir_is_refused(teacher_config, tmp_path):
+    train(teacher_config, str(tmp_path))
+    with pytest.raises(ValueError, match=r"holds a run with other settings.*seed: 1"):
+        train(dataclasses.replace(teacher_config, seed=1), str(tmp_path))
+
+
+def test_two_replicas_train_like_one(ready_student, tmp_path):
+    # Adam divides by the root of its second moment, so where a gradient is nothing
+    # but rounding, rounding decides its direction: SGD keeps the two comparable.
+    optimization = dataclasses.replace(
+        ready_student.optimization, optimizer="sgd", ema_decay=0.0
+    )
+    one = dataclasses.replace(ready_student, optimization=optimization)
+    two = dataclasses.replace(
+        one, runtime=dataclasses.replace(one.runtime, strategy="mirrored")
+    )
+    train(one, str(tmp_path / "one"))
+    train(two, str(tmp_path / "two"), devices=["CPU:0", "CPU:1"])
+    ours, theirs = read_rows(tmp_path / "one"), read_rows(tmp_path / "two")
+    for row, other in zip(ours[:-1], theirs[:-1], strict=True):
+        for name, value in row.items():
+            assert other[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
+
+
+def test_replicas_that_do_not_divide_the_batch_are_refused(ready_student, tmp_path):
+    human = dataclasses.replace(ready_student.human, images_per_step=5)
+    runtime = dataclasses.replace(ready_student.runtime, strategy="mirrored")
+    config = dataclasses.replace(ready_student, human=human, runtime=runtime)
+    with pytest.raises(ValueError, match="`human.images_per_step` is 5 but there are 2"):
+        train(config, str(tmp_path), devices=["CPU:0", "CPU:1"])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_by_name(teacher_config, tmp_path):
+    optimization = dataclasses.replace(
+        teacher_config.optimization,
+        optimizer="sgd",
+        learning_rate=1e30,
+        warmup_steps=0,
+        schedule="constant",
+    )
+    config = dataclasses.replace(teacher_config, optimization=optimization)
+    with pytest.raises(NonFiniteError) as stopped:
+        train(config, str(tmp_path))
+    message = str(stopped.value)
+    assert "learning rate 1e+30" in message
+    assert "human: train_0000" in message
+    assert "Last checkpoint: none" in message
+
+
+def test_a_picture_in_two_sets_is_refused(teacher_config, digit_records, tmp_path):
+    evaluation = dataclasses.replace(
+        teacher_config.evaluation, records=f"{digit_records}/train/*.tfrecord"
+    )
+    config = dataclasses.replace(teacher_config, evaluation=evaluation)
+    with pytest.raises(ValueError, match=r"human.*evaluation.*9|evaluation.*human.*9"):
+        train(config, str(tmp_path))
+
+
+def start(student_yaml, labelled, workdir):
+    """Starts tools/train.py in a process that can be killed."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, str(ROOT / "tools/train.py")),
+            *("--config", student_yaml, "--workdir", str(workdir)),
+            *("--set", f"pseudo.records={labelled}", "--set", "self_training=null"),
+            # Long enough that a kill falls into the middle.
+            *("--set", "training.steps=40"),
+        ],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def kill_after_rows(process, workdir, rows):
+    while process.poll() is None and len(read_rows(workdir)) < rows:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def never_killed(student_yaml, labelled, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("never_killed")
+    assert start(student_yaml, labelled, workdir).wait() == 0
+    return workdir
+
+
+def test_a_killed_run_ends_like_one_never_killed(
+    never_killed, student_yaml, labelled, tmp_path
+):
+    # Once before the first checkpoint, and once between two of them.
+    for rows in (1, 11):
+        kill_after_rows(start(student_yaml, labelled, tmp_path), tmp_path, rows)
+        assert not (tmp_path / "summary.json").exists()
+    assert start(student_yaml, labelled, tmp_path).wait() == 0
+    assert_same_run(never_killed, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_killed_ten_times_at_random_ends_like_one_never_killed(
+    never_killed, student_yaml, labelled, tmp_path
+):
+    chance = random.Random(0)
+    for _ in range(10):
+        process = start(student_yaml, labelled, tmp_path)
+        time.sleep(chance.uniform(0.5, 25))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(student_yaml, labelled, tmp_path).wait() == 0
+    assert_same_run(never_killed, tmp_path)
