@@ -21,6 +21,20 @@ class ConfigError(ValueError):
     """A setting that cannot be used, with the file and path it stands at."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a name that is there twice; PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"`{key.value}` is there twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: str, overrides: typing.Sequence[str] = ()) -> Config:
     """Reads a config file and applies overrides such as `pseudo.min_score=0.6`.
 
@@ -90,7 +104,7 @@ def _read_yaml(path: str | os.PathLike) -> dict:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.") from None
     try:
-        settings = yaml.safe_load(text)
+        settings = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
     if not isinstance(settings, dict):

@@ -96,7 +96,9 @@ class DetectionConfig:
 
     # Empty: taken from dataset.json beside `human.records` when training starts.
     class_names: tuple[str, ...] = ()
-    label_of_class_0: int = 1  # Label in the records that class id 0 stands for.
+    # Label in the records that class id 0 stands for. 0 adds a class `background`, as
+    # the authors' checkpoints with their 91 logits have it.
+    label_of_class_0: int = 1
     image_size_px: tuple[int, int] = (640, 640)  # Height, width of the network's input.
     backbone: str = "resnet50"
     min_level: int = 3  # Pyramid level l has a stride of 2^l pixels.
@@ -120,7 +122,13 @@ class DetectionConfig:
 
     def __post_init__(self):
         _check_choice(self, "backbone", _BACKBONES)
-        _check_not_negative(self, "label_of_class_0", "box_weight", "focal_gamma")
+        _check(
+            "label_of_class_0",
+            self.label_of_class_0,
+            self.label_of_class_0 in (0, 1),
+            "0 or 1",
+        )
+        _check_not_negative(self, "box_weight", "focal_gamma")
         _check_above_zero(
             self, "fpn_filters", "anchor_size", "anchor_scales", "huber_delta"
         )
@@ -134,7 +142,7 @@ class DetectionConfig:
             self.negative_iou <= self.positive_iou,
             f"at most `positive_iou` ({self.positive_iou})",
         )
-        _check("min_level", self.min_level, self.min_level >= 2, "2 or more")
+        _check("min_level", self.min_level, 2 <= self.min_level <= 5, "from 2 to 5")
         _check(
             "max_level",
             self.max_level,

@@ -143,15 +143,6 @@ def shard_paths(records: str) -> list[str]:
     return paths
 
 
-def _distribution(values: list[int]) -> dict[str, float]:
-    if not values:
-        return {"mean": 0.0} | {f"p{p}": 0.0 for p in _PERCENTILES}
-    percentiles = {
-        f"p{p}": float(np.percentile(values, p, method="nearest")) for p in _PERCENTILES
-    }
-    return {"mean": round(float(np.mean(values)), 2)} | percentiles
-
-
 def picture_digests(records: str) -> dict[str, str]:
     """Returns the digest of each picture's bytes by image id, from images.tsv.
 
@@ -160,9 +151,19 @@ def picture_digests(records: str) -> dict[str, str]:
     """
     path = pathlib.Path(shard_paths(records)[0]).parent / IMAGES_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise ValueError(
             f"{path}: missing; records made by tools/make_records.py have one."
         ) from None
-    return dict(line.split("\t") for line in lines)
+    # Only a line feed ends a line here; `splitlines` knows ten more characters.
+    return dict(line.split("\t") for line in lines if line)
+
+
+def _distribution(values: list[int]) -> dict[str, float]:
+    if not values:
+        return {"mean": 0.0} | {f"p{p}": 0.0 for p in _PERCENTILES}
+    percentiles = {
+        f"p{p}": float(np.percentile(values, p, method="nearest")) for p in _PERCENTILES
+    }
+    return {"mean": round(float(np.mean(values)), 2)} | percentiles

@@ -6,9 +6,10 @@ from st_keras.data import records
 from st_keras.types import Example, Labels
 
 _SPEC = {
-    records.IMAGE_ID: tf.io.FixedLenFeature([], tf.string, ""),
-    records.HEIGHT: tf.io.FixedLenFeature([], tf.int64, 0),
-    records.WIDTH: tf.io.FixedLenFeature([], tf.int64, 0),
+    # Required: boxes of a size of 0 would vanish without a word.
+    records.IMAGE_ID: tf.io.FixedLenFeature([], tf.string),
+    records.HEIGHT: tf.io.FixedLenFeature([], tf.int64),
+    records.WIDTH: tf.io.FixedLenFeature([], tf.int64),
     records.YMIN: tf.io.VarLenFeature(tf.float32),
     records.XMIN: tf.io.VarLenFeature(tf.float32),
     records.YMAX: tf.io.VarLenFeature(tf.float32),

@@ -60,7 +60,7 @@ def draw_labels(
         names.append((box, color, _text(class_id, score, class_names)))
     for x, y in corners:
         _draw_cross(draw, x, y)
-    font = ImageFont.load_default(max(11, min(picture.size) // 30))
+    font = ImageFont.load_default(max(14, min(picture.size) // 30))
     for box, color, text in names:
         _draw_name(draw, box, color, text, font)
     return np.asarray(picture)
@@ -133,7 +133,7 @@ def _rows(array: np.ndarray | None) -> np.ndarray:
 def _text(class_id: int, score: float, class_names: tuple[str, ...]) -> str:
     is_named = 0 <= class_id < len(class_names)
     name = class_names[class_id] if is_named else f"class {class_id}"
-    return name if score >= 1 else f"{name} {score:.2f}"
+    return name if score >= 1 else f"{name}: {score:.2f}"
 
 
 def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple) -> None:

@@ -36,11 +36,25 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
       cache_mb: The encoded pictures are kept in memory if they are smaller.
 
     Raises:
-      ValueError: No files, no pictures, or ids of other pictures.
+      ValueError: No files, not all the files or others, no pictures, ids of other
+        pictures or one twice.
     """
     paths = dataset_info.shard_paths(records)
     info = dataset_info.load(records)
+    # Epochs and batches are counted by dataset.json, so it must be about these files.
+    if sorted(os.path.basename(path) for path in paths) != sorted(info.shards):
+        raise ValueError(
+            f"`{records}` matches {len(paths)} files, but the dataset.json beside the "
+            f"first lists {len(info.shards)} shards: {', '.join(info.shards[:3])}"
+            f"{', ...' if len(info.shards) > 3 else ''}. Choose pictures by ids, not "
+            "by shards; delete shards of an older conversion."
+        )
     if ids is not None:
+        if len(set(ids)) < len(ids):
+            raise ValueError(
+                f"`{records}`: {len(ids) - len(set(ids))} of {len(ids)} ids are there "
+                "twice."
+            )
         unknown = sorted(set(ids) - set(dataset_info.picture_digests(records)))
         if unknown:
             raise ValueError(
@@ -154,9 +168,7 @@ def serialized_records(source: Source) -> tf.data.Dataset:
     return _read(source)
 
 
-def _shuffle(
-    dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor
-) -> tf.data.Dataset:
+def _shuffle(dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.Dataset:
     """Returns the dataset in an order made from a [2] int32 seed and nothing else.
 
     `Dataset.shuffle` mixes the process's global seed in, and refuses a seed that is a

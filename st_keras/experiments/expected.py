@@ -25,7 +25,9 @@ def check_metrics(metrics: dict, expect: ExpectConfig) -> str:
     """
     if expect.metric not in metrics:
         known = ", ".join(n for n, v in metrics.items() if isinstance(v, float))
-        raise ValueError(f"`expect.metric` must be one of {known}, got {expect.metric}.")
+        raise ValueError(
+            f"`expect.metric` must be one of {known}, got {expect.metric}."
+        )
     got = metrics[expect.metric]
     wanted = f"{expect.value:g} +- {expect.tolerance:g}"
     if not abs(got - expect.value) <= expect.tolerance:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib
+from matplotlib import ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -50,7 +51,6 @@ def chart(
     lines: Sequence[Line],
     *,
     x_label: str,
-    y_label: str = "",
     log: bool = False,
     y_range: tuple[float, float] | None = None,
     marks: Sequence[Mark] = (),
@@ -61,7 +61,6 @@ def chart(
       title: Of the chart; the page shows it, the picture does not.
       lines: The curves, in the order of the legend.
       x_label: Of the axis.
-      y_label: Of the axis.
       log: Whether the y axis is logarithmic.
       y_range: Of the axis; None fits it.
       marks: Straight lines across.
@@ -80,15 +79,20 @@ def chart(
                 marker=dots,
             )
         for mark in marks:
-            place = axes.axhline if mark.x is None else axes.axvline
-            at = mark.y if mark.x is None else mark.x
-            place(at, color=ink, linewidth=1, linestyle=":", label=mark.name)
+            look = {"color": ink, "linewidth": 1.1, "label": mark.name}
+            if mark.x is None:
+                axes.axhline(mark.y, linestyle="-.", **look)
+            else:
+                axes.axvline(mark.x, linestyle=":", **look)
         if log:
             axes.set_yscale("log")
+            # 0.2 and 5 rather than 2 x 10^-1 and 5 x 10^0.
+            axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+            axes.yaxis.set_minor_formatter(ticker.NullFormatter())
         if y_range:
             axes.set_ylim(*y_range)
         axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
         if len(lines) + len(marks) > 1:
             axes.legend(frameon=False, fontsize=9)
 

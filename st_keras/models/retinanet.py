@@ -39,7 +39,8 @@ def retinanet(
       image_size_px: Height and width, multiples of `2**max_level`.
       num_classes: K logits per anchor; there is no background class.
       backbone: `tiny` or `resnet18` ... `resnet152`.
-      min_level: Finest pyramid level; level l has one cell every `2**l` pixels.
+      min_level: Finest pyramid level, 2 to 5; level l has one cell every `2**l`
+        pixels.
       max_level: Coarsest level.
       fpn_filters: Channels of the pyramid.
       head_convs: 3x3 convolutions per tower before the predictor.
@@ -139,8 +140,9 @@ def _check(image_size_px, num_classes, min_level, max_level) -> None:
         )
     if num_classes < 1:
         raise ValueError(f"`num_classes` must be 1 or more, got {num_classes}.")
-    if not 2 <= min_level <= max_level:
+    # The backbones have features of levels 2 to 5.
+    if not 2 <= min_level <= min(max_level, 5):
         raise ValueError(
-            "`min_level` must be 2 or more and at most `max_level`, got "
+            "`min_level` must be from 2 to 5 and at most `max_level`, got "
             f"{min_level} and {max_level}."
         )

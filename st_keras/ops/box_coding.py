@@ -28,7 +28,9 @@ def encode_boxes(boxes_yxyx: tf.Tensor, anchors_yxyx: tf.Tensor) -> tf.Tensor:
     low, high = boxes_yxyx[..., :2], boxes_yxyx[..., 2:]
     high = tf.maximum(high, low + _SMALLEST_SIDE_PX)
     boxes = tf.concat([low, high], axis=-1)
-    return _box_ops().encode_boxes(boxes, tf.broadcast_to(anchors_yxyx, boxes.shape))
+    return _box_ops().encode_boxes(
+        boxes, tf.broadcast_to(anchors_yxyx, tf.shape(boxes))
+    )
 
 
 def decode_boxes(offsets: tf.Tensor, anchors_yxyx: tf.Tensor) -> tf.Tensor:

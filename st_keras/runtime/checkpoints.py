@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -46,7 +47,8 @@ class Checkpoints:
         """
         path = self._manager.latest_checkpoint
         if path:
-            _read(self._checkpoint, path).assert_consumed()
+            status = _read(self._checkpoint.restore, path)
+            _check(status.assert_consumed, path)
         return int(self._optimizer.iterations.numpy())
 
     def save(self) -> str:
@@ -99,7 +101,7 @@ def load_model(model: tf.keras.Model, found: ModelFile) -> None:
     """
     name = "averaged" if found.averaged else "model"
     checkpoint = tf.train.Checkpoint(**{name: model})
-    status = _read(checkpoint, found.prefix)
+    status = _read(checkpoint.read, found.prefix)
     try:
         status.assert_existing_objects_matched()
     except AssertionError as error:
@@ -107,16 +109,24 @@ def load_model(model: tf.keras.Model, found: ModelFile) -> None:
     status.expect_partial()
 
 
-def _read(checkpoint: tf.train.Checkpoint, prefix: str):
+def _read(read: Callable, prefix: str):
     try:
-        return checkpoint.read(prefix)
-    except (tf.errors.OpError, ValueError) as error:
+        return read(prefix)
+    except (tf.errors.OpError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{prefix}: cannot be restored: {reason} If the file is damaged, delete "
             "it and the line in the file `checkpoint` beside it, to go on from the "
             "one before."
         ) from None
+
+
+def _check(assert_matched: Callable, prefix: str) -> None:
+    try:
+        assert_matched()
+    except AssertionError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{prefix}: holds another model: {reason}") from None
 
 
 def _digest(prefix: str) -> str:

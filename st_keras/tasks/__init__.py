@@ -31,6 +31,11 @@ def with_class_names(config: Config, names: tuple[str, ...]) -> Config:
 
     The list of classes has one source, the records; a config may only confirm it.
 
+    Args:
+      config: With the classes to confirm, or with none.
+      names: Of the labels from 1 on. Where class id 0 is label 0, as in the authors'
+        checkpoints, `background` comes before them.
+
     Raises:
       ValueError: The config names other classes, or there are none.
     """
@@ -40,6 +45,8 @@ def with_class_names(config: Config, names: tuple[str, ...]) -> Config:
             f"`human.records` {config.human.records!r} has no classes: it was made "
             "from pictures without labels."
         )
+    if config.detection.label_of_class_0 == 0:
+        names = ("background", *names)
     if stated and stated != names:
         raise ValueError(
             f"`detection.class_names` is {', '.join(stated)} but `human.records` has "

@@ -122,6 +122,8 @@ class DetectionTask(Task):
 
     def write_labels(self, picture: Record, labels: Labels) -> Record:
         label_of_class_0 = self._config.label_of_class_0
+        counts = labels.weights > 0  # A record has no weights: padding stays out.
+        labels = Labels(*(field[counts] for field in labels))
         return dataclasses.replace(
             picture,
             boxes_yxyx=labels.boxes_yxyx,

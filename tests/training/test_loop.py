@@ -120,7 +120,9 @@ def test_replicas_that_do_not_divide_the_batch_are_refused(ready_student, tmp_pa
     human = dataclasses.replace(ready_student.human, images_per_step=5)
     runtime = dataclasses.replace(ready_student.runtime, strategy="mirrored")
     config = dataclasses.replace(ready_student, human=human, runtime=runtime)
-    with pytest.raises(ValueError, match="`human.images_per_step` is 5 but there are 2"):
+    with pytest.raises(
+        ValueError, match="`human.images_per_step` is 5 but there are 2"
+    ):
         train(config, str(tmp_path), devices=["CPU:0", "CPU:1"])
 
 

@@ -73,6 +73,9 @@ def warp_image(
 ) -> tf.Tensor:
     """Returns the image under a geometry, bilinear, filled with grey 128.
 
+    The picture's own edge is not mixed with the grey: pixels beyond it count as those
+    at it, as in PIL and tf.image.
+
     Args:
       image: [H, W, 3] uint8.
       geometry: [2, 3] float32.
@@ -91,11 +94,13 @@ def warp_image(
         transforms=transform,
         output_shape=list(target_size_px),
         interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-        fill_value=float(FILL_GREY),
+        fill_mode="NEAREST",
+        fill_value=0.0,
     )[0]
-    warped.set_shape([*target_size_px, 3])
-    return tf.cast(tf.round(warped), tf.uint8)
+    inside = _comes_from(back, tf.shape(image)[:2], target_size_px)
+    filled = tf.where(inside[..., None], tf.round(warped), float(FILL_GREY))
+    filled.set_shape([*target_size_px, 3])
+    return tf.cast(filled, tf.uint8)
 
 
 def move_labels(
@@ -137,6 +142,18 @@ def _matrix(y_scale, x_scale, offset_yx) -> tf.Tensor:
     return tf.stack(
         [tf.stack([y_scale, 0.0, offset_yx[0]]), tf.stack([0.0, x_scale, offset_yx[1]])]
     )
+
+
+def _comes_from(back, original_size_px, target_size_px) -> tf.Tensor:
+    """Returns [*target_size_px] bool: whether a pixel's centre lies in the original."""
+    height, width = tf.unstack(tf.cast(original_size_px, tf.float32))
+    y = tf.range(target_size_px[0], dtype=tf.float32)[:, None] + 0.5
+    x = tf.range(target_size_px[1], dtype=tf.float32)[None, :] + 0.5
+    from_y = back[0, 0] * y + back[0, 1] * x + back[0, 2]
+    from_x = back[1, 0] * y + back[1, 1] * x + back[1, 2]
+    in_height = tf.logical_and(from_y >= 0.0, from_y <= height)
+    in_width = tf.logical_and(from_x >= 0.0, from_x <= width)
+    return tf.logical_and(in_height, in_width)
 
 
 def _inverse(geometry: tf.Tensor) -> tf.Tensor:

@@ -83,7 +83,9 @@ class VocSource(source.Source):
     def _split_files(self) -> list[pathlib.Path]:
         if not self._sets.is_dir():
             return []
-        return [p for p in source.files_below(self._sets) if p.suffix == ".txt"]
+        files = [p for p in source.files_below(self._sets) if p.suffix == ".txt"]
+        order = {split: i for i, split in enumerate(source.USUAL_SPLITS)}
+        return sorted(files, key=lambda path: (order.get(path.stem, 9), path.stem))
 
     def _listed(self, path: pathlib.Path) -> list[str]:
         try:

@@ -1,0 +1,111 @@
+"""What the whole procedure promises: every stage once, and an honest report."""
+
+import dataclasses
+import json
+
+import pytest
+
+from st_keras.experiments import self_train as module
+from st_keras.experiments.self_train import (
+    self_train,
+    verdict,
+    with_steps,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(student_yaml, tmp_path_factory):
+    from st_keras import config as config_lib
+
+    workdir = tmp_path_factory.mktemp("self_train")
+    config = config_lib.load(student_yaml, ["training.steps=4"])
+    return config, workdir, self_train(config, str(workdir), iterations=2)
+
+
+def test_the_report_holds_what_the_readme_promises(finished):
+    _, workdir, report = finished
+    assert json.loads((workdir / "report.json").read_text()) == report
+    for role in ("teacher", "student", "control"):
+        assert 0 <= report[role]["AP"] <= 100
+        assert report[role]["protocol"]["pictures"] == 6
+    assert 0 <= report["pseudo_labels"]["precision"] <= 1
+    assert 0 <= report["pseudo_labels"]["recall"] <= 1
+    assert set(report["seconds"]) >= {"teacher", "labels_1", "student_2", "control"}
+    assert len(report["students"]) == 2
+
+
+def test_the_control_takes_as_many_steps_as_teacher_and_students_together(finished):
+    _, _, report = finished
+    assert report["teacher"]["steps"] == 4
+    assert report["control"]["steps"] == 4 + 2 * 4
+    # Six pictures a step in each: the student's 4 human and 2 pseudo ones.
+    assert report["control"]["images_seen"] == 12 * 6
+    assert report["student"]["images_seen"] == 4 * 6
+
+
+def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
+    config, workdir, report = finished
+
+    def fail(*_, **__):
+        raise AssertionError("A finished stage was run again.")
+
+    monkeypatch.setattr(module.labeling, "label_records", fail)
+    monkeypatch.setattr(module, "evaluate_run", fail)
+    assert self_train(config, str(workdir), iterations=2) == report
+
+
+def test_stages_are_told_apart_by_their_role(finished):
+    _, workdir, _ = finished
+    roles = {
+        name: json.loads((workdir / name / "summary.json").read_text())["role"]
+        for name in ("teacher", "student_1", "student_2", "control")
+    }
+    assert roles == {
+        "teacher": "teacher",
+        "student_1": "student",
+        "student_2": "student",
+        "control": "teacher",
+    }
+
+
+def test_a_teacher_sees_as_many_pictures_a_step_as_its_student(student_config):
+    teacher = module.teacher_config(student_config)
+    assert teacher.pseudo is None
+    assert teacher.human.images_per_step == 4 + 2
+    assert teacher.training.steps == student_config.training.steps
+
+
+def test_a_student_may_start_from_its_teacher(student_config):
+    config = student_config
+    settings = dataclasses.replace(config.self_training, student_init="teacher")
+    config = dataclasses.replace(config, self_training=settings)
+    made = module.student_config(config, "w/labels_1", "w/teacher")
+    assert made.init_checkpoint == "w/teacher"
+    assert made.pseudo.records == "w/labels_1/*.tfrecord"
+
+
+def test_a_longer_run_stretches_its_schedule(student_config):
+    optimization = dataclasses.replace(
+        student_config.optimization, schedule="step", step_boundaries=(6, 9)
+    )
+    config = dataclasses.replace(student_config, optimization=optimization)
+    assert with_steps(config, 36).optimization.step_boundaries == (18, 27)
+
+
+def test_the_verdict_says_who_lost():
+    report = {
+        "headline": "AP",
+        "student": {"AP": 30.0},
+        "teacher": {"AP": 25.5},
+        "control": {"AP": 31.0},
+    }
+    first, second, third = verdict(report)
+    assert first == "The student beats its teacher: +4.5 AP."
+    assert "does not beat the supervised control" in second
+    assert "-1.0 AP" in second
+    assert "One seed" in third
+
+
+def test_a_config_without_the_parts_is_refused(teacher_config, tmp_path):
+    with pytest.raises(ValueError, match="`self_training` and the `pseudo` part"):
+        self_train(teacher_config, str(tmp_path))

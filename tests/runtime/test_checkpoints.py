@@ -1,0 +1,96 @@
+"""What checkpoints promise: whole, checked, and told apart."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras.runtime.checkpoints import Checkpoints, find_model, load_model
+
+
+def make_model(units=3):
+    inputs = tf.keras.layers.Input([2])
+    return tf.keras.Model(inputs, tf.keras.layers.Dense(units, name="out")(inputs))
+
+
+def make_state(workdir, model, **parts):
+    optimizer = tf.keras.optimizers.legacy.SGD(0.1, momentum=0.9)
+    optimizer._create_all_weights(model.trainable_variables)
+    saved = Checkpoints(str(workdir), optimizer=optimizer, keep=2, model=model, **parts)
+    return saved, optimizer
+
+
+def test_a_new_run_starts_at_step_0(tmp_path):
+    saved, _ = make_state(tmp_path, make_model())
+    assert saved.restore() == 0
+    assert saved.latest == "none"
+
+
+def test_everything_comes_back(tmp_path):
+    model = make_model()
+    saved, optimizer = make_state(tmp_path, model)
+    optimizer.iterations.assign(70)
+    model.weights[0].assign([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    saved.save()
+    other = make_model()
+    again, _ = make_state(tmp_path, other)
+    assert again.restore() == 70
+    np.testing.assert_array_equal(other.weights[0], [[1, 2, 3], [4, 5, 6]])
+
+
+def test_the_newest_are_kept(tmp_path):
+    saved, optimizer = make_state(tmp_path, make_model())
+    for step in (10, 20, 30):
+        optimizer.iterations.assign(step)
+        saved.save()
+    kept = {path.stem for path in (tmp_path / "checkpoints").glob("*.index")}
+    assert kept == {"ckpt-20", "ckpt-30"}
+    assert saved.latest.endswith("ckpt-30")
+
+
+def test_averaged_weights_are_the_ones_to_use(tmp_path):
+    model, average = make_model(), make_model()
+    average.weights[1].assign([7.0, 8.0, 9.0])
+    saved, _ = make_state(tmp_path, model, averaged=average)
+    saved.save()
+    found = find_model(str(tmp_path))
+    assert found.averaged
+    loaded = make_model()
+    load_model(loaded, found)
+    np.testing.assert_array_equal(loaded.weights[1], [7, 8, 9])
+
+
+def test_the_digest_is_of_the_content(tmp_path):
+    model = make_model()
+    digests = []
+    for folder, value in (("a", 1.0), ("b", 1.0), ("c", 2.0)):
+        model.weights[0].assign(tf.ones([2, 3]) * value)
+        saved, optimizer = make_state(tmp_path / folder, model)
+        optimizer.iterations.assign(5)
+        saved.save()
+        digests.append(find_model(str(tmp_path / folder)).digest)
+    assert digests[0] != digests[2]
+    assert len(digests[0]) == 12
+
+
+def test_another_models_checkpoint_is_refused(tmp_path):
+    saved, _ = make_state(tmp_path, make_model(units=3))
+    saved.save()
+    with pytest.raises(ValueError, match="ckpt-0"):
+        load_model(make_model(units=4), find_model(str(tmp_path)))
+
+
+@pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
+def test_a_damaged_file_is_named_with_the_way_out(tmp_path, suffix):
+    saved, _ = make_state(tmp_path, make_model())
+    path = pathlib.Path(saved.save() + suffix)
+    path.write_bytes(path.read_bytes()[:40])
+    again, _ = make_state(tmp_path, make_model())
+    with pytest.raises(ValueError, match="ckpt-0: cannot be restored.*delete"):
+        again.restore()
+
+
+def test_a_folder_without_checkpoints_is_named(tmp_path):
+    with pytest.raises(ValueError, match="holds no checkpoint; name the workdir"):
+        find_model(str(tmp_path))

@@ -1,0 +1,86 @@
+"""What optimizer and learning rate promise."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras.config import OptimizationConfig
+from st_keras.training import optimization
+from st_keras.training.averaging import AveragedModel
+
+
+def rate_at(config, step, total_steps=1000):
+    optimizer = optimization.build_optimizer(config, total_steps)
+    optimizer.iterations.assign(step)
+    return float(optimization.current_learning_rate(optimizer))
+
+
+def test_the_warm_up_rises_linearly_to_the_learning_rate():
+    config = OptimizationConfig(
+        learning_rate=0.32, warmup_steps=100, warmup_learning_rate=0.02
+    )
+    # 0.02 + 25 / 100 * (0.32 - 0.02)
+    assert rate_at(config, 0) == pytest.approx(0.02)
+    assert rate_at(config, 25) == pytest.approx(0.095)
+    assert rate_at(config, 100) == pytest.approx(0.32)
+
+
+def test_a_cosine_ends_at_zero_after_the_last_step():
+    config = OptimizationConfig(learning_rate=0.32, warmup_steps=100)
+    # Half of the 900 steps after the warm-up: cos(pi / 2) = 0.
+    assert rate_at(config, 550) == pytest.approx(0.16, rel=1e-4)
+    assert rate_at(config, 1000) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_steps_multiply_by_the_factor():
+    config = OptimizationConfig(
+        learning_rate=0.28, schedule="step", step_boundaries=(700, 900), warmup_steps=0
+    )
+    assert rate_at(config, 700) == pytest.approx(0.28)
+    assert rate_at(config, 701) == pytest.approx(0.028)
+    assert rate_at(config, 999) == pytest.approx(0.0028)
+
+
+def test_adamw_decays_kernels_and_nothing_else():
+    config = OptimizationConfig(
+        optimizer="adamw",
+        learning_rate=0.1,
+        schedule="constant",
+        warmup_steps=0,
+        weight_decay=0.5,
+    )
+    optimizer = optimization.build_optimizer(config, 10)
+    names = ("conv/kernel", "conv/bias", "norm/gamma", "dw/depthwise_kernel")
+    variables = [tf.Variable([2.0], name=name) for name in names]
+    optimizer.apply_gradients([(tf.zeros([1]), variable) for variable in variables])
+    moved = [float(variable.numpy()[0]) < 2.0 for variable in variables]
+    assert moved == [True, False, False, True]
+    assert [optimization.is_kernel(v) for v in variables] == moved
+
+
+def test_the_average_follows_kernels_and_batch_norm_statistics():
+    def model():
+        return tf.keras.Sequential(
+            [tf.keras.layers.BatchNormalization(input_shape=[2])]
+        )
+
+    trained, average = model(), model()
+    averaged = AveragedModel(trained, average, 0.9)
+    for variable in trained.variables:
+        variable.assign(tf.ones_like(variable) * 5.0)
+    averaged.update(tf.constant(0))
+    # At step 0 the decay is (1 + 0) / (10 + 0): 0.1 * old + 0.9 * 5.
+    old = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0}
+    for variable in averaged.model.variables:
+        name = variable.name.split("/")[-1].split(":")[0]
+        np.testing.assert_allclose(variable.numpy(), 0.1 * old[name] + 4.5, rtol=1e-6)
+
+
+def test_the_average_slows_down_to_its_decay():
+    trained = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=[1])])
+    average = tf.keras.models.clone_model(trained)
+    averaged = AveragedModel(trained, average, 0.9)
+    averaged.model.variables[0].assign([[1.0]])
+    trained.variables[0].assign([[2.0]])
+    averaged.update(tf.constant(10_000))
+    np.testing.assert_allclose(averaged.model.variables[0].numpy(), [[1.1]], rtol=1e-6)
