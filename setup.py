@@ -30,11 +30,10 @@ setup(
         "numpy>=1.23.5,<2",
         "scipy<1.15",
         "pandas<2.3",
-        "protobuf>=4.25.2,<5",
+        "protobuf>=4.21.6,<5",
         "opencv-python-headless<4.12",
-        # 1.21 breaks tensorflow-datasets; 1.16 on Python 3.10 refuses protobuf 4.25.
-        "tensorflow-metadata==1.17.0; python_version >= '3.11'",
-        "tensorflow-metadata==1.15.0; python_version < '3.11'",
+        # 1.21 breaks tensorflow-datasets; on Python 3.10 it wants protobuf 4.21.
+        "tensorflow-metadata==1.17.0",
         "tensorflow-model-optimization==0.7.5",  # 0.8 brings a second Keras.
         "tensorflow-hub==0.15.0",  # 0.16 brings a second Keras.
         "matplotlib",

@@ -6,18 +6,24 @@ Imports no TensorFlow: `--help` and a mistyped flag answer at once.
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, logging
+from absl import app, flags, logging
 
+_HELP = ("--help", "-help", "-h", "-?")
 _INTERRUPTED = 130  # What shells report after Ctrl-C.
 
 
-def run(main: Callable[[list[str]], None]) -> None:
+def run(main: Callable[[list[str]], None], *, commands: Sequence[str] = ()) -> None:
     """Parses the flags, runs `main(argv)` and ends the process.
 
-    A ValueError, OSError or ImportError becomes `error: ...` on stderr and exit code
-    1. `--verbosity=1` prints the traceback too.
+    A ValueError, OSError, ImportError or ArithmeticError becomes `error: ...` on
+    stderr and exit code 1. `--verbosity=1` prints the traceback too, `--verbosity=0`
+    what the library logs.
+
+    Args:
+      main: Gets the name of the program and, where there are commands, one of them.
+      commands: Exactly one of them must stand on the command line.
     """
-    app.run(lambda argv: _guarded(main, argv))
+    app.run(lambda argv: _guarded(main, argv, commands), flags_parser=_parse)
 
 
 def numbers(flag: str, texts: Sequence[str]) -> list[float]:
@@ -34,12 +40,27 @@ def numbers(flag: str, texts: Sequence[str]) -> list[float]:
         ) from None
 
 
-def _guarded(main: Callable[[list[str]], None], argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"Not a flag: {' '.join(argv[1:])}")
+def _parse(argv: list[str]) -> list[str]:
+    if any(word in _HELP for word in argv[1:]):
+        # absl would exit with 1, as if asking were a mistake.
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    rest = app.parse_flags_with_usage(argv)
+    # Otherwise absl logs from INFO on, between the lines of the progress bars.
+    flags.FLAGS["verbosity"].using_default_value = False
+    return rest
+
+
+def _guarded(
+    main: Callable[[list[str]], None], argv: list[str], commands: Sequence[str]
+) -> None:
+    if commands and (len(argv) < 2 or argv[1] not in commands):
+        raise app.UsageError(f"Say what to do: {', '.join(commands)}.")
+    rest = argv[2:] if commands else argv[1:]
+    if rest:
+        raise app.UsageError(f"Not a flag: {' '.join(rest)}")
     try:
         main(argv)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, ArithmeticError) as error:
         logging.debug("Traceback of the error:", exc_info=True)
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {message}", file=sys.stderr)

@@ -1,15 +1,82 @@
-"""A data set of a few digit scenes, and a run small enough to be killed in a test."""
+"""What tests share: two CPU devices, fixed seeds, and two small data sets.
 
+`tiny_records` holds a dozen coloured rectangles whose every box is known in advance;
+`digit_records` a few scenes of the demo, for runs small enough to be killed in a test.
+"""
+
+import os
+
+from st_keras import environment
+
+# A function that AutoGraph cannot convert is an error.
+os.environ["AUTOGRAPH_STRICT_CONVERSION"] = "1"
+environment.quiet()  # Before TensorFlow is loaded: it reads its log level only then.
+
+# ruff: noqa: E402
+import io
 import pathlib
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 from st_keras import config as config_lib
-from st_keras.data import conversion, splits
+from st_keras.data import conversion, dataset_info, records, splits
 from st_keras.data.sources.digits import DigitSource
+
+# Before anything makes a tensor; later, TensorFlow refuses to split a device.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
 
 _SCENES = {"train": 24, "val": 5, "test": 6}
 _HUMAN = 9  # Not a multiple of the batch: epochs end within a step.
+_TINY_CLASSES = ("ball", "cup", "kite")
+_TINY_COUNTS = (3, 0, 1, 2, 5, 1, 0, 4, 2, 1, 3, 2)  # Boxes per picture.
+
+
+class TinyRecords(NamedTuple):
+    """A dozen pictures of coloured rectangles, 60 x 100 or 84 x 52, in three shards."""
+
+    glob: str
+    class_names: tuple[str, ...]
+    by_id: dict[str, records.Record]  # In the order they were written.
+
+
+def pytest_collection_modifyitems(items):
+    """Leaves out the `test_session` that every tf.test.TestCase brings along."""
+    items[:] = [item for item in items if item.name != "test_session"]
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds():
+    tf.keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_records(tmp_path_factory) -> TinyRecords:
+    """Twelve pictures with 0 to 5 boxes each; the last box of `tiny_04` is a crowd."""
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(7)
+    written = [_rectangles(rng, i, count) for i, count in enumerate(_TINY_COUNTS)]
+    tally = dataset_info.Tally()
+    with records.ShardWriter(str(folder), 3) as writer:
+        for record in written:
+            writer.write(record)
+            tally.add(record)
+    info = tally.info(
+        source="tests",
+        class_names=_TINY_CLASSES,
+        skipped={},
+        content_sha256=writer.content_sha256,
+        shards=writer.shards,
+    )
+    dataset_info.save(info, folder)
+    by_id = {record.image_id: record for record in written}
+    return TinyRecords(f"{folder}/*.tfrecord", _TINY_CLASSES, by_id)
 
 
 class FewDigits(DigitSource):
@@ -80,4 +147,31 @@ def student_config(student_yaml) -> config_lib.Config:
 def teacher_config(student_yaml) -> config_lib.Config:
     return config_lib.load(
         student_yaml, ["pseudo=null", "self_training=null", "human.images_per_step=6"]
+    )
+
+
+def _rectangles(rng, number: int, count: int) -> records.Record:
+    """One picture: box i is filled with its class's primary colour, at most 255 - i."""
+    height, width = (84, 52) if number % 3 == 2 else (60, 100)
+    pixels = rng.integers(0, 60, [height, width, 3]).astype(np.uint8)
+    sides = rng.integers([8, 10], [30, 40], [count, 2])
+    corners = (rng.random([count, 2]) * ([height, width] - sides)).astype(int)
+    boxes = np.concatenate([corners, corners + sides], axis=1)
+    labels = rng.integers(1, 4, count)
+    for i, (y0, x0, y1, x1) in enumerate(boxes):
+        pixels[y0:y1, x0:x1] = 0
+        pixels[y0:y1, x0:x1, labels[i] - 1] = 255 - i
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "png")
+    return records.Record(
+        image_id=f"tiny_{number:02d}",
+        encoded=encoded.getvalue(),
+        format="png",
+        filename=f"tiny_{number:02d}.png",
+        height_px=height,
+        width_px=width,
+        boxes_yxyx=boxes.astype(np.float32),
+        labels=labels,
+        texts=tuple(_TINY_CLASSES[label - 1] for label in labels),
+        is_crowd=(number == 4) & (np.arange(count) == count - 1),
     )

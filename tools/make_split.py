@@ -24,13 +24,14 @@ flags.mark_flags_as_required(["records", "output"])
 def main(argv):
     del argv
     environment.quiet()
+    fractions = command_line.numbers("fractions", _FRACTIONS.value)
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras.data import splits
 
     table = splits.split(
         _RECORDS.value,
         _OUTPUT.value,
-        command_line.numbers("fractions", _FRACTIONS.value),
+        fractions,
         seed=_SEED.value,
         nested=_NESTED.value,
         ensure_classes=_ENSURE_CLASSES.value,

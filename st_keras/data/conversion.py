@@ -11,7 +11,7 @@ import tqdm
 from st_keras.data import box_checks, dataset_info, images, records, splits
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.skipping import KEPT, Reason, SkipLog, SkipPicture
-from st_keras.data.sources.source import Item, Scene, Source
+from st_keras.data.sources.source import Item, Scene, Source, storable
 
 SKIPPED_FILE = "skipped.txt"
 _IMAGES_PER_SHARD = 500
@@ -148,6 +148,7 @@ class _Conversion:
                 "`image_size_px`."
             )
         from_file = isinstance(scene.picture, pathlib.Path)
+        name = scene.picture.name if from_file else f"{item.image_id}.png"
         scale_yxyx = np.tile(np.divide(size_px, picture.upright_size_px), 2)
         boxes = np.array([edges for _, edges in kept], np.float64).reshape([-1, 4])
         labels = [box.label for box, _ in kept]
@@ -155,7 +156,7 @@ class _Conversion:
             image_id=item.image_id,
             encoded=picture.encoded,
             format=picture.format,
-            filename=scene.picture.name if from_file else f"{item.image_id}.png",
+            filename=storable(name),
             height_px=picture.height_px,
             width_px=picture.width_px,
             boxes_yxyx=(boxes * scale_yxyx).astype(np.float32),

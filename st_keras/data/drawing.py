@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from st_keras.types import Batch, Labels
 
 _SMALLEST_SIDE_PX = 320  # Smaller pictures are enlarged, so that text can be read.
+_ENLARGED_TO_PX = 1280  # At most: of a strip, not the short side decides.
 _DROPPED_COLOR = (170, 170, 170)
 _DASH_PX = 5
 _GAP_PX = 6
@@ -49,6 +50,8 @@ def draw_labels(
         y0, x0, y1, x1 = (float(side) * scale for side in labels.boxes_yxyx[row])
         if y1 <= y0 and x1 <= x0:
             continue
+        # The last pixel is inside the picture; an edge at its border is one too far.
+        x1, y1 = min(x1, picture.width - 1), min(y1, picture.height - 1)
         box = (x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
         if labels.weights[row] <= 0:
             _draw_dashed(draw, box)
@@ -116,7 +119,8 @@ def _resize(
     picture: Image.Image, smallest_side_px: int, largest_side_px: int
 ) -> tuple[Image.Image, float]:
     """Returns the picture at the size to draw on, and its pixels per pixel before."""
-    scale: float = max(1, -(-smallest_side_px // min(picture.size)))
+    wanted = -(-smallest_side_px // min(picture.size))
+    scale: float = max(1, min(wanted, _ENLARGED_TO_PX // max(picture.size)))
     resampling = Image.Resampling.NEAREST
     if largest_side_px and max(picture.size) * scale > largest_side_px:
         scale = largest_side_px / max(picture.size)

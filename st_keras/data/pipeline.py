@@ -41,26 +41,9 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
     """
     paths = dataset_info.shard_paths(records)
     info = dataset_info.load(records)
-    # Epochs and batches are counted by dataset.json, so it must be about these files.
-    if sorted(os.path.basename(path) for path in paths) != sorted(info.shards):
-        raise ValueError(
-            f"`{records}` matches {len(paths)} files, but the dataset.json beside the "
-            f"first lists {len(info.shards)} shards: {', '.join(info.shards[:3])}"
-            f"{', ...' if len(info.shards) > 3 else ''}. Choose pictures by ids, not "
-            "by shards; delete shards of an older conversion."
-        )
+    _check_shards(records, paths, info.shards)
     if ids is not None:
-        if len(set(ids)) < len(ids):
-            raise ValueError(
-                f"`{records}`: {len(ids) - len(set(ids))} of {len(ids)} ids are there "
-                "twice."
-            )
-        unknown = sorted(set(ids) - set(dataset_info.picture_digests(records)))
-        if unknown:
-            raise ValueError(
-                f"`{records}` has no picture {unknown[0]!r} ({len(unknown)} of "
-                f"{len(ids)} ids are unknown); the ids must belong to these records."
-            )
+        _check_ids(records, ids)
     count = info.images if ids is None else len(ids)
     if not count:
         raise ValueError(f"`{records}`: no picture to read.")
@@ -166,6 +149,28 @@ def ordered_batches(
 def serialized_records(source: Source) -> tf.data.Dataset:
     """Returns the serialised records one by one, in the order of the files."""
     return _read(source)
+
+
+def _check_shards(records: str, paths: list[str], shards: tuple[str, ...]) -> None:
+    # Epochs and batches are counted by dataset.json, so it must be about these files.
+    if sorted(os.path.basename(path) for path in paths) != sorted(shards):
+        raise ValueError(
+            f"`{records}` must match the {len(shards)} shards that the dataset.json "
+            f"beside them lists, got {len(paths)} files. Choose pictures by ids, not "
+            "by shards; delete shards of an older conversion."
+        )
+
+
+def _check_ids(records: str, ids: list[str]) -> None:
+    repeated = len(ids) - len(set(ids))
+    if repeated:
+        raise ValueError(f"`{records}`: {repeated} of {len(ids)} ids are there twice.")
+    unknown = sorted(set(ids) - set(dataset_info.picture_digests(records)))
+    if unknown:
+        raise ValueError(
+            f"`{records}` has no picture {unknown[0]!r} ({len(unknown)} of "
+            f"{len(ids)} ids are unknown); the ids must belong to these records."
+        )
 
 
 def _shuffle(dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.Dataset:

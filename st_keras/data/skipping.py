@@ -52,6 +52,7 @@ class SkipLog:
     """
 
     def __init__(self, strict: bool = False):
+        self.first = ""  # The first thing left out, for an error message.
         self._strict = strict
         self._lines: list[str] = []
         self._counts: collections.Counter[Reason] = collections.Counter()
@@ -65,11 +66,12 @@ class SkipLog:
           ValueError: The log is strict and the reason is not one of `KEPT`.
         """
         where = image if index is None else f"{image}, annotation {index}"
+        message = f"{where}: {reason.value}: {values}"
         if self._strict and reason not in KEPT:
             raise ValueError(
-                f"{where}: {reason.value}: {values}. Repair it, or run without "
-                "--strict to skip and list it."
+                f"{message}. Repair it, or run without --strict to skip and list it."
             )
+        self.first = self.first or message
         shown_index = "-" if index is None else str(index)
         fields = (image, shown_index, reason.value, values)
         self._lines.append("\t".join(_one_line(field) for field in fields))
@@ -79,11 +81,6 @@ class SkipLog:
     def counts(self) -> dict[str, int]:
         """Reason to count, in the order of `Reason`."""
         return {r.value: self._counts[r] for r in Reason if self._counts[r]}
-
-    @property
-    def first(self) -> str:
-        """The first line of the list; empty if there is none."""
-        return self._lines[0] if self._lines else ""
 
     def write(self, path: str | os.PathLike) -> None:
         """Writes skipped.txt: tab-separated, a header first, then one thing a line."""

@@ -116,6 +116,7 @@ def _render(draw, *, ink: str, grid: str, page: str) -> bytes:
         "font.size": 10,
         "grid.color": grid,
         "grid.linewidth": 0.8,
+        "lines.dashed_pattern": (5.0, 4.0),  # Shows a line that lies under it.
         "text.color": ink,
         "xtick.color": ink,
         "ytick.color": ink,

@@ -65,6 +65,7 @@ td.best { background: var(--best); color: var(--best-ink); font-weight: 700; }
 table.text td {
   text-align: left; white-space: pre-line; overflow-wrap: anywhere;
 }
+table.text th { vertical-align: top; white-space: normal; width: 34%; }
 i.dot {
   background: var(--c); border-radius: 50%; display: inline-block; height: .65em;
   margin-right: .5em; width: .65em;
@@ -243,7 +244,9 @@ def picture_grid(
         for name, pictures in rows
         for head, pixels in zip(heads, pictures, strict=True)
     )
-    style = f"grid-template-columns: repeat({columns}, 1fr); --min: {columns * 8}rem"
+    style = (
+        f"grid-template-columns: repeat({columns}, 1fr); --min: {columns * 5.2:g}rem"
+    )
     return (
         f'<div class="wide"><div class="pictures" style="{style}">{titles}{cells}'
         "</div></div>"

@@ -93,10 +93,8 @@ class _Story:
         tiles = []
         for role in self._roles:
             value = self._report[role][self._headline]
-            remark = "" if role == "teacher" else f"{value - before:+.1f}"
-            remark = f"{remark} against its teacher" if role == "student" else remark
-            remark = f"{remark} against the teacher" if role == "control" else remark
-            remark = remark or _WHAT["teacher"]
+            gain = f"{value - before:+.1f} against the teacher"
+            remark = _WHAT["teacher"] if role == "teacher" else gain
             name = f"{role.capitalize()} {self._headline}"
             tiles.append(
                 page.tile(name, tables.number(value), remark, figures.COLORS[role])
@@ -248,7 +246,8 @@ class _Story:
         if not path.exists():
             path = self._folder / self._student / CONFIG_FILE
         command = (
-            f"python tools/self_train.py --config {path} --workdir {self._folder}_again"
+            f"python tools/self_train.py \\\n    --config {path} \\\n"
+            f"    --workdir {self._folder}_again"
         )
         if self._report["iterations"] > 1:
             command += f" --iterations {self._report['iterations']}"

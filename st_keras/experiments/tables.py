@@ -84,6 +84,18 @@ def format_evaluation(result: dict) -> str:
     return "\n\n".join(sections)
 
 
+def format_summary(summary: dict, workdir: str) -> str:
+    """Returns a line that says what a run of training has reached."""
+    reached = [f"loss {summary['losses']['loss']:.3f}"]
+    metrics = summary["metrics"].items()
+    numbers = [f"{n} {number(v)}" for n, v in metrics if isinstance(v, float)]
+    reached += numbers[:_SHORT]
+    return (
+        f"{summary['role'].capitalize()}: {summary['steps']:,} steps in "
+        f"{duration(summary['seconds'])}, {', '.join(reached)}: {workdir}"
+    )
+
+
 def pseudo_sentence(pseudo: dict) -> str:
     """Returns how many pseudo labels there are and how right they are, in words."""
     kept = (

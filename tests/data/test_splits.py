@@ -78,7 +78,8 @@ class TestCheckDisjoint:
     def test_an_overlap_names_both_sets_the_count_and_the_first_few(self):
         sets = {"human": list("abcde"), "unlabeled": ["x"], "evaluation": list("edcbq")}
         with pytest.raises(
-            ValueError, match=r"`human` and `evaluation`.* 4 of 5 and 5: b, c, d, \.\.\."
+            ValueError,
+            match=r"`human` and `evaluation`.* 4 of 5 and 5: b, c, d, \.\.\.",
         ):
             splits.check_disjoint(sets)
 
@@ -89,7 +90,9 @@ class TestCheckDisjoint:
 
 class TestDraw:
     def test_sets_have_the_size_asked_for_and_no_repeats(self):
-        for ids, count in zip(splits.draw(LABELS, [3, 11, 40]), [3, 11, 40]):
+        for ids, count in zip(
+            splits.draw(LABELS, [3, 11, 40]), [3, 11, 40], strict=True
+        ):
             assert len(ids) == len(set(ids)) == count
 
     def test_nested_sets_begin_alike(self):

@@ -1,0 +1,328 @@
+"""What loading a config promises: a typed Config, or an error that names the place."""
+
+import dataclasses
+import math
+import pathlib
+
+import pytest
+
+from st_keras import config
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+YAMLS = sorted(CONFIGS.rglob("*.yaml"))
+
+TEACHER = """
+detection: {image_size_px: [128, 256], class_names: [ball, cup, kite]}
+human: {records: "data/*.tfrecord", images_per_step: 6}
+training: {steps: 30}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a YAML file and returns its path."""
+
+    def write(text, name="run.yaml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def teacher(write):
+    return write(TEACHER)
+
+
+def _error(path, *overrides):
+    with pytest.raises(config.ConfigError) as raised:
+        config.load(path, overrides)
+    return str(raised.value).replace(path, "run.yaml")
+
+
+def test_settings_that_are_not_given_have_the_defaults_of_the_dataclasses(teacher):
+    loaded = config.load(teacher)
+    assert loaded.training == config.TrainingConfig(steps=30)
+    assert loaded.optimization == config.OptimizationConfig()
+    assert loaded.detection.head == config.BoxHeadConfig()
+    assert loaded.pseudo is None
+
+
+def test_lists_become_tuples_of_the_annotated_type(write):
+    ratios = TEACHER.replace("class_names", "aspect_ratios: [0.3, 1, 2], class_names")
+    detection = config.load(write(ratios)).detection
+    assert detection.image_size_px == (128, 256)
+    assert detection.class_names == ("ball", "cup", "kite")
+    assert detection.aspect_ratios == (0.3, 1.0, 2.0)
+    assert [type(r) for r in detection.aspect_ratios] == [float] * 3
+
+
+def test_a_config_cannot_be_changed(teacher):
+    loaded = config.load(teacher)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        loaded.training.steps = 3
+
+
+def test_a_run_with_a_pseudo_part_is_a_student(teacher):
+    assert config.load(teacher).role == "teacher"
+    assert config.load(teacher, ["pseudo.images_per_step=4"]).role == "student"
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [("1e-3", 0.001), ("1.0e-3", 0.001), ("2", 2.0), ("-.5E+1", -5.0), (".inf", None)],
+)
+def test_every_usual_spelling_of_a_number_is_a_float(write, text, value):
+    # YAML 1.1 reads `1e-3` as a string: only `1.0e-3` is a float to it.
+    content = TEACHER + f"expect: {{metric: AP, value: {text}, tolerance: 1}}"
+    if value is None:
+        assert "`value` must be finite, got inf" in _error(write(content))
+    else:
+        loaded = config.load(write(content)).expect.value
+        assert loaded == value and isinstance(loaded, float)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            "pseudo.images_per_step=4 pseudo.wieght=2",
+            "run.yaml: pseudo: no setting `wieght`. Did you mean `weight`?",
+        ),
+        ("trainning.steps=3", "run.yaml: no setting `trainning`. Did you mean `train"),
+        ("detection.head.num_conv=3", "detection: head: no setting `num_conv`. Did"),
+        ("training.qqq=3", "no setting `qqq`. There are: steps, steps_per_loop, "),
+        ("training.steps=3.0", "training: steps: wanted int, got 3.0 (float)."),
+        ("training.steps=1e3", "training: steps: wanted int, got '1e3' (str)."),
+        ("training.steps=true", "training: steps: wanted int, got True (bool)."),
+        ("optimization.momentum=true", "momentum: wanted float, got True (bool)."),
+        ("optimization.momentum=fast", "momentum: wanted float, got 'fast' (str)."),
+        ("runtime.jit_compile=1", "jit_compile: wanted bool, got 1 (int)."),
+        ("runtime.jit_compile='no'", "jit_compile: wanted bool, got 'no' (str)."),
+        ("human.records=7", "human: records: wanted str, got 7 (int)."),
+        ("human.records=null", "human: records: wanted str, got None (NoneType)."),
+        ("detection=null", "detection: wanted `name: value` lines, got None."),
+        ("training=30", "training: wanted `name: value` lines, got 30."),
+        (
+            "detection.image_size_px=[128]",
+            "image_size_px: wanted 2 values, got [128].",
+        ),
+        ("detection.image_size_px=128", "image_size_px: wanted a list, got 128."),
+        ("detection.class_names=ball", "class_names: wanted a list, got 'ball'."),
+        ("detection.class_names=[a,no]", "class_names[1]: wanted str, got False (b"),
+        ("pseudo.weight=2", "pseudo: `images_per_step` is required and not set."),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named_with_its_place(
+    teacher, change, message
+):
+    assert message in _error(teacher, *change.split(" "))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("pseudo.min_score=1.5", "pseudo: `min_score` must be in [0, 1), got 1.5."),
+        ("pseudo.decay=1.0", "`decay` must be in [0, 1), got 1.0."),
+        ("pseudo.weight=-1", "`weight` must be 0 or more, got -1.0."),
+        ("pseudo.weight=.nan", "`weight` must be 0 or more, got nan."),
+        ("training.steps=0", "training: `steps` must be above 0, got 0."),
+        ("detection.backbone=vgg", "`backbone` must be one of tiny, resnet18, "),
+        (
+            "detection.image_size_px=[128,200]",
+            "`image_size_px` must be multiples of 128 (2^max_level), got [128, 200].",
+        ),
+        ("detection.min_level=6", "`min_level` must be from 2 to 5, got 6."),
+        ("detection.max_level=2", "`max_level` must be at least `min_level` (3), got"),
+        ("detection.negative_iou=.6", "at most `positive_iou` (0.5), got 0.6."),
+        ("detection.aspect_ratios=[]", "`aspect_ratios` must be numbers above 0, got"),
+        ("detection.aspect_ratios=[1,0]", "`aspect_ratios` must be numbers above 0"),
+        ("detection.label_of_class_0=2", "`label_of_class_0` must be 0 or 1, got 2."),
+        (
+            "detection.augment.scale_max=0.5",
+            "detection: augment: `scale_max` must be at least `scale_min` (0.8), got",
+        ),
+        ("detection.augment.color_strength=1.0", "must be in [0, 1), got 1.0."),
+        ("detection.postprocess.nms_iou=1.1", "`nms_iou` must be in [0, 1], got 1.1."),
+        ("optimization.step_boundaries=[5]", "given with `schedule: step` and only"),
+        ("optimization.schedule=step", "given with `schedule: step` and only there"),
+        ("optimization.momentum=1.0", "`momentum` must be in [0, 1), got 1.0."),
+        ("runtime.strategy=gpu", "`strategy` must be one of one_device, mirrored, "),
+        ("runtime.tpu=local", "`tpu` must be empty unless `strategy` is tpu, got 'lo"),
+        ("human.records=''", "`records` must be a glob of TFRecords, got ''."),
+        ("human.images_per_step=-4", "`images_per_step` must be above 0, got -4."),
+        ("expect.tolerance=0", "`tolerance` must be above 0, got 0.0."),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_range(write, change, message):
+    text = (
+        TEACHER + "pseudo: {images_per_step: 3}\n"
+        "expect: {metric: AP, value: 40, tolerance: 0.3}\n"
+    )
+    assert message in _error(write(text), change)
+
+
+def test_step_boundaries_must_rise(teacher):
+    change = ["optimization.schedule=step", "optimization.step_boundaries=[9, 5]"]
+    assert "`step_boundaries` must be rising steps, got (9, 5)." in _error(
+        teacher, *change
+    )
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "must hold `name: value` lines, got None."),
+        ("- 1\n- 2", "must hold `name: value` lines, got [1, 2]."),
+        ("training: {steps: 3", "run.yaml: not YAML: "),
+        ("seed: 1\nhuman: {}\nseed: 2", "run.yaml: not YAML: `seed` is there twice"),
+        ("training: {steps: 3, steps: 4}", "not YAML: `steps` is there twice"),
+    ],
+)
+def test_a_file_that_holds_no_settings_is_refused(write, text, message):
+    assert message in _error(write(text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "run.yaml: no such file." in _error(str(tmp_path / "none.yaml")).replace(
+        "none", "run"
+    )
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(b"seed: \xff\xfe")
+    assert "run.yaml: cannot be read: " in _error(str(path))
+
+
+def test_a_file_overrides_its_base_setting_by_setting(write):
+    write(TEACHER + "seed: 5", "base.yaml")
+    path = write("base: base.yaml\ntraining: {steps_per_loop: 7}\nseed: 6")
+    loaded = config.load(path)
+    assert (loaded.training.steps, loaded.training.steps_per_loop) == (30, 7)
+    assert loaded.seed == 6
+    assert loaded.detection.image_size_px == (128, 256)
+
+
+def test_a_list_replaces_the_list_of_its_base(write):
+    write(TEACHER, "base.yaml")
+    path = write("base: base.yaml\ndetection: {class_names: [dog]}")
+    assert config.load(path).detection.class_names == ("dog",)
+
+
+def test_null_removes_a_part_of_the_base(write):
+    write(TEACHER + "pseudo: {images_per_step: 3}", "base.yaml")
+    assert config.load(write("base: base.yaml\npseudo: null")).pseudo is None
+
+
+def test_base_is_found_beside_the_file_that_names_it(write, tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    write(TEACHER, "base.yaml")
+    path = write("base: ../base.yaml\nseed: 3", "inner/run.yaml")
+    monkeypatch.chdir(tmp_path.parent)
+    assert config.load(path).seed == 3
+
+
+def test_a_base_of_a_base_is_refused(write):
+    write(TEACHER, "grandmother.yaml")
+    write("base: grandmother.yaml", "mother.yaml")
+    assert "run.yaml: `base` is one level deep, but " in _error(
+        write("base: mother.yaml")
+    )
+
+
+def test_a_base_must_be_a_file_name(write):
+    assert "`base` must be a file name, got ['a']." in _error(write("base: [a]"))
+
+
+def test_an_override_reaches_any_depth(teacher):
+    loaded = config.load(teacher, ["detection.augment.flip_probability=0", "seed=4"])
+    assert loaded.detection.augment.flip_probability == 0.0
+    assert loaded.detection.image_size_px == (128, 256)
+    assert loaded.seed == 4
+
+
+def test_an_override_creates_the_parts_it_needs(teacher):
+    overrides = ["pseudo.images_per_step=4", "pseudo.min_score=3e-1"]
+    loaded = config.load(teacher, overrides)
+    assert loaded.pseudo == config.PseudoConfig(images_per_step=4, min_score=0.3)
+
+
+def test_an_override_of_null_removes_an_optional_part_and_the_next_makes_it_anew(write):
+    path = write(TEACHER + "pseudo: {images_per_step: 3, weight: 2}")
+    assert config.load(path, ["pseudo=null"]).pseudo is None
+    anew = config.load(path, ["pseudo=null", "pseudo.images_per_step=5"]).pseudo
+    assert anew == config.PseudoConfig(images_per_step=5)
+
+
+def test_the_later_override_wins(teacher):
+    assert config.load(teacher, ["seed=1", "seed=2"]).seed == 2
+
+
+def test_an_override_may_hold_an_equals_sign(teacher):
+    loaded = config.load(teacher, ["human.records=gs://a/date=3/*.tfrecord"])
+    assert loaded.human.records == "gs://a/date=3/*.tfrecord"
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("seed", "--set seed: must look like `a.b=value`."),
+        ("=3", "--set =3: must look like `a.b=value`."),
+        ("seed.x=3", "--set seed.x=3: `seed` is a value, not a part."),
+        ("seed=[", "--set seed=[: the value is not YAML: "),
+    ],
+)
+def test_an_override_that_cannot_be_read_is_shown(write, override, message):
+    assert message in _error(write(TEACHER + "seed: 1"), override)
+
+
+@pytest.fixture
+def student(teacher):
+    overrides = [
+        *("pseudo.images_per_step=4", "pseudo.max_ratio=.inf", "seed=3"),
+        *("optimization.learning_rate=1e-5", "detection.aspect_ratios=[0.3, 1, 2]"),
+    ]
+    return config.load(teacher, overrides)
+
+
+def test_what_is_saved_loads_as_the_same_config(student, tmp_path):
+    path = str(tmp_path / "saved.yaml")
+    config.save(student, path)
+    assert config.load(path) == student
+    assert config.load(path).pseudo.max_ratio == math.inf
+    assert [p.name for p in tmp_path.glob("saved*")] == ["saved.yaml"]
+
+
+def test_dictionaries_hold_the_whole_config_in_plain_types(student):
+    settings = config.to_dict(student)
+    assert settings["detection"]["aspect_ratios"] == [0.3, 1.0, 2.0]
+    assert settings["detection"]["head"] == {"num_convs": 4, "num_filters": 256}
+    assert settings["self_training"] is None
+    assert config.from_dict(settings) == student
+
+
+def test_the_digest_tells_configs_apart_by_any_setting(student):
+    assert config.digest(student) == config.digest(
+        config.from_dict(config.to_dict(student))
+    )
+    digests = {config.digest(student)}
+    for change in (
+        {"seed": 4},
+        {"init_checkpoint": "a"},
+        {"training": dataclasses.replace(student.training, keep_checkpoints=3)},
+        {"pseudo": dataclasses.replace(student.pseudo, weight=1.0000001)},
+        {"pseudo": None},
+    ):
+        digests.add(config.digest(dataclasses.replace(student, **change)))
+    assert len(digests) == 6
+    assert all(len(digest) == 12 for digest in digests)
+
+
+@pytest.mark.parametrize(
+    "path", YAMLS, ids=[str(path.relative_to(CONFIGS)) for path in YAMLS]
+)
+def test_every_config_of_the_repository_loads(path):
+    loaded = config.load(str(path))
+    assert config.from_dict(config.to_dict(loaded)) == loaded

@@ -1,0 +1,156 @@
+"""What reading COCO's JSON promises."""
+
+import pytest
+
+from st_keras.data.sources.coco import CocoSource
+
+CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
+
+
+def annotation(identifier, image_id, bbox, category_id=3, **others):
+    fields = {"id": identifier, "image_id": image_id, "category_id": category_id}
+    return fields | {"bbox": bbox} | others
+
+
+def content(annotations, images=None, categories=None):
+    return {
+        "images": images or [{"id": 5, "file_name": "a.png"}],
+        "annotations": annotations,
+        "categories": CATEGORIES if categories is None else categories,
+    }
+
+
+@pytest.fixture
+def convert(folder):
+    def run(json_content, name="instances_train.json", options=None, **more):
+        folder.picture("pictures/a.png")
+        folder.picture("pictures/b.png")
+        path = folder.write(name, json_content)
+        source = CocoSource(folder.root / "pictures", path, **(options or {}))
+        folder.convert(source, **more)
+        return folder
+
+    return run
+
+
+def test_a_box_is_left_top_width_height(convert):
+    out = convert(content([annotation(1, 5, [10, 20, 30.5, 15])]))
+    # y 20 to 35, x 10 to 40.5.
+    assert out.records()["5"]["boxes"] == [[20, 10, 35, 40.5]]
+
+
+def test_labels_count_from_1_in_the_order_of_category_ids(convert):
+    boxes = [annotation(1, 5, [1, 2, 3, 4], 7), annotation(2, 5, [1, 2, 3, 4], 3)]
+    record = convert(content(boxes)).records()["5"]
+    assert record["labels"] == [2, 1]
+    assert record["texts"] == ["dog", "cat"]
+
+
+def test_kept_category_ids_leave_named_gaps(convert, folder):
+    path = folder.write("x.json", content([annotation(1, 5, [1, 2, 3, 4], 7)]))
+    source = CocoSource(folder.root, path, keep_category_ids=True)
+    assert source.class_names == (
+        *("unused_1", "unused_2", "cat", "unused_4", "unused_5", "unused_6", "dog"),
+    )
+    out = convert(
+        content([annotation(1, 5, [1, 2, 3, 4], 7)]),
+        options={"keep_category_ids": True},
+    )
+    assert out.records()["5"]["labels"] == [7]
+
+
+def test_category_0_cannot_keep_its_id(folder):
+    zero = [{"id": 0, "name": "cat"}]
+    path = folder.write("x.json", content([], categories=zero))
+    with pytest.raises(ValueError, match="ids from 1.* got 0"):
+        CocoSource(folder.root, path, keep_category_ids=True)
+    assert CocoSource(folder.root, path).class_names == ("cat",)
+
+
+def test_two_categories_of_one_name_are_told_apart(folder):
+    same = [{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}]
+    path = folder.write("x.json", content([], categories=same))
+    assert CocoSource(folder.root, path).class_names == ("cat", "cat_2")
+
+
+def test_crowds_are_kept_and_listed(convert):
+    out = convert(content([annotation(1, 5, [10, 20, 30, 15], iscrowd=1)]))
+    assert out.records()["5"]["is_crowd"] == [1]
+    assert out.skipped() == [("5", "0", "crowd (kept, never trained on)")]
+
+
+def test_image_ids_are_the_jsons(convert):
+    entries = [{"id": 90, "file_name": "a.png"}, {"id": "x", "file_name": "b.png"}]
+    records = convert(content([], entries)).records()
+    assert {i: r["filename"] for i, r in records.items()} == {
+        "90": "a.png",
+        "x": "b.png",
+    }
+
+
+@pytest.mark.parametrize(
+    "name, split",
+    [
+        ("instances_val2017.json", "val"),
+        ("image_info_test2017.json", "test"),
+        ("labels.json", "train"),
+    ],
+)
+def test_the_split_is_called_after_the_json(folder, name, split):
+    path = folder.write(name, content([]))
+    assert CocoSource(folder.root, path).splits == (split,)
+    assert CocoSource(folder.root, path, split="mine").splits == ("mine",)
+
+
+def test_a_file_of_test_images_needs_no_annotations(convert):
+    out = convert({"images": [{"id": 5, "file_name": "a.png"}]})
+    assert out.records()["5"]["boxes"] == []
+
+
+def test_the_same_annotation_twice_counts_once(convert):
+    twice = [annotation(1, 5, [10, 20, 30, 15])] * 2
+    out = convert(content(twice))
+    assert len(out.records()["5"]["boxes"]) == 1
+    assert out.skipped() == [("5", "1", "duplicate_annotation")]
+
+
+def test_two_objects_with_one_id_are_both_kept(convert):
+    # Merged files restart their ids.
+    boxes = [annotation(1, 5, [10, 20, 30, 15]), annotation(1, 5, [1, 2, 30, 15])]
+    assert len(convert(content(boxes)).records()["5"]["boxes"]) == 2
+
+
+def test_more_than_a_hundred_objects_are_all_kept(convert):
+    boxes = [annotation(i, 5, [i / 10, 1, 20, 30]) for i in range(250)]
+    assert len(convert(content(boxes)).records()["5"]["boxes"]) == 250
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "not JSON"),
+        ("\xff\xfe".encode("latin-1"), "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1, 2]", "list `images`, got a list"),
+        ('{"info": 1}', "list `images`, got an object with 'info'"),
+        ('{"images": [], "annotations": {}}', "`annotations` must be a list"),
+        ('{"images": [], "categories": [5]}', "a category must have .* got 5"),
+        (
+            '{"images": [], "categories": [{"id": 1, "name": "a"}, '
+            '{"id": 1, "name": "b"}]}',
+            "two categories have the id 1",
+        ),
+    ],
+)
+def test_a_broken_json_is_one_clear_error(folder, text, message):
+    path = folder.write("broken.json", text)
+    with pytest.raises(ValueError, match=f"broken.json: .*{message}"):
+        CocoSource(folder.root, path)
+
+
+def test_a_missing_json_or_folder_is_named(folder):
+    folder.root.mkdir()
+    with pytest.raises(ValueError, match="no such file: .*none.json"):
+        CocoSource(folder.root, folder.root / "none.json")
+    with pytest.raises(ValueError, match="`images` must be a folder, got .*nothing"):
+        CocoSource(folder.root / "none", folder.root / "none.json")

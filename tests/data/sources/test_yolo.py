@@ -1,0 +1,137 @@
+"""What reading YOLO folders promises."""
+
+import pytest
+
+from st_keras.data.sources.yolo import YoloSource
+
+# Centre (0.3, 0.5), 0.2 wide, 0.4 high: of 60 x 100, x 20 to 40 and y 18 to 42.
+LINE = "1 0.3 0.5 0.2 0.4\n"
+BOX = [18, 20, 42, 40]
+
+
+@pytest.fixture
+def yolo(folder):
+    folder.write("data.yaml", "names: [cat, dog]\nnc: 2\ntrain: images\n")
+    folder.picture("images/a.png")
+    folder.write("labels/a.txt", LINE)
+    return folder
+
+
+def test_a_box_is_centre_and_size_in_shares(yolo):
+    yolo.convert(YoloSource(yolo.root))
+    record = yolo.records()["images/a"]
+    assert record["boxes"] == [BOX]
+    assert record["labels"] == [2]
+    assert record["texts"] == ["dog"]
+
+
+def test_shares_are_of_the_picture_before_shrinking(yolo):
+    yolo.convert(YoloSource(yolo.root), max_side_px=50)
+    record = yolo.records()["images/a"]
+    assert record["size"] == (30, 50)
+    assert record["boxes"] == [[9, 10, 21, 20]]
+
+
+def test_a_polygon_becomes_the_box_around_it(yolo):
+    yolo.write("labels/a.txt", "0 0.1 0.5 0.6 0.25 0.4 0.75\n")
+    yolo.convert(YoloSource(yolo.root))
+    assert yolo.records()["images/a"]["boxes"] == [[15, 10, 45, 60]]
+
+
+def test_a_missing_and_an_empty_label_file_mean_no_objects(yolo):
+    yolo.picture("images/missing.png")
+    yolo.picture("images/empty.png")
+    yolo.write("labels/empty.txt", "\n")
+    yolo.convert(YoloSource(yolo.root))
+    records = yolo.records()
+    assert records["images/missing"]["boxes"] == records["images/empty"]["boxes"] == []
+    assert yolo.skipped() == []
+
+
+def test_a_split_without_any_label_file_is_refused(yolo):
+    (yolo.root / "labels" / "a.txt").unlink()
+    with pytest.raises(ValueError, match=r"none of the 1 pictures .*labels/a\.txt"):
+        yolo.convert(YoloSource(yolo.root))
+
+
+def test_marks_and_line_ends_of_windows_do_not_matter(yolo):
+    yolo.write("labels/a.txt", "\ufeff" + LINE.replace("\n", " \r\n") * 2)
+    yolo.convert(YoloSource(yolo.root))
+    assert yolo.records()["images/a"]["boxes"] == [BOX, BOX]
+
+
+def test_roboflows_layout_is_understood(folder):
+    folder.write(
+        "data.yaml",
+        "train: ../train/images\nval: ../valid/images\ntest:\nnames: ['cat', 'dog']\n",
+    )
+    for split in ("train", "valid"):
+        folder.picture(f"{split}/images/a.png")
+        folder.write(f"{split}/labels/a.txt", LINE)
+    source = YoloSource(folder.root)
+    assert source.splits == ("train", "val")
+    folder.convert(source)
+    # One name in two splits: the ids tell them apart.
+    assert set(folder.records("train")) == {"train/images/a"}
+    assert set(folder.records("val")) == {"valid/images/a"}
+
+
+def test_ultralytics_layout_is_understood(folder):
+    folder.write(
+        "coco8.yaml",
+        "path: .\ntrain: [images/train, more.txt]\nnames:\n  0: cat\n  2: dog\n",
+    )
+    folder.picture("images/train/a.png")
+    folder.picture("other/images/b.png")
+    folder.write("labels/train/a.txt", LINE.replace("1", "2", 1))
+    folder.write("other/labels/b.txt", LINE.replace("1", "0", 1))
+    folder.write("more.txt", "./other/images/b.png\n")
+    source = YoloSource(folder.root)
+    assert source.class_names == ("cat", "unused_1", "dog")
+    folder.convert(source)
+    labels = {i: r["labels"] for i, r in folder.records().items()}
+    assert labels == {"images/train/a": [3], "other/images/b": [1]}
+
+
+def test_labelimgs_layout_is_understood(folder):
+    folder.write("labels/classes.txt", "cat\r\ndog\r\n\r\n")
+    folder.picture("images/train/a.png")
+    folder.picture("images/val/a.png")
+    folder.write("labels/train/a.txt", LINE)
+    folder.write("labels/val/a.txt", LINE)
+    source = YoloSource(folder.root)
+    assert source.class_names == ("cat", "dog")
+    assert source.splits == ("train", "val")
+
+
+def test_labels_may_lie_beside_the_pictures(folder):
+    folder.write("data.yaml", "names: [cat, dog]\ntrain: photos\n")
+    folder.picture("photos/a.png")
+    folder.write("photos/a.txt", LINE)
+    folder.convert(YoloSource(folder.root))
+    assert folder.records()["photos/a"]["boxes"] == [BOX]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("names: [cat\n", "not YAML"),
+        ("cat\n", "must have `names` and `train`, got a str"),
+        ("names: cat\n", "`names` must be a list, got 'cat'"),
+        ("names: {a: cat}\n", r"keys of `names` must be ids, got \['a'\]"),
+        ("names: [cat]\nnc: 3\n", "`nc` must be .* 1, got 3"),
+        ("names: [cat]\ntrain: nowhere\n", "there is no nowhere"),
+        ("names: [cat]\ntrain: 5\n", "`train` must be a path, got 5"),
+    ],
+)
+def test_a_broken_yaml_is_one_clear_error(folder, text, message):
+    folder.write("data.yaml", text)
+    with pytest.raises(ValueError, match=f"data.yaml: .*{message}"):
+        YoloSource(folder.root)
+
+
+def test_missing_class_names_are_asked_for(folder):
+    folder.picture("images/a.png")
+    with pytest.raises(ValueError, match="neither a data.yaml .*--classes a,b,c"):
+        YoloSource(folder.root)
+    assert YoloSource(folder.root, classes=["x"]).class_names == ("x",)

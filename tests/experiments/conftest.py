@@ -1,0 +1,95 @@
+"""A made-up report, and a model whose every detection is known."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.tasks import build_task
+
+PROTOCOL = {
+    "records": "gone/test/*.tfrecord",
+    "ids": "all",
+    "pictures": 40,
+    "checkpoint_sha256": "0a1b2c3d4e5f",
+    "role": "teacher",
+    "weights": "moving average",
+    "image_size_px": [64, 96],
+    "min_score": 0.05,
+}
+REPORT = {
+    "teacher": {
+        **{"AP": 41.26, "AP50": 70.0, "APl": -100.0, "AR1": 11.5, "AR100": 55.5},
+        "per_class": {"cat": {"AP": 52.1}, "<dog>": {"AP": 30.4}},
+        **{"steps": 1500, "images_seen": 24_000, "parameters": 390_001},
+        "protocol": PROTOCOL,
+    },
+    "student": {
+        **{"AP": 48.74, "AP50": 75.5, "APl": -100.0, "AR1": 12.5, "AR100": 54.4},
+        "per_class": {"cat": {"AP": 51.9}, "<dog>": {"AP": 45.6}},
+        **{"steps": 1500, "images_seen": 24_000, "parameters": 390_001},
+        "protocol": PROTOCOL | {"role": "student", "checkpoint_sha256": "ffff00001111"},
+    },
+    "control": {
+        **{"AP": 46.15, "AP50": 75.5, "APl": -100.0, "AR1": 13.5, "AR100": 53.3},
+        "per_class": {"cat": {"AP": 52.1}, "<dog>": {"AP": 40.2}},
+        **{"steps": 3000, "images_seen": 48_000, "parameters": 390_001},
+        "protocol": PROTOCOL,
+    },
+    "headline": "AP",
+    "students": [48.74],
+    "pseudo_labels": {
+        "min_score": 0.4,
+        "images": 1900,
+        "boxes_per_image": 2.25,
+        "precision": 0.762,
+        "recall": 0.57,
+        "thresholds": [
+            {"min_score": s, "precision": s, "recall": 1 - s, "boxes_per_image": 9 * s}
+            for s in (0.2, 0.4, 0.6)
+        ],
+    },
+    "seconds": {"teacher": 58.74, "labels_1": 6.3, "student_1": 84.0},
+    "seed": 3,
+    "iterations": 1,
+    "config": "9e68ebc4a788",
+    "verdict": ["The student beats its teacher: +7.5 AP.", "One seed."],
+}
+
+
+@pytest.fixture(scope="session")
+def made_up():
+    """Makes the report of an experiment nobody ran; parts given as None are left out."""
+
+    def make(**changes):
+        parts = copy.deepcopy(REPORT) | changes
+        return {name: part for name, part in parts.items() if part is not None}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def cup_run(tiny_records, student_yaml, tmp_path_factory) -> str:
+    """Workdir of a model that sees a cup, class 1, in every anchor, by 0.5."""
+    workdir = tmp_path_factory.mktemp("cup_run")
+    config = config_lib.load(student_yaml, ["pseudo=null", "self_training=null"])
+    detection = dataclasses.replace(
+        config.detection, class_names=tiny_records.class_names
+    )
+    config = dataclasses.replace(config, detection=detection)
+    config_lib.save(config, str(workdir / "config.yaml"))
+    model = build_task(config).build_model(sync_batch_norm=False)
+    for variable in model.trainable_variables:
+        if variable.name.startswith(("head/scores", "head/boxes")):
+            variable.assign(tf.zeros_like(variable))
+        if variable.name == "head/scores/bias:0":
+            # Three anchors in a cell; a logit of 0 is a score of 0.5.
+            variable.assign(np.tile([-9.0, 0.0, -9.0], 3))
+    checkpoint = tf.train.Checkpoint(model=model)
+    tf.train.CheckpointManager(
+        checkpoint, str(workdir / "checkpoints"), max_to_keep=1
+    ).save(0)
+    return str(workdir)

@@ -1,0 +1,139 @@
+"""What `predict_files` promises to somebody with pictures of their own."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from st_keras.experiments.predictions import format_summary, predict_files
+
+HEIGHT_PX, WIDTH_PX = 80, 160
+ORIENTATION_TAG, QUARTER_TURN = 0x0112, 6
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Four pictures in two folders, and two files that are none."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 255, [HEIGHT_PX, WIDTH_PX, 3], np.uint8)
+    picture = Image.fromarray(noise)
+    (folder / "b").mkdir()
+    picture.save(folder / "a.png")
+    picture.convert("CMYK").save(folder / "b" / "a.jpg")
+    picture.convert("L").save(folder / "b" / "grey.tif")
+    exif = picture.getexif()
+    exif[ORIENTATION_TAG] = QUARTER_TURN
+    picture.save(folder / "b" / "turned.jpg", exif=exif)
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "b" / "cut.jpg").write_bytes((folder / "b" / "a.jpg").read_bytes()[:900])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predicted(cup_run, photos, tmp_path_factory):
+    output = tmp_path_factory.mktemp("predicted")
+    found = predict_files(cup_run, f"{photos}/**/*", str(output), min_score=0.4)
+    return output, found
+
+
+def test_every_readable_picture_is_listed_at_its_upright_size(photos, predicted):
+    _, found = predicted
+    sizes = {i["file_name"]: (i["height"], i["width"]) for i in found["images"]}
+    assert sizes == {
+        f"{photos}/a.png": (HEIGHT_PX, WIDTH_PX),
+        f"{photos}/b/a.jpg": (HEIGHT_PX, WIDTH_PX),
+        f"{photos}/b/grey.tif": (HEIGHT_PX, WIDTH_PX),
+        f"{photos}/b/turned.jpg": (WIDTH_PX, HEIGHT_PX),
+    }
+
+
+def test_boxes_are_in_pixels_of_the_file_as_coco_has_them(predicted):
+    _, found = predicted
+    sizes = {i["id"]: (i["height"], i["width"]) for i in found["images"]}
+    seen = {number: [0.0, 0.0] for number in sizes}
+    for row in found["annotations"]:
+        x, y, width, height = row["bbox"]
+        far = seen[row["image_id"]]
+        far[:] = max(far[0], y + height), max(far[1], x + width)
+        assert x >= 0 and y >= 0
+    # The network sees 64 px; an anchor at each border is cut there.
+    for number, far in seen.items():
+        np.testing.assert_allclose(far, sizes[number], atol=0.02)
+
+
+def test_categories_are_the_labels_of_the_records(predicted):
+    _, found = predicted
+    assert found["categories"] == [
+        {"id": 1, "name": "ball"},
+        {"id": 2, "name": "cup"},
+        {"id": 3, "name": "kite"},
+    ]
+    assert {row["category_id"] for row in found["annotations"]} == {2}
+    assert {row["score"] for row in found["annotations"]} == {0.5}
+
+
+def test_drawings_keep_names_folders_and_resolution(predicted):
+    output, _ = predicted
+    # 80 px are enlarged four times, to the 320 that text needs.
+    sizes = {
+        name: Image.open(output / name).size
+        for name in ("a.png", "b/a.jpg", "b/grey.tif.png", "b/turned.jpg")
+    }
+    wide, tall = (4 * WIDTH_PX, 4 * HEIGHT_PX), (4 * HEIGHT_PX, 4 * WIDTH_PX)
+    assert sizes == {
+        "a.png": wide,
+        "b/a.jpg": wide,
+        "b/grey.tif.png": wide,
+        "b/turned.jpg": tall,
+    }
+
+
+def test_what_is_no_picture_is_counted_and_listed(predicted):
+    output, found = predicted
+    assert found["skipped"] == {"unreadable_file": 2}
+    listed = (output / "skipped.txt").read_text()
+    assert "notes.txt" in listed and "cut.jpg" in listed
+
+
+def test_the_file_holds_what_is_returned(predicted):
+    output, found = predicted
+    assert json.loads((output / "predictions.json").read_text()) == found
+
+
+def test_a_line_sums_it_up(predicted):
+    _, found = predicted
+    boxes = len(found["annotations"])
+    assert format_summary(found, "out") == (
+        f"4 pictures, {boxes} boxes, 2 skipped (2 unreadable_file; see "
+        "out/skipped.txt): out"
+    )
+
+
+def test_weak_detections_are_left_out(cup_run, photos, tmp_path):
+    found = predict_files(cup_run, f"{photos}/a.png", str(tmp_path), min_score=0.6)
+    assert found["annotations"] == []
+    assert len(found["images"]) == 1
+
+
+def test_no_file_is_an_error_that_says_what_to_write(cup_run, photos, tmp_path):
+    with pytest.raises(ValueError, match=r"`images`.*none for '.*\.gif'.*in quotes"):
+        predict_files(cup_run, f"{photos}/*.gif", str(tmp_path))
+    with pytest.raises(ValueError, match=r"is a folder: write '.*/b/\*'"):
+        predict_files(cup_run, f"{photos}/b", str(tmp_path))
+
+
+def test_no_readable_file_is_an_error(cup_run, photos, tmp_path):
+    with pytest.raises(ValueError, match="none of 1 files is a readable picture"):
+        predict_files(cup_run, f"{photos}/*.txt", str(tmp_path))
+
+
+def test_no_picture_of_the_user_is_overwritten(cup_run, photos):
+    with pytest.raises(ValueError, match="`output` must be a folder without"):
+        predict_files(cup_run, f"{photos}/b/*.jpg", str(photos))
+
+
+def test_a_score_is_a_share(cup_run, photos, tmp_path):
+    with pytest.raises(ValueError, match=r"`min_score` must be in \[0, 1\), got 30"):
+        predict_files(cup_run, f"{photos}/*", str(tmp_path), min_score=30)

@@ -1,0 +1,146 @@
+"""What the package promises about its own shape."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "st_keras"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# A package may import those before it, never those after it.
+ORDER = [
+    *("environment", "command_line", "types", "config", "ops", "losses", "metrics"),
+    *("models", "data", "tasks", "runtime", "self_training", "training"),
+    "experiments",
+]
+BELOW_CONFIG = ("types", "ops", "losses", "metrics", "models", "data")
+HEAVY = ("tensorflow", "tensorflow_datasets", "tensorflow_text", "official", "keras")
+LONGEST_FILE, LONGEST_TOOL = 400, 60  # Lines.
+
+
+def _package(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _modules(path):
+    """Yields (line, dotted name) of every import, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: relative import"
+            for alias in node.names:
+                yield node.lineno, f"{node.module}.{alias.name}"
+
+
+def _imports(path):
+    """Yields (line, package of ours) of every import."""
+    for line, name in _modules(path):
+        first, _, rest = name.partition(".")
+        if first == "st_keras" and rest:
+            yield line, rest.split(".")[0]
+
+
+def _where(path, line):
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def _run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+
+
+def test_every_package_has_its_place_in_the_order():
+    found = {_package(path) for path in FILES} - {"__init__"}
+    assert found == set(ORDER)
+
+
+def test_packages_import_only_what_comes_before_them():
+    offences = [
+        f"{_where(path, line)} imports {used}"
+        for path in FILES
+        if _package(path) != "__init__"
+        for line, used in _imports(path)
+        if ORDER.index(used) > ORDER.index(_package(path))
+    ]
+    assert not offences, "Move the shared part down:\n" + "\n".join(offences)
+
+
+def test_config_stops_at_the_task():
+    offences = [
+        f"{_where(path, line)} imports config"
+        for path in FILES
+        if _package(path) in BELOW_CONFIG
+        for line, used in _imports(path)
+        if used == "config"
+    ]
+    assert not offences, "Take plain arguments instead:\n" + "\n".join(offences)
+
+
+def test_tests_and_packages_import_nothing_from_tools():
+    offences = [
+        f"{_where(path, line)} imports {name}"
+        for path in [*FILES, *(ROOT / "tests").rglob("*.py")]
+        for line, name in _modules(path)
+        if name.split(".")[0] == "tools"
+    ]
+    assert not offences, "That code belongs in st_keras:\n" + "\n".join(offences)
+
+
+def test_no_file_is_too_long_to_read():
+    limits = [(path, LONGEST_FILE) for path in FILES]
+    limits += [(path, LONGEST_TOOL) for path in (ROOT / "tools").glob("*.py")]
+    offences = [
+        f"{_where(path, lines)} is over {limit} lines"
+        for path, limit in limits
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > limit
+    ]
+    assert not offences, "\n".join(offences)
+
+
+def test_nothing_is_called_utils():
+    assert not [path for path in FILES if path.stem in ("utils", "util", "helpers")]
+
+
+@pytest.mark.parametrize("part", ["config", "environment.py", "command_line.py"])
+def test_what_must_answer_at_once_names_no_heavy_library(part):
+    path = PACKAGE / part
+    offences = [
+        f"{_where(file, line)} imports {name}"
+        for file in (path.rglob("*.py") if path.is_dir() else [path])
+        for line, name in _modules(file)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not offences, "\n".join(offences)
+
+
+def test_importing_st_keras_and_its_config_is_silent_and_light():
+    done = _run(
+        "import sys, st_keras, st_keras.config, st_keras.command_line\n"
+        f"found = [name for name in {HEAVY} if name in sys.modules]\n"
+        "assert not found, found"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_no_module_makes_a_tensor_or_loads_the_model_garden_when_imported():
+    # A tensor would start the runtime, and devices cannot be split after that.
+    done = _run(
+        "import pkgutil, sys, st_keras\n"
+        "st_keras.environment.quiet()\n"
+        "import tensorflow as tf\n"
+        "for module in pkgutil.walk_packages(st_keras.__path__, 'st_keras.'):\n"
+        "    __import__(module.name)\n"
+        "tf.config.set_logical_device_configuration(\n"
+        "    tf.config.list_physical_devices('CPU')[0],\n"
+        "    [tf.config.LogicalDeviceConfiguration()] * 2)\n"
+        "late = ('official.vision', 'tensorflow_datasets', 'tensorflow_text')\n"
+        "found = [name for name in late if name in sys.modules]\n"
+        "assert not found, found"
+    )
+    assert done.returncode == 0, done.stderr

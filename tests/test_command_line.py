@@ -1,0 +1,96 @@
+"""What tools promise on the command line."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+TOOLS = pathlib.Path(__file__).parents[1] / "tools"
+
+
+def run(*command):
+    return subprocess.run(
+        [sys.executable, *map(str, command)], capture_output=True, text=True
+    )
+
+
+def script(tmp_path, body):
+    path = tmp_path / "tool.py"
+    path.write_text(
+        "from st_keras import command_line\n"
+        f"def main(argv):\n    {body}\n"
+        "command_line.run(main)\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "error", ["ValueError('a\\n  b')", "OSError(2, 'a b')", "ImportError('a b')"]
+)
+def test_a_mistake_is_one_line_and_exit_code_1(tmp_path, error):
+    result = run(script(tmp_path, f"raise {error}"))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.strip().endswith("a b")
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_traceback_is_there_for_who_asks(tmp_path):
+    result = run(script(tmp_path, "raise ValueError('a')"), "--verbosity=1")
+    assert "Traceback" in result.stderr
+
+
+def test_a_fault_of_ours_keeps_its_traceback(tmp_path):
+    result = run(script(tmp_path, "raise AssertionError('a')"))
+    assert "Traceback" in result.stderr
+
+
+def test_interrupting_is_no_traceback(tmp_path):
+    result = run(script(tmp_path, "raise KeyboardInterrupt"))
+    assert result.returncode == 130
+    assert result.stderr == "error: interrupted\n"
+
+
+def test_what_is_not_a_flag_is_named(tmp_path):
+    result = run(script(tmp_path, "pass"), "output/")
+    assert result.returncode == 1
+    assert "Not a flag: output/" in result.stdout + result.stderr
+
+
+def test_success_is_exit_code_0(tmp_path):
+    result = run(script(tmp_path, "print('done')"))
+    assert (result.returncode, result.stdout) == (0, "done\n")
+
+
+@pytest.mark.parametrize("tool", ["make_records", "make_split"])
+def test_help_does_not_wait_for_tensorflow(tool):
+    result = run("-X", "importtime", TOOLS / f"{tool}.py", "--help")
+    assert "python tools/" in result.stdout
+    assert "st_keras" in result.stderr  # Where every import is listed.
+    assert "tensorflow" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--source=coco"], "`--source coco` needs `--images`, got none"),
+        (["--source=digits", "--images=."], "`--images` is not for `--source digits`"),
+        (["--source=voc", "--images=/nowhere"], "`images` must be a folder, got"),
+    ],
+)
+def test_make_records_says_what_is_wrong_in_one_line(tmp_path, flags, message):
+    result = run(TOOLS / "make_records.py", f"--output={tmp_path / 'out'}", *flags)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_make_split_wants_numbers(tmp_path):
+    result = run(
+        *(TOOLS / "make_split.py", "--records=x", f"--output={tmp_path}"),
+        "--fractions=1,many",
+    )
+    assert result.stderr == (
+        "error: `--fractions` must be numbers with commas between, got 1,many.\n"
+    )

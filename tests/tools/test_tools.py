@@ -1,0 +1,95 @@
+"""What every tool promises before it does anything."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+TOOLS = pathlib.Path(__file__).parents[2] / "tools"
+NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
+WITH_CONFIG = {
+    "train": ["--workdir=w"],
+    "self_train": ["--workdir=w"],
+    "show": ["batches", "--output=sheet.png"],
+}
+REQUIRED = {
+    "evaluate": ["--checkpoint=w", "--records=r"],
+    "predict": ["--checkpoint=w", "--images=*.jpg", "--output=o"],
+    "pseudo_label": ["--checkpoint=w", "--records=r", "--output=o"],
+    "self_train": ["--config=c.yaml", "--workdir=w"],
+    "show": ["records", "--output=s.png", "--records=r"],
+    "train": ["--config=c.yaml", "--workdir=w"],
+}
+
+
+def run(tmp_path, tool, *flags):
+    """Runs a tool; what it imports is listed in stderr."""
+    command = [sys.executable, "-X", "importtime", TOOLS / f"{tool}.py", *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+
+def said(result):
+    """Returns the lines of stderr that are no list of imports."""
+    lines = result.stderr.splitlines()
+    return [line for line in lines if not line.startswith("import time:")]
+
+
+@pytest.mark.parametrize("tool", NAMES)
+def test_help_shows_an_example_without_waiting_for_tensorflow(tmp_path, tool):
+    result = run(tmp_path, tool, "--help")
+    assert result.returncode == 0
+    assert f"python tools/{tool}.py" in result.stdout
+    assert said(result) == []
+    assert "tensorflow" not in result.stderr
+
+
+@pytest.mark.parametrize("tool", WITH_CONFIG)
+def test_a_mistake_in_a_config_is_one_line_and_comes_before_tensorflow(tmp_path, tool):
+    (tmp_path / "bad.yaml").write_text("detection: {bakbone: tiny}\n")
+    result = run(tmp_path, tool, "--config=bad.yaml", *WITH_CONFIG[tool])
+    assert result.returncode == 1
+    assert said(result) == [
+        "error: bad.yaml: detection: no setting `bakbone`. Did you mean `backbone`?"
+    ]
+    assert "tensorflow" not in result.stderr
+
+
+@pytest.mark.parametrize("tool", WITH_CONFIG)
+def test_a_mistake_in_an_override_is_one_line_too(tmp_path, tool):
+    (tmp_path / "c.yaml").write_text("human: {records: r}\n")
+    flags = ["--config=c.yaml", "--set=human.ids", *WITH_CONFIG[tool]]
+    result = run(tmp_path, tool, *flags)
+    assert result.returncode == 1
+    assert said(result) == ["error: --set human.ids: must look like `a.b=value`."]
+
+
+@pytest.mark.parametrize("tool", REQUIRED)
+def test_what_is_not_a_flag_is_refused(tmp_path, tool):
+    result = run(tmp_path, tool, *REQUIRED[tool], "picture.jpg")
+    assert result.returncode == 1
+    assert "Not a flag: picture.jpg" in result.stdout + result.stderr
+    assert "tensorflow" not in result.stderr
+
+
+@pytest.mark.parametrize("tool", REQUIRED)
+def test_a_missing_flag_is_named(tmp_path, tool):
+    result = run(tmp_path, tool)
+    assert result.returncode == 1
+    name = REQUIRED[tool][-1 if tool != "show" else 1].split("=")[0]
+    assert f"{name} must have a value" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("command", [(), ("pictures",)])
+def test_show_must_be_told_what(tmp_path, command):
+    result = run(tmp_path, "show", *command, "--output=sheet.png")
+    assert result.returncode == 1
+    assert "Say what to do: records, batches, predictions." in result.stderr
+
+
+def test_a_checkpoint_that_is_not_there_is_one_line(tmp_path):
+    flags = ["--checkpoint=w", "--records=r", "--output=o"]
+    result = run(tmp_path, "pseudo_label", *flags)
+    assert result.returncode == 1
+    assert len(said(result)) == 1
+    assert said(result)[0].startswith("error: `w` holds no checkpoint")
