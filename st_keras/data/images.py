@@ -162,7 +162,6 @@ def _is_plain(image: Image.Image, content: bytes) -> bool:
     return (
         image.format == "PNG"
         and depth_and_color in _PNG_PLAIN
-        and "transparency" not in image.info
         and content.endswith(_PNG_END)  # Pillow does without, TensorFlow does not.
     )
 
@@ -185,8 +184,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _encode(image: Image.Image, lossy: bool) -> bytes:
-    # Pillow would write the old EXIF and colour profile along; a decoder that heeds
-    # the orientation would turn the picture a second time.
+    # Pillow would write the old colour profile along, which is not of these colours
+    # if they were CMYK.
     image.info.clear()
     buffer = io.BytesIO()
     if lossy:

@@ -8,7 +8,6 @@
 import collections
 import hashlib
 import itertools
-import math
 import os
 import pathlib
 import re
@@ -174,7 +173,7 @@ def split(
             raise ValueError(f"`fractions` must be in (0, 100], got {fraction:g}.")
     labels_by_id = read_labels(pattern)
     total = len(labels_by_id)
-    counts = [max(1, math.floor(total * f / 100 + 0.5)) for f in fractions]
+    counts = [max(1, round(total * f / 100)) for f in fractions]
     drawn = draw(
         labels_by_id, counts, seed=seed, nested=nested, ensure_classes=ensure_classes
     )

@@ -82,7 +82,7 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
         shown.append(f"{size} {part}")
         for row in range(size):
             labels = Labels(*(field[row].numpy() for field in batch.labels))
-            centers_yx = _positive_anchors(config.detection, labels)
+            centers_yx = positive_anchors(config.detection, labels)
             drawn.append(
                 drawing.draw_labels(
                     batch.image[row].numpy(),
@@ -143,8 +143,13 @@ def show_predictions(
     return f"{count} of {source.count} records of {records}: {output}"
 
 
-def _positive_anchors(config: DetectionConfig, labels: Labels) -> np.ndarray:
-    """Returns the [M, 2] centres (y, x) of the anchors that learn a box."""
+def positive_anchors(config: DetectionConfig, labels: Labels) -> np.ndarray:
+    """Returns the [M, 2] centres (y, x) of the anchors that learn a box.
+
+    Args:
+      config: Gives anchors and thresholds.
+      labels: [N, ...] NumPy arrays in pixels of the network's input.
+    """
     anchors_yxyx = anchors.make_anchors(
         config.image_size_px,
         min_level=config.min_level,

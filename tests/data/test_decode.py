@@ -110,7 +110,7 @@ class OtherToolsTest(tf.test.TestCase):
     """Records of tf-models-official have the same keys, without ours."""
 
     def test_crowd_flags_and_scores_may_be_absent(self):
-        absent = [records.IS_CROWD, records.SCORE, records.SOURCE, records.LABEL_TEXT]
+        absent = [records.IS_CROWD, records.SOURCE, records.LABEL_TEXT]
         labels = decode.decode_example(serialized(absent)).labels
         self.assertAllEqual(labels.is_crowd, [False] * 3)
         self.assertAllEqual(labels.scores, [1.0] * 3)

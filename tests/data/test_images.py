@@ -106,6 +106,12 @@ def test_transparency_is_dropped():
     np.testing.assert_array_equal(decode(picture), PIXELS)
 
 
+def test_a_colour_profile_of_other_colours_is_not_passed_on():
+    content = encode(Image.fromarray(PIXELS).convert("CMYK"), "TIFF", icc_profile=b"x")
+    picture = images.read_picture(content)
+    assert "icc_profile" not in Image.open(io.BytesIO(picture.encoded)).info
+
+
 def test_shrinking_keeps_the_shape_and_smooths():
     # One-pixel stripes of 0 and 255 average to 127.5 at half the size.
     stripes = np.zeros([60, 100], np.uint8)

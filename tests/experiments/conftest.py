@@ -62,7 +62,7 @@ REPORT = {
 
 @pytest.fixture(scope="session")
 def made_up():
-    """Makes the report of an experiment nobody ran; parts given as None are left out."""
+    """Makes the report of an experiment nobody ran; parts given as None are absent."""
 
     def make(**changes):
         parts = copy.deepcopy(REPORT) | changes

@@ -6,10 +6,16 @@ from PIL import Image
 
 from st_keras import config as config_lib
 from st_keras.data.drawing import class_color
-from st_keras.experiments.showing import show_batches, show_predictions, show_records
+from st_keras.experiments.showing import (
+    positive_anchors,
+    show_batches,
+    show_predictions,
+    show_records,
+)
 from st_keras.self_training import labeling
+from st_keras.types import Labels
 
-MARK, DROPPED = (255, 255, 255), (170, 170, 170)
+DROPPED = (170, 170, 170)
 
 
 def pixels(path):
@@ -47,7 +53,23 @@ def test_batches_show_the_human_part_alone_before_there_are_pseudo_labels(
     path = tmp_path / "sheet.png"
     shown = show_batches(student_config, str(path), count=3)
     assert shown == f"3 human pictures of step 0: {path}"
-    assert has_color(path, MARK)
+    # 64 px are enlarged four times.
+    assert pixels(path).shape == (256 + 20 + 12, 3 * (256 + 6) + 6, 3)
+
+
+def test_anchors_are_marked_where_they_learn_a_box(student_config):
+    # On level 3 an anchor is 1.5 x 8 = 12 px; the cell at row 2, column 5 is at
+    # (20, 44). A row of weight 0 marks nothing.
+    boxes = np.array([[14, 38, 26, 50], [30, 6, 42, 18]], np.float32)
+    labels = Labels(
+        boxes_yxyx=boxes,
+        class_ids=np.zeros(2, np.int32),
+        scores=np.ones(2, np.float32),
+        weights=np.array([1, 0], np.float32),
+        is_crowd=np.zeros(2, bool),
+    )
+    centers = positive_anchors(student_config.detection, labels)
+    assert {tuple(center) for center in centers.tolist()} == {(20.0, 44.0)}
 
 
 def test_batches_show_what_a_student_learns_from_and_what_not(

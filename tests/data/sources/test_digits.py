@@ -93,6 +93,12 @@ def test_a_scene_depends_on_seed_split_and_number_only(source):
     assert again.picture not in [other.picture for other in others]
 
 
+def test_scenes_of_one_number_have_nothing_in_common(source):
+    one, other = (source.items(split)[3].read() for split in ("val", "test"))
+    same = (pixels(one.picture) == pixels(other.picture)).all(axis=-1)
+    assert same.mean() < 0.1
+
+
 def test_larger_scenes_have_larger_digits():
     scene = DigitSource(image_size_px=128).items("train")[0].read()
     assert pixels(scene.picture).shape == (128, 128, 3)
