@@ -243,12 +243,10 @@ class _Story:
 
     def settings(self) -> str:
         path = self._folder / CONFIG_FILE
-        if not path.exists():
+        command = f"--config {path} \\\n    --workdir {self._folder}_again"
+        if not path.exists():  # Made by an older version.
             path = self._folder / self._student / CONFIG_FILE
-        command = (
-            f"python tools/self_train.py \\\n    --config {path} \\\n"
-            f"    --workdir {self._folder}_again"
-        )
+            command = f"--config CONFIG.yaml --workdir {self._folder}_again"
         if self._report["iterations"] > 1:
             command += f" --iterations {self._report['iterations']}"
         return page.section(
@@ -258,7 +256,7 @@ class _Story:
                 page.code(path.read_text(encoding="utf-8")),
             ),
             page.paragraph("To run it again:"),
-            page.code(command),
+            page.code(f"python tools/self_train.py {command}"),
         )
 
     def _chart(self, title, name, runs, *, log=False, dashed=()) -> Chart | None:

@@ -13,8 +13,8 @@ from st_keras.data import dataset_info, splits
 CONFIG_FILE = "config.yaml"
 
 
-def check_disjoint(sets: dict[str, tuple[str, str]]) -> None:
-    """Refuses a picture that is in two sets; logs each set's size and digest.
+def check_disjoint(sets: dict[str, tuple[str, str]]) -> dict[str, dict]:
+    """Refuses a picture that is in two sets, and says what the sets are.
 
     Pictures are told by their bytes, whatever they are called.
 
@@ -22,18 +22,31 @@ def check_disjoint(sets: dict[str, tuple[str, str]]) -> None:
       sets: By name, a glob of records (empty: left out) and a file of ids (empty:
         all).
 
+    Returns:
+      By name, the number of pictures and the digest of their ids.
+
     Raises:
-      ValueError: Names the two sets and some of the pictures.
+      ValueError: Names the two sets and some of the pictures, or an id that no record
+        has.
     """
-    digests = {}
+    digests, names, found = {}, {}, {}
     for name, (records, ids_file) in sets.items():
         if not records:
             continue
         by_id = dataset_info.picture_digests(records)
         ids = splits.read_ids(ids_file) if ids_file else list(by_id)
-        logging.info("%s: %d pictures, ids %s", name, len(ids), splits.ids_digest(ids))
-        digests[name] = [by_id[i] for i in ids if i in by_id]
-    splits.check_disjoint(digests)
+        unknown = [i for i in ids if i not in by_id]
+        if unknown:
+            raise ValueError(
+                f"{ids_file}: `{records}` has no picture {unknown[0]!r} "
+                f"({len(unknown)} of {len(ids)} ids are unknown to it)."
+            )
+        digests[name] = [by_id[i] for i in ids]
+        names |= {by_id[i]: i for i in ids}
+        found[name] = {"pictures": len(ids), "ids_sha256": splits.ids_digest(ids)}
+        logging.info("%s: %s", name, found[name])
+    splits.check_disjoint(digests, names)
+    return found
 
 
 def claim_workdir(config: Config, workdir: str) -> None:

@@ -59,7 +59,7 @@ def train(
     if finished:
         logging.info("%s: finished before, nothing to do", workdir)
         return finished
-    preflight.check_disjoint(_picture_sets(config))
+    pictures = preflight.check_disjoint(_picture_sets(config))
     started = time.time()
 
     # ------------------------------------------------------------ Devices and task
@@ -179,6 +179,7 @@ def train(
         "steps": step,
         "images_seen": step * sum(batches.parts.values()),
         "parameters": int(sum(math.prod(v.shape) for v in model.trainable_variables)),
+        "pictures": pictures,
         "checkpoint": saved.latest,
         "losses": values or log.last("loss"),
         "metrics": metrics,

@@ -1,0 +1,78 @@
+"""What is refused before a run costs anything."""
+
+import dataclasses
+
+import pytest
+
+from st_keras import config as config_lib
+from st_keras.data import dataset_info
+from st_keras.runtime import preflight
+from st_keras.tasks import with_class_names
+
+
+def test_sets_are_counted_and_told_by_the_digest_of_their_ids(digit_records):
+    train = f"{digit_records}/train/*.tfrecord"
+    found = preflight.check_disjoint(
+        {
+            "human": (train, f"{digit_records}/human.txt"),
+            "unlabeled": (train, f"{digit_records}/rest.txt"),
+            "test": ("", ""),
+        }
+    )
+    assert {name: row["pictures"] for name, row in found.items()} == {
+        "human": 9,
+        "unlabeled": 15,
+    }
+    assert found["human"]["ids_sha256"] != found["unlabeled"]["ids_sha256"]
+
+
+def test_a_shared_picture_is_named(digit_records):
+    train = f"{digit_records}/train/*.tfrecord"
+    sets = {"human": (train, f"{digit_records}/human.txt"), "evaluation": (train, "")}
+    with pytest.raises(ValueError, match="`human` and `evaluation`.*9 of 9.*train_00"):
+        preflight.check_disjoint(sets)
+
+
+def test_the_same_picture_under_another_name_is_found(digit_records, tmp_path):
+    # The digest is of the bytes, so a copied and renamed record does not hide.
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in (digit_records / "val").iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    listing = (copy / "images.tsv").read_text().replace("val_", "renamed_")
+    (copy / "images.tsv").write_text(listing)
+    sets = {
+        "human": (f"{digit_records}/val/*.tfrecord", ""),
+        "test": (f"{copy}/*.tfrecord", ""),
+    }
+    with pytest.raises(ValueError, match="5 of 5"):
+        preflight.check_disjoint(sets)
+
+
+def test_an_id_that_no_record_has_is_named(digit_records, tmp_path):
+    (tmp_path / "ids.txt").write_text("train_000001\ntrain_999999\n")
+    sets = {"human": (f"{digit_records}/train/*.tfrecord", str(tmp_path / "ids.txt"))}
+    with pytest.raises(ValueError, match=r"ids.txt: .*'train_999999' \(1 of 2"):
+        preflight.check_disjoint(sets)
+
+
+def test_a_workdir_is_claimed_once(teacher_config, tmp_path):
+    preflight.claim_workdir(teacher_config, str(tmp_path))
+    preflight.claim_workdir(teacher_config, str(tmp_path))
+    assert config_lib.load(str(tmp_path / "config.yaml")) == teacher_config
+    other = dataclasses.replace(teacher_config, seed=3)
+    with pytest.raises(ValueError, match=r"other settings \(-seed: 0; \+seed: 3\)"):
+        preflight.claim_workdir(other, str(tmp_path))
+
+
+def test_class_names_come_from_the_records_and_a_config_may_only_confirm_them(
+    teacher_config, digit_records
+):
+    names = dataset_info.load(f"{digit_records}/train/*.tfrecord").class_names
+    filled = with_class_names(teacher_config, names)
+    assert filled.detection.class_names == tuple("0123456789")
+    assert with_class_names(filled, names) == filled
+    with pytest.raises(ValueError, match="`detection.class_names` is 0, 1.*has cat"):
+        with_class_names(filled, ("cat",))
+    with pytest.raises(ValueError, match="has no classes"):
+        with_class_names(teacher_config, ())
