@@ -1,6 +1,7 @@
 """Checks the interpreter and the pinned libraries, without importing them."""
 
 import importlib.metadata
+import logging
 import os
 import sys
 import warnings
@@ -40,6 +41,7 @@ def quiet() -> None:
     """Silences what TensorFlow and its relatives print at start; for binaries only."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TFDS_DISABLE_AUTO_UPDATE", "1")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for category in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category)
     warnings.filterwarnings("ignore", message=".*TensorFlow Addons.*")

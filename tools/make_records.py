@@ -1,4 +1,4 @@
-"""Turns a data set into TFRecord shards, one folder per split.
+r"""Turns a data set into TFRecord shards, one folder per split.
 
     python tools/make_records.py --source voc --images VOC2012 --output data/voc
     python tools/make_records.py --source coco --images train2017 \

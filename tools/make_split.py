@@ -1,4 +1,4 @@
-"""Draws which pictures of some records count as labelled.
+r"""Draws which pictures of some records count as labelled.
 
     python tools/make_split.py --records 'data/voc/train/*.tfrecord' \
         --output data/voc/splits --fractions 1,5,10,20,50 --ensure_classes

@@ -176,6 +176,8 @@ def _convert(value: object, hint: object, where: str):
         if value is None:
             return None
         (hint,) = [h for h in typing.get_args(hint) if h is not type(None)]
+    if hint is str and value is None:
+        return ""  # `ids:` with nothing behind it.
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, where)
     if typing.get_origin(hint) is tuple:

@@ -33,7 +33,8 @@ def draw_labels(
       image: [H, W, 3] uint8.
       labels: [N, ...] NumPy arrays in pixels of the image.
       class_names: By class id; an id beyond them is written as a number.
-      smallest_side_px: The image is enlarged by a whole factor to at least this.
+      smallest_side_px: The image is enlarged by a whole factor to at least this,
+        unless its longer side would be over 1280 px then.
       largest_side_px: It is shrunk to at most this; 0 never does.
       marks_yx: [M, 2] pixels of the image; each gets a small cross.
 

@@ -71,7 +71,7 @@ def training_stream(
 
     Args:
       source: The records.
-      prepare: From (serialised record, [2] int32 seed) to a nest of tensors of static
+      prepare: From (serialised record, [2] int64 seed) to a nest of tensors of static
         shape.
       seed: Two numbers that name the stream.
       start: Examples to leave out, as many as all replicas have seen.
@@ -119,7 +119,7 @@ def ordered_batches(
     """Returns every example once, in order, in full batches.
 
     The last batch is filled up with zeros, so that every batch has one static shape; a
-    filled row has the image id "".
+    filled row is all zeros.
 
     Args:
       serialized: Records, one by one.
@@ -174,7 +174,7 @@ def _check_ids(records: str, ids: list[str]) -> None:
 
 
 def _shuffle(dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.Dataset:
-    """Returns the dataset in an order made from a [2] int32 seed and nothing else.
+    """Returns the dataset in an order made from a [2] seed and nothing else.
 
     `Dataset.shuffle` mixes the process's global seed in, and refuses a seed that is a
     tensor when the global one is 0.

@@ -260,12 +260,13 @@ class _Story:
         )
 
     def _chart(self, title, name, runs, *, log=False, dashed=()) -> Chart | None:
+        earlier = [run for run in runs if "student" in run and run != self._student]
         lines = [
             Line(
                 run.replace("_", " "),
                 *_series(self._rows[run], name),
                 figures.run_color(run),
-                "--" if run in dashed else "-",
+                ":" if run in earlier else "--" if run in dashed else "-",
             )
             for run in runs
         ]

@@ -50,6 +50,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         )
     if iterations < 1:
         raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
+    preflight.claim_workdir(config, workdir)
     stages = _Stages(workdir)
     teacher = teacher_config(config)
     preflight.check_disjoint(_picture_sets(config))
@@ -77,7 +78,9 @@ def teacher_config(config: Config) -> Config:
     images = config.human.images_per_step + config.pseudo.images_per_step
     human = dataclasses.replace(config.human, images_per_step=images)
     steps = config.self_training.teacher_steps or config.training.steps
-    alone = dataclasses.replace(config, human=human, pseudo=None, self_training=None)
+    alone = dataclasses.replace(
+        config, human=human, pseudo=None, self_training=None, expect=None
+    )
     return with_steps(alone, steps)
 
 

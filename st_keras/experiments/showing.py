@@ -4,13 +4,11 @@ import dataclasses
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
-from st_keras.config import Config, DetectionConfig
+from st_keras.config import Config
 from st_keras.data import dataset_info, decode, drawing, pipeline
 from st_keras.experiments import pictures
-from st_keras.ops import anchors, matching
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import build_task, with_class_names
@@ -73,7 +71,8 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
     config = with_class_names(config, names)
     if config.pseudo and not config.pseudo.records:
         config = dataclasses.replace(config, pseudo=None)
-    batches = Batches(config, build_task(config))
+    task = build_task(config)
+    batches = Batches(config, task)
     image_ids = batches.image_ids(step)
     parts = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
     drawn, titles, shown = [], [], []
@@ -82,7 +81,7 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
         shown.append(f"{size} {part}")
         for row in range(size):
             labels = Labels(*(field[row].numpy() for field in batch.labels))
-            centers_yx = positive_anchors(config.detection, labels)
+            centers_yx = task.learning_points(labels)
             drawn.append(
                 drawing.draw_labels(
                     batch.image[row].numpy(),
@@ -141,32 +140,6 @@ def show_predictions(
             titles.append(f"{who}  {example.image_id}")
     _save(drawn, titles, output)
     return f"{count} of {source.count} records of {records}: {output}"
-
-
-def positive_anchors(config: DetectionConfig, labels: Labels) -> np.ndarray:
-    """Returns the [M, 2] centres (y, x) of the anchors that learn a box.
-
-    Args:
-      config: Gives anchors and thresholds.
-      labels: [N, ...] NumPy arrays in pixels of the network's input.
-    """
-    anchors_yxyx = anchors.make_anchors(
-        config.image_size_px,
-        min_level=config.min_level,
-        max_level=config.max_level,
-        scales_per_octave=config.anchor_scales,
-        aspect_ratios=config.aspect_ratios,
-        anchor_size=config.anchor_size,
-    )
-    matches = matching.match_anchors(
-        anchors_yxyx,
-        tf.constant(labels.boxes_yxyx[None]),
-        tf.constant(labels.weights[None]),
-        positive_iou=config.positive_iou,
-        negative_iou=config.negative_iou,
-    )
-    positive = anchors_yxyx[matches.is_positive[0].numpy()]
-    return (positive[:, :2] + positive[:, 2:]) / 2
 
 
 def _check(output: str, count: int) -> None:

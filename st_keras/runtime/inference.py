@@ -73,8 +73,9 @@ class Predictor:
                     prepared.image, prepared.scale_yx, prepared.original_size_px
                 )
                 predicted = Labels(*(field.numpy() for field in predicted))
+                is_real = prepared.scale_yx[:, 0].numpy() > 0.0  # Not filled up.
                 for row, image_id in enumerate(prepared.image_id.numpy()):
-                    if image_id:
+                    if is_real[row]:
                         yield image_id.decode(), without_padding(predicted, row)
                         bar.update()
 

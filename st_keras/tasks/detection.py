@@ -136,13 +136,7 @@ class DetectionTask(Task):
 
     def losses(self, labels: Labels, outputs: dict) -> dict[str, Ratio]:
         config = self._config
-        matches = matching.match_anchors(
-            self._anchors,
-            labels.boxes_yxyx,
-            labels.weights,
-            positive_iou=config.positive_iou,
-            negative_iou=config.negative_iou,
-        )
+        matches = self._match(labels)
         num_classes = len(config.class_names)
         if labels.boxes_yxyx.shape[1] == 0:
             class_targets = tf.zeros_like(outputs["logits"])
@@ -172,6 +166,20 @@ class DetectionTask(Task):
         )
         weighted = box_loss._replace(total=config.box_weight * box_loss.total)
         return {"class": class_loss, "box": weighted}
+
+    def learning_points(self, labels: Labels) -> np.ndarray:
+        batch = tf.nest.map_structure(lambda field: tf.constant(field[None]), labels)
+        positive = self._anchors[self._match(batch).is_positive[0].numpy()]
+        return (positive[:, :2] + positive[:, 2:]) / 2
+
+    def _match(self, labels: Labels) -> matching.Matches:
+        return matching.match_anchors(
+            self._anchors,
+            labels.boxes_yxyx,
+            labels.weights,
+            positive_iou=self._config.positive_iou,
+            negative_iou=self._config.negative_iou,
+        )
 
     def predict(
         self, outputs: dict, scale_yx: tf.Tensor, original_size_px: tf.Tensor

@@ -2,6 +2,7 @@
 
 import abc
 
+import numpy as np
 import tensorflow as tf
 
 from st_keras.data.records import Record
@@ -36,7 +37,8 @@ class Task(abc.ABC):
 
         Args:
           serialized: [] string.
-          seed: [2] int32, of the augmentation; None shows the whole picture as it is.
+          seed: [2] int32 or int64, of the augmentation; None shows the whole picture as
+            it is.
           num_boxes: N, rows of labels after padding; more are cut, weakest first.
         """
 
@@ -53,6 +55,17 @@ class Task(abc.ABC):
         """Returns named sums and counts for a batch of labels and model outputs.
 
         The sum of the named means is the loss; weights are in the totals.
+        """
+
+    @abc.abstractmethod
+    def learning_points(self, labels: Labels) -> np.ndarray:
+        """Returns where the input learns something from NumPy labels, to be drawn.
+
+        Args:
+          labels: [N, ...] of one picture, in pixels of the network's input.
+
+        Returns:
+          [M, 2] float32 (y, x).
         """
 
     @abc.abstractmethod

@@ -11,7 +11,7 @@ from st_keras.types import Labels
 
 def evaluate_model(
     task: Task,
-    model: tf.keras.Model,
+    predictor: Predictor,
     source: pipeline.Source,
     *,
     batch_size: int,
@@ -21,14 +21,13 @@ def evaluate_model(
 
     Args:
       task: Of the model.
-      model: With its weights.
+      predictor: Of the model.
       source: The records.
       batch_size: Pictures at a time.
       progress: Title of the progress bar; empty: none.
     """
     truth = read_truth(task, source)
     metric = task.new_metric()
-    predictor = Predictor(task, model)
     for image_id, predicted in predictor.over_records(
         source, batch_size=batch_size, progress=progress
     ):
@@ -59,7 +58,7 @@ def evaluate_run(
     source = pipeline.open_source(records, ids, config.human.cache_mb)
     metrics = evaluate_model(
         run.task,
-        run.model,
+        Predictor(run.task, run.model),
         source,
         batch_size=config.evaluation.images_per_step,
         progress=progress,

@@ -19,10 +19,11 @@ from st_keras.config import Config
 from st_keras.data import dataset_info, drawing, pipeline, splits
 from st_keras.runtime import checkpoints, failures, preflight
 from st_keras.runtime import strategy as strategies
+from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_log import RunLog, write_json
 from st_keras.self_training.batches import Batches
 from st_keras.self_training.blend import Blend
-from st_keras.tasks import build_task, with_class_names
+from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import optimization
 from st_keras.training.averaging import AveragedModel
 from st_keras.training.evaluate import evaluate_model
@@ -135,7 +136,7 @@ def train(
     log = RunLog(workdir, resume_step=step)
     if step == 0:
         _log_pictures(log, batches, task, step)
-    judged = averaged.model if averaged else model
+    judged = Predictor(task, averaged.model if averaged else model)
     metrics: dict = {}
     values: dict[str, float] = {}
     bar = tqdm(
@@ -276,13 +277,13 @@ def _coupled_weight_decay(config: Config) -> float:
     return config.optimization.weight_decay if is_sgd else 0.0
 
 
-def _evaluate(config: Config, task, model) -> dict:
+def _evaluate(config: Config, task: Task, predictor: Predictor) -> dict:
     evaluation = config.evaluation
     ids = splits.read_ids(evaluation.ids) if evaluation.ids else None
     source = pipeline.open_source(evaluation.records, ids, config.human.cache_mb)
     return evaluate_model(
         task,
-        model,
+        predictor,
         source,
         batch_size=evaluation.images_per_step,
     )

@@ -1,7 +1,7 @@
 """What every model promises: one table of models, one test per promise.
 
-A new model gets a row in `MODELS`; `test_every_model_is_in_the_table` finds one that has
-none.
+A new model gets a row in `MODELS`; `test_every_model_is_in_the_table` finds one that
+has none.
 """
 
 import numpy as np

@@ -7,12 +7,12 @@ from PIL import Image
 from st_keras import config as config_lib
 from st_keras.data.drawing import class_color
 from st_keras.experiments.showing import (
-    positive_anchors,
     show_batches,
     show_predictions,
     show_records,
 )
 from st_keras.self_training import labeling
+from st_keras.tasks import build_task, with_class_names
 from st_keras.types import Labels
 
 DROPPED = (170, 170, 170)
@@ -68,7 +68,8 @@ def test_anchors_are_marked_where_they_learn_a_box(student_config):
         weights=np.array([1, 0], np.float32),
         is_crowd=np.zeros(2, bool),
     )
-    centers = positive_anchors(student_config.detection, labels)
+    task = build_task(with_class_names(student_config, tuple("0123456789")))
+    centers = task.learning_points(labels)
     assert {tuple(center) for center in centers.tolist()} == {(20.0, 44.0)}
 
 

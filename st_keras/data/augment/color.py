@@ -12,7 +12,7 @@ def jitter_color(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tenso
 
     Args:
       image: [H, W, 3] uint8.
-      seed: [2] int32.
+      seed: [2] int32 or int64.
       strength: In [0, 1); 0 changes nothing.
     """
     if strength == 0.0:

@@ -47,7 +47,7 @@ def jitter(
     Args:
       original_size_px: [2] int32 height and width.
       target_size_px: Height and width of the network's input.
-      seed: [2] int32.
+      seed: [2] int32 or int64.
       scale_min: Above 0.
       scale_max: At least `scale_min`.
       flip_probability: Of mirroring left to right.
