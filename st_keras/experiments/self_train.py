@@ -58,7 +58,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     model_before = "teacher"
     for number in range(1, iterations + 1):
         labels = stages.label(f"labels_{number}", model_before, config)
-        student = student_config(config, labels, stages.path("teacher"))
+        student = student_config(config, labels, stages.path(model_before))
         stages.train(f"student_{number}", student)
         model_before = f"student_{number}"
     total_steps = teacher.training.steps + iterations * config.training.steps
@@ -85,7 +85,13 @@ def teacher_config(config: Config) -> Config:
 
 
 def student_config(config: Config, labels: str, teacher: str) -> Config:
-    """Returns the student's config with its pseudo labels and first weights set."""
+    """Returns the student's config with its pseudo labels and first weights set.
+
+    Args:
+      config: The student's.
+      labels: Folder of the pseudo labels.
+      teacher: Workdir of the model that drew them.
+    """
     pseudo = dataclasses.replace(config.pseudo, records=f"{labels}/*.tfrecord")
     init = config.init_checkpoint
     if config.self_training.student_init == "teacher":

@@ -58,6 +58,11 @@ def test_lists_become_tuples_of_the_annotated_type(write):
     assert [type(r) for r in detection.aspect_ratios] == [float] * 3
 
 
+def test_a_name_of_a_text_with_nothing_behind_it_is_the_empty_text(write):
+    loaded = config.load(write(TEACHER + "init_checkpoint:\nevaluation: {ids: }"))
+    assert (loaded.init_checkpoint, loaded.evaluation.ids) == ("", "")
+
+
 def test_a_config_cannot_be_changed(teacher):
     loaded = config.load(teacher)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -101,7 +106,7 @@ def test_every_usual_spelling_of_a_number_is_a_float(write, text, value):
         ("runtime.jit_compile=1", "jit_compile: wanted bool, got 1 (int)."),
         ("runtime.jit_compile='no'", "jit_compile: wanted bool, got 'no' (str)."),
         ("human.records=7", "human: records: wanted str, got 7 (int)."),
-        ("human.records=null", "human: records: wanted str, got None (NoneType)."),
+        ("human.images_per_step=null", "images_per_step: wanted int, got None (Non"),
         ("detection=null", "detection: wanted `name: value` lines, got None."),
         ("training=30", "training: wanted `name: value` lines, got 30."),
         (
