@@ -112,9 +112,9 @@ def _check_classes(config: Config, task: Task) -> None:
             "`--set pseudo=null`."
         )
     names = dataset_info.load(config.pseudo.records).class_names
-    if names != task.class_names:
+    if names != task.label_names:
         raise ValueError(
             f"`{config.pseudo.records}` has classes {', '.join(names)}, but the human "
-            f"labels have {', '.join(task.class_names)}: the teacher was trained on "
+            f"labels have {', '.join(task.label_names)}: the teacher was trained on "
             "other data."
         )

@@ -65,7 +65,7 @@ def label_records(
             tally.add(record)
     info = tally.info(
         source=author,
-        class_names=teacher.task.class_names,
+        class_names=teacher.task.label_names,
         skipped={},
         content_sha256=writer.content_sha256,
         shards=writer.shards,

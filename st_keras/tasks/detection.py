@@ -48,6 +48,10 @@ class DetectionTask(Task):
         return self._config.class_names
 
     @property
+    def label_names(self) -> tuple[str, ...]:
+        return self.class_names[1 - self._config.label_of_class_0 :]
+
+    @property
     def protocol(self) -> dict:
         return {
             "image_size_px": list(self._config.image_size_px),

@@ -22,6 +22,11 @@ class Task(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def label_names(self) -> tuple[str, ...]:
+        """Names by label in records, label 1 first."""
+
+    @property
+    @abc.abstractmethod
     def protocol(self) -> dict:
         """The settings of inference that belong beside every number."""
 

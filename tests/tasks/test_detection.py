@@ -376,6 +376,12 @@ def test_where_class_id_0_is_label_0_it_is_the_background():
     assert [task.class_names[i] for i in labels.class_ids] == ["kite", "ball"]
 
 
+def test_records_name_their_classes_from_label_1_on_without_a_background():
+    with_background = task_of(label_of_class_0=0, class_names=("background", *CLASSES))
+    assert with_background.label_names == CLASSES
+    assert task_of(label_of_class_0=1).label_names == CLASSES
+
+
 def test_a_task_may_keep_weaker_predictions_than_the_config_says():
     named = tasks.with_class_names(run_config(), CLASSES)
     assert tasks.build_task(named, min_score=0.01).protocol["min_score"] == 0.01
