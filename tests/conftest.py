@@ -118,7 +118,7 @@ human:
   records: {digit_records}/train/*.tfrecord
   ids: {digit_records}/human.txt
   images_per_step: 4
-pseudo: {{images_per_step: 2, min_score: 0.0, decay: 0.9}}
+pseudo: {{images_per_step: 2, min_score: 0.005, decay: 0.9}}
 optimization:
   optimizer: adamw
   learning_rate: 0.003

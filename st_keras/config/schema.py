@@ -358,6 +358,17 @@ class Config:
     # Checkpoint whose model weights training starts from; empty: random.
     init_checkpoint: str = ""
 
+    def __post_init__(self):
+        if self.pseudo and self.self_training:
+            floor, min_score = self.self_training.score_floor, self.pseudo.min_score
+            _check(
+                "self_training.score_floor",
+                floor,
+                floor <= min_score,
+                f"at most `pseudo.min_score` ({min_score}), or boxes in between are "
+                "never written",
+            )
+
     @property
     def role(self) -> str:
         """`student` if pseudo labels are learned from, `teacher` otherwise."""

@@ -168,6 +168,17 @@ def test_a_value_out_of_range_is_named_with_its_range(write, change, message):
     assert message in _error(write(text), change)
 
 
+def test_a_student_cannot_ask_for_boxes_that_are_never_written(teacher):
+    changes = ["pseudo.images_per_step=2", "pseudo.min_score=0.04"]
+    changes.append("self_training.unlabeled_records=u/*")
+    with pytest.raises(
+        config.ConfigError,
+        match=r"`self_training.score_floor` must be at most `pseudo.min_score`",
+    ):
+        config.load(teacher, changes)
+    config.load(teacher, [*changes, "self_training.score_floor=0.04"])
+
+
 def test_step_boundaries_must_rise(teacher):
     change = ["optimization.schedule=step", "optimization.step_boundaries=[9, 5]"]
     assert "`step_boundaries` must be rising steps, got (9, 5)." in _error(
