@@ -15,7 +15,6 @@ setup(
     ),
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
     packages=find_packages(include=["st_keras", "st_keras.*"]),
     python_requires=">=3.10,<3.12",
     # tensorflow-addons 0.23 needs Keras 2.15, so everything sits on that line.
