@@ -32,7 +32,7 @@ lint: $(READY)
 	$(RUN) -m ruff format --check .
 
 clean:
-	rm -rf $(VENV) runs data/digits
+	rm -rf $(VENV) runs/demo* data/digits
 
 $(READY): setup.py constraints.txt
 	@test -n "$(PYTHON)" || { echo "st_keras needs Python 3.10 or 3.11 and found \

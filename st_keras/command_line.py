@@ -50,6 +50,13 @@ def _parse(argv: list[str]) -> list[str]:
     return rest
 
 
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Returns the errors that are told in a line; TensorFlow's if it is loaded."""
+    errors = (ValueError, OSError, ImportError, ArithmeticError)
+    tensorflow = sys.modules.get("tensorflow")
+    return errors + ((tensorflow.errors.OpError,) if tensorflow else ())
+
+
 def _guarded(
     main: Callable[[list[str]], None], argv: list[str], commands: Sequence[str]
 ) -> None:
@@ -60,7 +67,9 @@ def _guarded(
         raise app.UsageError(f"Not a flag: {' '.join(rest)}")
     try:
         main(argv)
-    except (ValueError, OSError, ImportError, ArithmeticError) as error:
+    except Exception as error:
+        if not isinstance(error, _user_errors()):
+            raise
         logging.debug("Traceback of the error:", exc_info=True)
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {message}", file=sys.stderr)

@@ -359,6 +359,7 @@ class Config:
     init_checkpoint: str = ""
 
     def __post_init__(self):
+        _check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
         if self.pseudo and self.self_training:
             floor, min_score = self.self_training.score_floor, self.pseudo.min_score
             _check(

@@ -89,7 +89,7 @@ def predict_files(
     first_label = run.config.detection.label_of_class_0
     content = {
         "images": pictures,
-        "annotations": annotations,
+        "annotations": [{"id": n, **row} for n, row in enumerate(annotations, 1)],
         "categories": [
             {"id": label, "name": name}
             for label, name in enumerate(run.task.class_names, first_label)
@@ -191,6 +191,8 @@ def _coco_rows(record: records.Record, image_id: int) -> list[dict]:
                 "image_id": image_id,
                 "category_id": int(label),
                 "bbox": bbox,
+                "area": round(bbox[2] * bbox[3], 2),
+                "iscrowd": 0,
                 "score": round(float(score), 4),
             }
         )

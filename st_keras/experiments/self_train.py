@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import time
 
@@ -50,10 +49,15 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         )
     if iterations < 1:
         raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
-    preflight.claim_workdir(config, workdir)
-    stages = _Stages(workdir)
-    teacher = teacher_config(config)
+    _test_set(config)
+    preflight.check_workdir(config, workdir)
     preflight.check_disjoint(_picture_sets(config))
+    _check_classes(config)
+    teacher = teacher_config(config)
+    total_steps = teacher.training.steps + iterations * config.training.steps
+    stages = _Stages(workdir)
+    stages.check_control(total_steps)
+    preflight.save_config(config, workdir)
     stages.train("teacher", teacher)
     model_before = "teacher"
     for number in range(1, iterations + 1):
@@ -61,7 +65,6 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         student = student_config(config, labels, stages.path(model_before))
         stages.train(f"student_{number}", student)
         model_before = f"student_{number}"
-    total_steps = teacher.training.steps + iterations * config.training.steps
     if config.self_training.control:
         stages.train("control", with_steps(teacher, total_steps))
     report = _report(config, stages, iterations)
@@ -149,6 +152,17 @@ class _Stages:
         self._note(name, time.time() - started)
         return output
 
+    def check_control(self, total_steps: int) -> None:
+        """Refuses to go on beside a control of another length."""
+        path = self._workdir / "control" / "config.yaml"
+        if path.exists():
+            steps = config_lib.load(str(path)).training.steps
+            if steps != total_steps:
+                raise ValueError(
+                    f"{path.parent}: trained for {steps} steps, but these iterations "
+                    f"need {total_steps}; delete the folder or choose another workdir."
+                )
+
     def evaluate(self, name: str, records: str, ids_file: str) -> dict:
         """Evaluates once; the test set is not looked at again by a resumed run."""
         path = pathlib.Path(self.path(name), "test.json")
@@ -184,14 +198,30 @@ def _picture_sets(config: Config) -> dict[str, tuple[str, str]]:
     }
 
 
-def _report(config: Config, stages: _Stages, iterations: int) -> dict:
+def _test_set(config: Config) -> tuple[str, str]:
+    """Returns the records and the file of ids that a report is about."""
     settings = config.self_training
-    records = settings.test_records or config.evaluation.records
-    if not records:
+    if settings.test_records:
+        return settings.test_records, settings.test_ids
+    if not config.evaluation.records:
         raise ValueError(
             "`self_training.test_records` is not set: there is nothing to report on."
         )
-    ids_file = settings.test_ids if settings.test_records else config.evaluation.ids
+    return config.evaluation.records, config.evaluation.ids
+
+
+def _check_classes(config: Config) -> None:
+    """Refuses a test set whose labels mean other classes than the human ones."""
+    human = dataset_info.load(config.human.records).class_names
+    task = build_task(with_class_names(config, human))
+    for records in (_test_set(config)[0], config.evaluation.records):
+        if records:
+            preflight.check_classes(task.label_names, records)
+
+
+def _report(config: Config, stages: _Stages, iterations: int) -> dict:
+    settings = config.self_training
+    records, ids_file = _test_set(config)
     names = {"teacher": "teacher", "student": f"student_{iterations}"}
     if settings.control:
         names["control"] = "control"
@@ -254,7 +284,8 @@ def _pseudo_quality(config: Config, stages: _Stages, iterations: int) -> dict:
         "recall": None,
         "thresholds": [],
     }
-    if not dataset_info.load(settings.unlabeled_records).boxes:
+    info = dataset_info.load(settings.unlabeled_records)
+    if not info.boxes or info.class_names != names:
         return summary
     source = pipeline.open_source(settings.unlabeled_records, list(pseudo), 0)
     truth = read_truth(task, source)
@@ -265,8 +296,3 @@ def _pseudo_quality(config: Config, stages: _Stages, iterations: int) -> dict:
         "recall": row["recall"],
         "thresholds": rows,
     }
-
-
-def report_path(workdir: str) -> str:
-    """Returns where `self_train` writes its report."""
-    return os.path.join(workdir, REPORT_FILE)

@@ -86,7 +86,7 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
                 drawing.draw_labels(
                     batch.image[row].numpy(),
                     labels,
-                    names,
+                    task.class_names,
                     marks_yx=centers_yx,
                     **_SIDES_PX,
                 )

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable
 
 import tensorflow as tf
+from absl import logging
 
 _FOLDER = "checkpoints"
 
@@ -40,16 +41,26 @@ class Checkpoints:
         self._optimizer = optimizer
 
     def restore(self) -> int:
-        """Restores the newest checkpoint, if any, and returns the steps taken.
+        """Restores the newest checkpoint that can be read and returns its step.
+
+        A damaged one is passed over with a warning. Without any, the step is 0.
 
         Raises:
-          ValueError: The checkpoint is damaged or of another model.
+          ValueError: All are damaged, or one is of another model.
         """
-        path = self._manager.latest_checkpoint
-        if path:
-            status = _read(self._checkpoint.restore, path)
+        damage = None
+        for path in reversed(self._manager.checkpoints):
+            try:
+                status = _read(self._checkpoint.restore, path)
+            except ValueError as error:
+                damage = error
+                logging.warning("%s Trying the one before.", error)
+                continue
             _check(status.assert_consumed, path)
-        return int(self._optimizer.iterations.numpy())
+            return int(self._optimizer.iterations.numpy())
+        if damage:
+            raise damage
+        return 0
 
     def save(self) -> str:
         """Saves the state at the current step and returns the file prefix."""
@@ -115,9 +126,8 @@ def _read(read: Callable, prefix: str):
     except (tf.errors.OpError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{prefix}: cannot be restored: {reason} If the file is damaged, delete "
-            "it and the line in the file `checkpoint` beside it, to go on from the "
-            "one before."
+            f"{prefix}: damaged, cannot be restored: {reason} If no other is left, "
+            "delete the folder to start over."
         ) from None
 
 

@@ -49,17 +49,36 @@ def check_disjoint(sets: dict[str, tuple[str, str]]) -> dict[str, dict]:
     return found
 
 
-def claim_workdir(config: Config, workdir: str) -> None:
-    """Saves the config in the run's folder, or checks that it is the one there.
+def check_classes(label_names: tuple[str, ...], records: str) -> None:
+    """Refuses records whose labels mean other classes than a model's.
 
     Raises:
-      ValueError: The folder belongs to a run with other settings.
+      ValueError: Shows both lists.
     """
+    names = dataset_info.load(records).class_names
+    if names != label_names:
+        raise ValueError(
+            f"`{records}` has classes {', '.join(names) or 'none'}, but the model "
+            f"knows {', '.join(label_names)}; convert both with the same list of "
+            "classes."
+        )
+
+
+def save_config(config: Config, workdir: str) -> None:
+    """Marks the folder as this run's, once every check is passed."""
     folder = pathlib.Path(workdir)
-    path = folder / CONFIG_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    config_lib.save(config, str(folder / CONFIG_FILE))
+
+
+def check_workdir(config: Config, workdir: str) -> None:
+    """Refuses a folder that belongs to a run with other settings.
+
+    Raises:
+      ValueError: Shows the settings that differ.
+    """
+    path = pathlib.Path(workdir) / CONFIG_FILE
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        config_lib.save(config, str(path))
         return
     text = yaml.safe_dump(config_lib.to_dict(config), sort_keys=False)
     there = path.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.config import Config
-from st_keras.runtime import checkpoints
+from st_keras.runtime import checkpoints, strategy
 from st_keras.runtime.checkpoints import ModelFile
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.tasks import Task, build_task
@@ -40,6 +40,7 @@ def restore_run(checkpoint: str, *, min_score: float | None = None) -> RestoredR
             f"{path}: missing; a checkpoint is opened with the config of its run."
         )
     config = config_lib.load(str(path))
+    strategy.configure(config.runtime)
     on_tpu = config.runtime.strategy == "tpu"
     task = build_task(config, xla=on_tpu, min_score=min_score)
     model = task.build_model(sync_batch_norm=False)

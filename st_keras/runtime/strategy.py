@@ -17,13 +17,18 @@ def build_strategy(
     Raises:
       ValueError: The devices are not there.
     """
-    tf.keras.mixed_precision.set_global_policy(config.precision)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    configure(config)
     if config.strategy == "tpu":
         return _tpu(config.tpu)
     if config.strategy == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        workers = strategy.cluster_resolver.cluster_spec().as_dict()
+        if sum(len(tasks) for tasks in workers.values()) > 1:
+            raise ValueError(
+                "`runtime.strategy` multi_worker with several hosts is not supported "
+                "yet: all would write the same files. Use one host with mirrored."
+            )
+        return strategy
     gpus = tf.config.list_logical_devices("GPU")
     if config.strategy == "mirrored":
         devices = devices or [gpu.name for gpu in gpus]
@@ -36,6 +41,13 @@ def build_strategy(
             devices, cross_device_ops=_cross_device_ops(devices)
         )
     return tf.distribute.OneDeviceStrategy(gpus[0].name if gpus else "/cpu:0")
+
+
+def configure(config: RuntimeConfig) -> None:
+    """Sets the process's precision and determinism; before a model is built."""
+    tf.keras.mixed_precision.set_global_policy(config.precision)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def replicas_of_this_process(strategy: tf.distribute.Strategy) -> range:

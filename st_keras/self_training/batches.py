@@ -41,6 +41,20 @@ class Batches:
         """Images per step by part, over all replicas; human first."""
         return {part: s.images_per_step for part, s in self._settings.items()}
 
+    def check_replicas(self, replicas: int) -> None:
+        """Refuses numbers of images that do not divide by the replicas.
+
+        Raises:
+          ValueError: Names the part and the nearest number that does.
+        """
+        for part, images in self.parts.items():
+            if images % replicas:
+                raise ValueError(
+                    f"`{part}.images_per_step` is {images} but there are {replicas} "
+                    f"replicas; use a multiple of {replicas}, such as "
+                    f"{(images // replicas + 1) * replicas}."
+                )
+
     def from_step(
         self, step: int, *, replicas: int, replicas_here: range
     ) -> tf.data.Dataset:
@@ -54,9 +68,6 @@ class Batches:
         Returns:
           Elements `{"human": Batch, "pseudo": Batch}`, each for one replica; no
           `pseudo` for a teacher.
-
-        Raises:
-          ValueError: A number of images does not divide by the replicas.
         """
         streams = {
             part: self._stream(part, step, replicas, replicas_here)
@@ -76,12 +87,6 @@ class Batches:
     def _stream(self, part, step, replicas, replicas_here, with_ids=False):
         settings = self._settings[part]
         images = settings.images_per_step
-        if images % replicas:
-            raise ValueError(
-                f"`{part}.images_per_step` is {images} but there are {replicas} "
-                f"replicas; use a multiple of {replicas}, such as "
-                f"{(images // replicas + 1) * replicas}."
-            )
         num_boxes = dataset_info.load(settings.records).max_boxes_per_image
 
         def prepare(serialized, seed):

@@ -41,8 +41,9 @@ def label_records(
       The manifest.
 
     Raises:
-      ValueError: No such checkpoint, records or ids.
+      ValueError: No such checkpoint, records or ids, or the folder is in use.
     """
+    _check_output(unlabeled, output)
     teacher = restore_run(checkpoint, min_score=score_floor)
     config = teacher.config
     ids = splits.read_ids(ids_file) if ids_file else None
@@ -85,6 +86,22 @@ def label_records(
     }
     write_json(os.path.join(output, MANIFEST_FILE), manifest)
     return manifest
+
+
+def _check_output(unlabeled: str, output: str) -> None:
+    """Refuses to write over the pictures themselves or over finished labels."""
+    folder = pathlib.Path(output)
+    inputs = {pathlib.Path(p).parent for p in dataset_info.shard_paths(unlabeled)}
+    if folder.resolve() in {path.resolve() for path in inputs}:
+        raise ValueError(
+            f"`output` {output} is the folder of the records to label; choose another, "
+            "or their labels would be replaced."
+        )
+    if is_complete(output):
+        raise ValueError(
+            f"{output}: holds finished pseudo labels; choose another folder, or delete "
+            "this one."
+        )
 
 
 def is_complete(output: str) -> bool:

@@ -18,8 +18,8 @@ class AveragedModel(tf.Module):
         Args:
           model: That is trained.
           average: Of the same build; its weights are overwritten.
-          decay: Share of the average that is kept per step, at the end. It starts at
-            0.1 and grows as (1 + step) / (10 + step), so that early weights fade.
+          decay: Share of the average that is kept per step, at the end. It grows
+            as (1 + step) / (10 + step) up to this, so that early weights fade.
         """
         super().__init__(name="averaged")
         self._decay = decay

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from st_keras.data import pipeline, splits
+from st_keras.runtime import preflight
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun
 from st_keras.tasks import Task
@@ -56,6 +57,7 @@ def evaluate_run(
     config = run.config
     ids = splits.read_ids(ids_file) if ids_file else None
     source = pipeline.open_source(records, ids, config.human.cache_mb)
+    preflight.check_classes(run.task.label_names, records)
     metrics = evaluate_model(
         run.task,
         Predictor(run.task, run.model),

@@ -55,7 +55,7 @@ def train(
     # ---------------------------------------------------------------- Check first
     info = dataset_info.load(config.human.records)
     config = with_class_names(config, info.class_names)
-    preflight.claim_workdir(config, workdir)
+    preflight.check_workdir(config, workdir)
     finished = _read_summary(workdir)
     if finished:
         logging.info("%s: finished before, nothing to do", workdir)
@@ -70,6 +70,9 @@ def train(
     on_tpu = config.runtime.strategy == "tpu"
     task = build_task(config, xla=on_tpu)
     batches = Batches(config, task)
+    batches.check_replicas(replicas)
+    if config.evaluation.records:
+        preflight.check_classes(task.label_names, config.evaluation.records)
 
     # --------------------------------------------------------- Model and optimizer
     with strategy.scope():
@@ -95,6 +98,8 @@ def train(
         if config.optimization.ema_decay:
             twin = task.build_model(sync_batch_norm=sync)
             averaged = AveragedModel(model, twin, config.optimization.ema_decay)
+
+    preflight.save_config(config, workdir)  # All is well: the folder is this run's.
 
     # ----------------------------------------------- Where to start, in this order
     # 1. A checkpoint of this run: everything goes on from it.
@@ -146,6 +151,8 @@ def train(
         unit="step",
     )
     with bar:
+        for name, found in pictures.items():
+            bar.write(f"{name}: {found['pictures']} pictures, {found['ids_sha256']}")
         while step < config.training.steps:
             count = _steps_to_next_event(config, step)
             values, taken, last = take_steps(iterator, tf.constant(count))

@@ -57,7 +57,8 @@ def _optimizer(config: OptimizationConfig) -> dict:
         "adamw": {
             "beta_2": config.beta_2,
             "weight_decay_rate": config.weight_decay,
-            "include_in_weight_decay": [f"{_KERNEL}(:|$)"],
+            # A variable's copy on another device is named `kernel/replica_1:0`.
+            "include_in_weight_decay": [rf"{_KERNEL}(:|/replica_\d+:|$)"],
             "exclude_from_weight_decay": [".*"],
             "gradient_clip_norm": 0.0,
         },

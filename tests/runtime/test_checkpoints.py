@@ -82,12 +82,32 @@ def test_another_models_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
-def test_a_damaged_file_is_named_with_the_way_out(tmp_path, suffix):
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, suffix):
+    model = make_model()
+    saved, optimizer = make_state(tmp_path, model)
+    for step in (10, 20):
+        optimizer.iterations.assign(step)
+        model.weights[1].assign([step, step, step])
+        path = pathlib.Path(saved.save() + suffix)
+    path.write_bytes(path.read_bytes()[:40])
+    other = make_model()
+    again, optimizer = make_state(tmp_path, other)
+    assert again.restore() == 10
+    np.testing.assert_array_equal(other.weights[1], [10, 10, 10])
+    # The run goes on, and its next checkpoint takes the place of the damaged one.
+    optimizer.iterations.assign(20)
+    again.save()
+    third, _ = make_state(tmp_path, make_model())
+    assert third.restore() == 20
+
+
+@pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
+def test_where_all_are_damaged_the_file_is_named(tmp_path, suffix):
     saved, _ = make_state(tmp_path, make_model())
     path = pathlib.Path(saved.save() + suffix)
     path.write_bytes(path.read_bytes()[:40])
     again, _ = make_state(tmp_path, make_model())
-    with pytest.raises(ValueError, match="ckpt-0: cannot be restored.*delete"):
+    with pytest.raises(ValueError, match="ckpt-0: damaged.*delete the folder"):
         again.restore()
 
 

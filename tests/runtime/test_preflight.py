@@ -57,12 +57,13 @@ def test_an_id_that_no_record_has_is_named(digit_records, tmp_path):
 
 
 def test_a_workdir_is_claimed_once(teacher_config, tmp_path):
-    preflight.claim_workdir(teacher_config, str(tmp_path))
-    preflight.claim_workdir(teacher_config, str(tmp_path))
+    preflight.check_workdir(teacher_config, str(tmp_path))
+    preflight.save_config(teacher_config, str(tmp_path))
+    preflight.check_workdir(teacher_config, str(tmp_path))
     assert config_lib.load(str(tmp_path / "config.yaml")) == teacher_config
     other = dataclasses.replace(teacher_config, seed=3)
     with pytest.raises(ValueError, match=r"other settings \(-seed: 0; \+seed: 3\)"):
-        preflight.claim_workdir(other, str(tmp_path))
+        preflight.check_workdir(other, str(tmp_path))
 
 
 def test_class_names_come_from_the_records_and_a_config_may_only_confirm_them(
@@ -76,3 +77,10 @@ def test_class_names_come_from_the_records_and_a_config_may_only_confirm_them(
         with_class_names(filled, ("cat",))
     with pytest.raises(ValueError, match="has no classes"):
         with_class_names(teacher_config, ())
+
+
+def test_labels_of_other_classes_are_refused(digit_records):
+    records = f"{digit_records}/val/*.tfrecord"
+    preflight.check_classes(tuple("0123456789"), records)
+    with pytest.raises(ValueError, match="has classes 0, 1.*the model knows 9, 8"):
+        preflight.check_classes(tuple("9876543210"), records)

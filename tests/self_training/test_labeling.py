@@ -122,3 +122,18 @@ def test_a_folder_without_a_checkpoint_is_named(digit_records, tmp_path):
         labeling.label_records(
             str(tmp_path), f"{digit_records}/train/*.tfrecord", str(tmp_path / "out")
         )
+
+
+def test_the_pictures_to_label_are_never_written_over(teacher, digit_records):
+    folder = digit_records / "val"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match="`output` .* is the folder of the records"):
+        labeling.label_records(teacher, f"{folder}/*.tfrecord", str(folder))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_finished_labels_are_not_written_over(teacher, digit_records, labelled):
+    with pytest.raises(ValueError, match="holds finished pseudo labels"):
+        labeling.label_records(
+            teacher, f"{digit_records}/train/*.tfrecord", labelled[0]
+        )

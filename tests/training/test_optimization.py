@@ -58,6 +58,34 @@ def test_adamw_decays_kernels_and_nothing_else():
     assert [optimization.is_kernel(v) for v in variables] == moved
 
 
+def test_adamw_decays_every_replica_alike():
+    # A mirrored variable's second copy has another name, `conv/kernel/replica_1:0`.
+    config = OptimizationConfig(
+        optimizer="adamw",
+        learning_rate=0.1,
+        schedule="constant",
+        warmup_steps=0,
+        weight_decay=0.5,
+    )
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    with strategy.scope():
+        variable = tf.Variable([2.0], name="conv/kernel")
+        optimizer = optimization.build_optimizer(config, 10)
+        optimization.create_slots(optimizer, [variable])
+
+    def step():
+        optimizer.apply_gradients(
+            [(tf.zeros([1]), variable)], experimental_aggregate_gradients=False
+        )
+
+    strategy.run(tf.function(step))
+    first, second = strategy.experimental_local_results(variable)
+    assert float(first.numpy()[0]) < 2.0
+    np.testing.assert_array_equal(first.numpy(), second.numpy())
+
+
 def test_the_average_follows_kernels_and_batch_norm_statistics():
     def model():
         return tf.keras.Sequential(
