@@ -43,8 +43,8 @@ def label_records(
     Raises:
       ValueError: No such checkpoint, records or ids, or the folder is in use.
     """
-    _check_output(unlabeled, output)
     teacher = restore_run(checkpoint, min_score=score_floor)
+    _check_output(unlabeled, output)
     config = teacher.config
     ids = splits.read_ids(ids_file) if ids_file else None
     source = pipeline.open_source(unlabeled, ids, config.human.cache_mb)
