@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools.coco import COCO
 
 from st_keras.experiments.predictions import format_summary, predict_files
 
@@ -61,6 +62,14 @@ def test_boxes_are_in_pixels_of_the_file_as_coco_has_them(predicted):
     # The network sees 64 px; an anchor at each border is cut there.
     for number, far in seen.items():
         np.testing.assert_allclose(far, sizes[number], atol=0.02)
+
+
+def test_the_file_is_one_that_pycocotools_reads(predicted):
+    output, found = predicted
+    coco = COCO(str(output / "predictions.json"))
+    assert len(coco.getAnnIds()) == len(found["annotations"]) > 0
+    (row,) = coco.loadAnns(coco.getAnnIds()[:1])
+    assert row["area"] == pytest.approx(row["bbox"][2] * row["bbox"][3], abs=0.01)
 
 
 def test_categories_are_the_labels_of_the_records(predicted):
