@@ -253,10 +253,10 @@ def picture_grid(
     )
 
 
-def details(summary: str, content: str, *, is_open: bool = False) -> str:
+def details(summary: str, content: str) -> str:
     """Returns a part that opens on a click."""
-    start = "<details open>" if is_open else "<details>"
-    return f"{start}<summary>{escape(summary)}</summary><div>{content}</div></details>"
+    title = f"<summary>{escape(summary)}</summary>"
+    return f"<details>{title}<div>{content}</div></details>"
 
 
 def code(text: str) -> str:

@@ -137,6 +137,7 @@ class _Stages:
     def label(self, name: str, model: str, config: Config) -> str:
         output = self.path(name)
         if labeling.is_complete(output):
+            labeling.check_teacher(output, self.path(model))
             return output
         started = time.time()
         settings = config.self_training

@@ -19,10 +19,10 @@ class Predictor:
     depend on the pictures beside it.
     """
 
-    def __init__(self, task: Task, model: tf.keras.Model, *, jit_compile: bool = False):
+    def __init__(self, task: Task, model: tf.keras.Model):
         self._task = task
         self._model = model
-        self._run = tf.function(self._forward, jit_compile=jit_compile)
+        self._run = tf.function(self._forward)
 
     def over_records(
         self, source: pipeline.Source, *, batch_size: int, progress: str = ""

@@ -1,5 +1,6 @@
 """The arrow from teacher to student: a trained model labels pictures."""
 
+import json
 import os
 import pathlib
 
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from st_keras.data import dataset_info, pipeline, records, splits
+from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
@@ -107,6 +109,22 @@ def _check_output(unlabeled: str, output: str) -> None:
 def is_complete(output: str) -> bool:
     """Whether a folder holds a finished labelling."""
     return pathlib.Path(output, MANIFEST_FILE).exists()
+
+
+def check_teacher(output: str, checkpoint: str) -> None:
+    """Refuses finished pseudo labels that another model has drawn.
+
+    Raises:
+      ValueError: Names both models.
+    """
+    manifest = json.loads(pathlib.Path(output, MANIFEST_FILE).read_text())
+    digest = find_model(checkpoint).digest
+    if manifest["teacher_sha256"] != digest:
+        raise ValueError(
+            f"{output}: labelled by model {manifest['teacher_sha256']}, but "
+            f"{checkpoint} holds {digest}; delete the labels and what was trained on "
+            "them."
+        )
 
 
 def _picture(serialized: bytes, author: str) -> records.Record:

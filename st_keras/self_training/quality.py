@@ -1,6 +1,7 @@
 """How right pseudo labels are, where the truth is known."""
 
 import numpy as np
+from pycocotools import mask
 
 from st_keras.types import Labels
 
@@ -64,7 +65,7 @@ def precision_and_recall(
 def _match(real: Labels, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
     """Returns score and rightness of each pseudo box that is not inside a crowd."""
     order = np.argsort(-labels.scores, kind="stable")
-    overlaps = _pairwise_iou(labels.boxes_yxyx, real.boxes_yxyx)
+    overlaps = _overlaps(labels.boxes_yxyx, real)
     taken = np.zeros(len(real.class_ids), bool)
     scores, right = [], []
     for row in order:
@@ -82,11 +83,18 @@ def _match(real: Labels, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(scores, np.float32), np.asarray(right, bool)
 
 
-def _pairwise_iou(boxes_yxyx: np.ndarray, others_yxyx: np.ndarray) -> np.ndarray:
-    low = np.maximum(boxes_yxyx[:, None, :2], others_yxyx[None, :, :2])
-    high = np.minimum(boxes_yxyx[:, None, 2:], others_yxyx[None, :, 2:])
-    intersection = np.prod(np.maximum(high - low, 0.0), axis=-1)
-    area = np.prod(boxes_yxyx[:, 2:] - boxes_yxyx[:, :2], axis=-1)
-    other_area = np.prod(others_yxyx[:, 2:] - others_yxyx[:, :2], axis=-1)
-    union = area[:, None] + other_area[None] - intersection
-    return np.where(union > 0, intersection / np.maximum(union, 1e-9), 0.0)
+def _overlaps(boxes_yxyx: np.ndarray, real: Labels) -> np.ndarray:
+    """Returns [N, M] overlaps as COCO's evaluation measures them.
+
+    Intersection over union; with a crowd, intersection over the box alone.
+    """
+    shape = [len(boxes_yxyx), len(real.class_ids)]
+    if 0 in shape:
+        return np.zeros(shape)
+    boxes, others = _to_xywh(boxes_yxyx), _to_xywh(real.boxes_yxyx)
+    return mask.iou(boxes, others, np.asarray(real.is_crowd, np.uint8).tolist())
+
+
+def _to_xywh(boxes_yxyx: np.ndarray) -> np.ndarray:
+    y0, x0, y1, x1 = np.asarray(boxes_yxyx, np.float64).T
+    return np.ascontiguousarray(np.stack([x0, y0, x1 - x0, y1 - y0], axis=-1))

@@ -137,3 +137,12 @@ def test_finished_labels_are_not_written_over(teacher, digit_records, labelled):
         labeling.label_records(
             teacher, f"{digit_records}/train/*.tfrecord", labelled[0]
         )
+
+
+def test_labels_of_another_teacher_are_told_apart(teacher, labelled, tmp_path):
+    labeling.check_teacher(labelled[0], teacher)
+    manifest = json.loads(open(f"{labelled[0]}/manifest.json").read())
+    changed = json.dumps(manifest | {"teacher_sha256": "0123456789ab"})
+    (tmp_path / "manifest.json").write_text(changed)
+    with pytest.raises(ValueError, match="by model 0123456789ab, but .* holds"):
+        labeling.check_teacher(str(tmp_path), teacher)

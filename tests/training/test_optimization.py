@@ -8,6 +8,14 @@ from st_keras.config import OptimizationConfig
 from st_keras.training import optimization
 from st_keras.training.averaging import AveragedModel
 
+DECAYING = OptimizationConfig(
+    optimizer="adamw",
+    learning_rate=0.1,
+    schedule="constant",
+    warmup_steps=0,
+    weight_decay=0.5,
+)
+
 
 def rate_at(config, step, total_steps=1000):
     optimizer = optimization.build_optimizer(config, total_steps)
@@ -42,14 +50,7 @@ def test_steps_multiply_by_the_factor():
 
 
 def test_adamw_decays_kernels_and_nothing_else():
-    config = OptimizationConfig(
-        optimizer="adamw",
-        learning_rate=0.1,
-        schedule="constant",
-        warmup_steps=0,
-        weight_decay=0.5,
-    )
-    optimizer = optimization.build_optimizer(config, 10)
+    optimizer = optimization.build_optimizer(DECAYING, 10)
     names = ("conv/kernel", "conv/bias", "norm/gamma", "dw/depthwise_kernel")
     variables = [tf.Variable([2.0], name=name) for name in names]
     optimizer.apply_gradients([(tf.zeros([1]), variable) for variable in variables])
@@ -60,19 +61,12 @@ def test_adamw_decays_kernels_and_nothing_else():
 
 def test_adamw_decays_every_replica_alike():
     # A mirrored variable's second copy has another name, `conv/kernel/replica_1:0`.
-    config = OptimizationConfig(
-        optimizer="adamw",
-        learning_rate=0.1,
-        schedule="constant",
-        warmup_steps=0,
-        weight_decay=0.5,
-    )
     strategy = tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     )
     with strategy.scope():
         variable = tf.Variable([2.0], name="conv/kernel")
-        optimizer = optimization.build_optimizer(config, 10)
+        optimizer = optimization.build_optimizer(DECAYING, 10)
         optimization.create_slots(optimizer, [variable])
 
     def step():
