@@ -108,7 +108,7 @@ detection:
   image_size_px: [64, 64]
   backbone: tiny
   max_level: 5
-  fpn_filters: 16
+  neck_filters: 16
   head: {{num_convs: 1, num_filters: 16}}
   anchor_size: 1.5
   aspect_ratios: [1.0]

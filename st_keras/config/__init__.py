@@ -1,5 +1,11 @@
 """Typed experiment settings: dataclasses, read from YAML, without TensorFlow."""
 
+from st_keras.config.detection import (
+    AugmentConfig,
+    BoxHeadConfig,
+    DetectionConfig,
+    PostprocessConfig,
+)
 from st_keras.config.load import (
     ConfigError,
     digest,
@@ -10,14 +16,11 @@ from st_keras.config.load import (
     to_dict,
 )
 from st_keras.config.schema import (
-    AugmentConfig,
-    BoxHeadConfig,
     Config,
-    DetectionConfig,
     EvaluationConfig,
     ExpectConfig,
+    InitConfig,
     OptimizationConfig,
-    PostprocessConfig,
     PseudoConfig,
     RecordsConfig,
     RuntimeConfig,
@@ -33,6 +36,7 @@ __all__ = [
     "DetectionConfig",
     "EvaluationConfig",
     "ExpectConfig",
+    "InitConfig",
     "OptimizationConfig",
     "PostprocessConfig",
     "PseudoConfig",

@@ -1,171 +1,21 @@
 """What can be set, with unit, default, range and source: the reference manual."""
 
-import dataclasses
 import math
 
-_BACKBONES = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+from st_keras.config.checks import (
+    check,
+    check_above_zero,
+    check_choice,
+    check_not_negative,
+    check_share,
+    settings,
+)
+from st_keras.config.detection import DetectionConfig
+
 _STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
-_settings = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
-def _check(name: str, value: object, ok: bool, wanted: str) -> None:
-    if not ok:
-        raise ValueError(f"`{name}` must be {wanted}, got {value}.")
-
-
-def _check_above_zero(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        _check(name, value, value > 0, "above 0")
-
-
-def _check_not_negative(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        _check(name, value, value >= 0, "0 or more")
-
-
-def _check_share(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        _check(name, value, 0.0 <= value <= 1.0, "in [0, 1]")
-
-
-def _check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
-    value = getattr(settings, name)
-    _check(name, repr(value), value in choices, f"one of {', '.join(choices)}")
-
-
-@_settings
-class AugmentConfig:
-    """How a training image is changed. The defaults are the paper's Augment-S1."""
-
-    scale_min: float = 0.8  # Jitter: size of the image against the network's input.
-    scale_max: float = 1.2  # The scale is uniform between the two.
-    flip_probability: float = 0.5  # Left to right. 0 for text, digits, arrows.
-    color_strength: float = 0.0  # Brightness, contrast, saturation each 1 +- this.
-    # A box of which the crop keeps less than this share is dropped: below about a
-    # quarter, what is left rarely shows which class it was.
-    min_visible_share: float = 0.25
-
-    def __post_init__(self):
-        _check_above_zero(self, "scale_min")
-        _check(
-            "scale_max",
-            self.scale_max,
-            self.scale_max >= self.scale_min,
-            f"at least `scale_min` ({self.scale_min})",
-        )
-        _check_share(self, "flip_probability", "min_visible_share")
-        _check(
-            "color_strength",
-            self.color_strength,
-            0 <= self.color_strength < 1,
-            "in [0, 1)",
-        )
-
-
-@_settings
-class BoxHeadConfig:
-    """The class and box towers on every pyramid level."""
-
-    num_convs: int = 4
-    num_filters: int = 256
-
-    def __post_init__(self):
-        _check_not_negative(self, "num_convs")
-        _check_above_zero(self, "num_filters")
-
-
-@_settings
-class PostprocessConfig:
-    """From raw outputs to detections; part of the protocol of every AP."""
-
-    min_score: float = 0.05  # Detections under it are not kept at all.
-    nms_iou: float = 0.5  # Two boxes of a class that overlap more: the weaker goes.
-    max_detections: int = 100  # Per image. COCO counts no more than 100.
-
-    def __post_init__(self):
-        _check_share(self, "min_score", "nms_iou")
-        _check_above_zero(self, "max_detections")
-
-
-@_settings
-class DetectionConfig:
-    """A RetinaNet and how it is trained (reference: section 3 of the authors' code)."""
-
-    # Empty: taken from dataset.json beside `human.records` when training starts.
-    class_names: tuple[str, ...] = ()
-    # Label in the records that class id 0 stands for. 0 adds a class `background`, as
-    # the authors' checkpoints with their 91 logits have it.
-    label_of_class_0: int = 1
-    image_size_px: tuple[int, int] = (640, 640)  # Height, width of the network's input.
-    backbone: str = "resnet50"
-    min_level: int = 3  # Pyramid level l has a stride of 2^l pixels.
-    max_level: int = 7
-    fpn_filters: int = 256
-    head: BoxHeadConfig = BoxHeadConfig()
-    anchor_size: float = 4.0  # Smallest anchor of a level, in strides.
-    anchor_scales: int = 3  # Per octave.
-    aspect_ratios: tuple[float, ...] = (1.0, 2.0, 0.5)  # Width over height.
-    positive_iou: float = 0.5  # Anchors at or above it learn the box they overlap.
-    negative_iou: float = 0.5  # Under it: background. Between the two: ignored.
-    focal_alpha: float = 0.25
-    focal_gamma: float = 1.5
-    huber_delta: float = 0.1  # In anchor sides.
-    box_weight: float = 50.0  # Of the box term against the class term.
-    batch_norm_momentum: float = 0.997
-    batch_norm_epsilon: float = 1e-4
-    activation: str = "relu"
-    augment: AugmentConfig = AugmentConfig()
-    postprocess: PostprocessConfig = PostprocessConfig()
-
-    def __post_init__(self):
-        _check_choice(self, "backbone", _BACKBONES)
-        _check(
-            "label_of_class_0",
-            self.label_of_class_0,
-            self.label_of_class_0 in (0, 1),
-            "0 or 1",
-        )
-        _check_not_negative(self, "box_weight", "focal_gamma")
-        _check_above_zero(
-            self, "fpn_filters", "anchor_size", "anchor_scales", "huber_delta"
-        )
-        _check_above_zero(self, "batch_norm_epsilon")
-        _check_share(
-            self, "positive_iou", "negative_iou", "focal_alpha", "batch_norm_momentum"
-        )
-        _check(
-            "negative_iou",
-            self.negative_iou,
-            self.negative_iou <= self.positive_iou,
-            f"at most `positive_iou` ({self.positive_iou})",
-        )
-        _check("min_level", self.min_level, 2 <= self.min_level <= 5, "from 2 to 5")
-        _check(
-            "max_level",
-            self.max_level,
-            self.max_level >= self.min_level,
-            f"at least `min_level` ({self.min_level})",
-        )
-        stride = 2**self.max_level
-        for side in self.image_size_px:
-            _check(
-                "image_size_px",
-                list(self.image_size_px),
-                side > 0 and side % stride == 0,
-                f"multiples of {stride} (2^max_level)",
-            )
-        _check(
-            "aspect_ratios",
-            self.aspect_ratios,
-            all(r > 0 for r in self.aspect_ratios) and self.aspect_ratios,
-            "numbers above 0",
-        )
-
-
-@_settings
+@settings
 class RecordsConfig:
     """Where examples come from."""
 
@@ -176,12 +26,12 @@ class RecordsConfig:
     cache_mb: int = 2048  # Encoded images are kept in memory if they fit in this.
 
     def __post_init__(self):
-        _check("records", repr(self.records), bool(self.records), "a glob of TFRecords")
-        _check_above_zero(self, "images_per_step", "shuffle_buffer")
-        _check_not_negative(self, "cache_mb")
+        check("records", repr(self.records), bool(self.records), "a glob of TFRecords")
+        check_above_zero(self, "images_per_step", "shuffle_buffer")
+        check_not_negative(self, "cache_mb")
 
 
-@_settings
+@settings
 class PseudoConfig:
     """How a student listens to its teacher (arXiv:2006.06882, appendix B)."""
 
@@ -198,13 +48,35 @@ class PseudoConfig:
     cache_mb: int = 2048
 
     def __post_init__(self):
-        _check_above_zero(self, "images_per_step", "max_ratio", "shuffle_buffer")
-        _check_not_negative(self, "weight", "cache_mb")
-        _check("min_score", self.min_score, 0.0 <= self.min_score < 1.0, "in [0, 1)")
-        _check("decay", self.decay, 0.0 <= self.decay < 1.0, "in [0, 1)")
+        check_above_zero(self, "images_per_step", "max_ratio", "shuffle_buffer")
+        check_not_negative(self, "weight", "cache_mb")
+        check("min_score", self.min_score, 0.0 <= self.min_score < 1.0, "in [0, 1)")
+        check("decay", self.decay, 0.0 <= self.decay < 1.0, "in [0, 1)")
 
 
-@_settings
+@settings
+class InitConfig:
+    """Which weights a run starts from (arXiv:2006.06882, section 3)."""
+
+    # random; imagenet: a classifier's backbone; imagenet++: one of Noisy Student;
+    # simclr: one learned without labels; teacher: all weights of another run.
+    kind: str = "random"
+    checkpoint: str = ""  # The published file, or the workdir of a run.
+
+    def __post_init__(self):
+        kinds = ("random", "imagenet", "imagenet++", "simclr", "teacher")
+        check_choice(self, "kind", kinds)
+        check(
+            "checkpoint",
+            repr(self.checkpoint),
+            bool(self.checkpoint) == (self.kind != "random"),
+            "empty with `kind: random`"
+            if self.kind == "random"
+            else f"a file or a workdir with `kind: {self.kind}`",
+        )
+
+
+@settings
 class OptimizationConfig:
     """Optimizer and learning rate, built by tf-models-official."""
 
@@ -222,23 +94,23 @@ class OptimizationConfig:
     ema_decay: float = 0.0  # Of the averaged weights that are evaluated; 0: none.
 
     def __post_init__(self):
-        _check_choice(self, "optimizer", ("sgd", "adamw"))
-        _check_choice(self, "schedule", ("cosine", "step", "constant"))
-        _check_above_zero(self, "learning_rate", "step_factor")
-        _check_not_negative(
+        check_choice(self, "optimizer", ("sgd", "adamw"))
+        check_choice(self, "schedule", ("cosine", "step", "constant"))
+        check_above_zero(self, "learning_rate", "step_factor")
+        check_not_negative(
             self, "warmup_steps", "warmup_learning_rate", "weight_decay", "clip_norm"
         )
         for name in ("momentum", "beta_2", "ema_decay"):
             value = getattr(self, name)
-            _check(name, value, 0.0 <= value < 1.0, "in [0, 1)")
+            check(name, value, 0.0 <= value < 1.0, "in [0, 1)")
         rising = all(
             a < b
             for a, b in zip(
                 self.step_boundaries, self.step_boundaries[1:], strict=False
             )
         )
-        _check("step_boundaries", self.step_boundaries, rising, "rising steps")
-        _check(
+        check("step_boundaries", self.step_boundaries, rising, "rising steps")
+        check(
             "step_boundaries",
             self.step_boundaries,
             bool(self.step_boundaries) == (self.schedule == "step"),
@@ -246,7 +118,7 @@ class OptimizationConfig:
         )
 
 
-@_settings
+@settings
 class TrainingConfig:
     """How long, and what is written on the way."""
 
@@ -257,17 +129,17 @@ class TrainingConfig:
     pictures_every_steps: int = 0  # Training pictures to TensorBoard; 0: only first.
 
     def __post_init__(self):
-        _check_above_zero(
+        check_above_zero(
             self,
             "steps",
             "steps_per_loop",
             "checkpoint_every_steps",
             "keep_checkpoints",
         )
-        _check_not_negative(self, "pictures_every_steps")
+        check_not_negative(self, "pictures_every_steps")
 
 
-@_settings
+@settings
 class EvaluationConfig:
     """On which examples, and how often, a model is judged."""
 
@@ -277,11 +149,11 @@ class EvaluationConfig:
     every_steps: int = 0  # 0: only after the last step.
 
     def __post_init__(self):
-        _check_above_zero(self, "images_per_step")
-        _check_not_negative(self, "every_steps")
+        check_above_zero(self, "images_per_step")
+        check_not_negative(self, "every_steps")
 
 
-@_settings
+@settings
 class SelfTrainingConfig:
     """What tools/self_train.py needs besides the student's own settings."""
 
@@ -292,21 +164,22 @@ class SelfTrainingConfig:
     teacher_steps: int = 0  # 0: as many as the student's `training.steps`.
     control: bool = True  # Also train on human labels for teacher + student steps.
     score_floor: float = 0.05  # Kept in the pseudo records, for later thresholds.
-    student_init: str = "random"  # Or `teacher`: start from the teacher's weights.
+    # What the student starts from: `init`, as the teacher did, or the `teacher`.
+    student_init: str = "init"
 
     def __post_init__(self):
-        _check(
+        check(
             "unlabeled_records",
             repr(self.unlabeled_records),
             bool(self.unlabeled_records),
             "a glob of TFRecords",
         )
-        _check_not_negative(self, "teacher_steps")
-        _check_share(self, "score_floor")
-        _check_choice(self, "student_init", ("random", "teacher"))
+        check_not_negative(self, "teacher_steps")
+        check_share(self, "score_floor")
+        check_choice(self, "student_init", ("init", "teacher"))
 
 
-@_settings
+@settings
 class RuntimeConfig:
     """On what it runs."""
 
@@ -318,9 +191,9 @@ class RuntimeConfig:
     deterministic: bool = True  # Same seed, same numbers.
 
     def __post_init__(self):
-        _check_choice(self, "strategy", _STRATEGIES)
-        _check_choice(self, "precision", ("float32", "mixed_bfloat16"))
-        _check(
+        check_choice(self, "strategy", _STRATEGIES)
+        check_choice(self, "precision", ("float32", "mixed_bfloat16"))
+        check(
             "tpu",
             repr(self.tpu),
             not self.tpu or self.strategy == "tpu",
@@ -328,7 +201,7 @@ class RuntimeConfig:
         )
 
 
-@_settings
+@settings
 class ExpectConfig:
     """The number this config is known to reach; for `tools/evaluate.py --check`."""
 
@@ -337,17 +210,18 @@ class ExpectConfig:
     tolerance: float
 
     def __post_init__(self):
-        _check("value", self.value, math.isfinite(self.value), "finite")
-        _check_above_zero(self, "tolerance")
+        check("value", self.value, math.isfinite(self.value), "finite")
+        check_above_zero(self, "tolerance")
 
 
-@_settings
+@settings
 class Config:
     """One training run: a teacher, or with a `pseudo` part a student."""
 
     detection: DetectionConfig
     human: RecordsConfig
     pseudo: PseudoConfig | None = None
+    init: InitConfig = InitConfig()
     optimization: OptimizationConfig = OptimizationConfig()
     training: TrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -355,14 +229,20 @@ class Config:
     runtime: RuntimeConfig = RuntimeConfig()
     expect: ExpectConfig | None = None
     seed: int = 0
-    # Checkpoint whose model weights training starts from; empty: random.
-    init_checkpoint: str = ""
 
     def __post_init__(self):
-        _check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
+        check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
+        # The published checkpoints of these kinds are of these families.
+        family = {"imagenet++": "efficientnet", "simclr": "resnet"}.get(self.init.kind)
+        check(
+            "detection.backbone",
+            repr(self.detection.backbone),
+            not family or self.detection.backbone.startswith(family),
+            f"{family}... with `init.kind: {self.init.kind}`",
+        )
         if self.pseudo and self.self_training:
             floor, min_score = self.self_training.score_floor, self.pseudo.min_score
-            _check(
+            check(
                 "self_training.score_floor",
                 floor,
                 floor <= min_score,

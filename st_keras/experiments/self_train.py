@@ -8,7 +8,7 @@ import time
 import tensorflow as tf
 
 from st_keras import config as config_lib
-from st_keras.config import Config
+from st_keras.config import Config, InitConfig
 from st_keras.data import dataset_info, pipeline
 from st_keras.runtime import preflight
 from st_keras.runtime.restored import restore_run
@@ -96,12 +96,10 @@ def student_config(config: Config, labels: str, teacher: str) -> Config:
       teacher: Workdir of the model that drew them.
     """
     pseudo = dataclasses.replace(config.pseudo, records=f"{labels}/*.tfrecord")
-    init = config.init_checkpoint
+    init = config.init
     if config.self_training.student_init == "teacher":
-        init = teacher
-    return dataclasses.replace(
-        config, pseudo=pseudo, self_training=None, init_checkpoint=init
-    )
+        init = InitConfig(kind="teacher", checkpoint=teacher)
+    return dataclasses.replace(config, pseudo=pseudo, self_training=None, init=init)
 
 
 def with_steps(config: Config, steps: int) -> Config:

@@ -1,5 +1,24 @@
 """Keras models built from plain arguments."""
 
-from st_keras.models.retinanet import build_backbone, retinanet
+from st_keras.models import randomness
+from st_keras.models.backbones import BACKBONES, build_backbone
+from st_keras.models.classifier import classifier
+from st_keras.models.deeplab import deeplab_v3_plus
+from st_keras.models.layers import Norm
+from st_keras.models.nas_fpn_segmenter import nas_fpn_segmenter
+from st_keras.models.presets import PRESETS, Preset, build
+from st_keras.models.retinanet import retinanet
 
-__all__ = ["build_backbone", "retinanet"]
+__all__ = [
+    "BACKBONES",
+    "PRESETS",
+    "Norm",
+    "Preset",
+    "build",
+    "build_backbone",
+    "classifier",
+    "deeplab_v3_plus",
+    "nas_fpn_segmenter",
+    "randomness",
+    "retinanet",
+]

@@ -2,16 +2,14 @@
 
 import tensorflow as tf
 
-from st_keras.models.backbones.resnet import resnet
-from st_keras.models.backbones.tiny import tiny
+from st_keras.models.backbones import build_backbone
+from st_keras.models.heads.boxes import box_head
+from st_keras.models.image_size import check_divides
+from st_keras.models.layers import Norm
+from st_keras.models.necks.fpn import fpn
+from st_keras.models.necks.nas_fpn import nas_fpn
 
-_RESNET_DEPTHS = {
-    "resnet18": 18,
-    "resnet34": 34,
-    "resnet50": 50,
-    "resnet101": 101,
-    "resnet152": 152,
-}
+NECKS = ("fpn", "nas_fpn", "none")
 
 
 def retinanet(
@@ -19,130 +17,127 @@ def retinanet(
     num_classes: int,
     *,
     backbone: str = "resnet50",
+    neck: str = "",
     min_level: int = 3,
     max_level: int = 7,
-    fpn_filters: int = 256,
+    neck_filters: int = 256,
+    neck_repeats: int = 5,
     head_convs: int = 4,
     head_filters: int = 256,
+    separable: bool = False,
     anchors_per_cell: int = 9,
     activation: str = "relu",
-    batch_norm_momentum: float = 0.997,
-    batch_norm_epsilon: float = 1e-4,
-    sync_batch_norm: bool = False,
+    norm: Norm | None = None,
+    drop_connect: float | None = None,
+    flavor: str = "authors",
 ) -> tf.keras.Model:
     """Returns a detector as a functional Keras model with static shapes.
 
-    Feature pyramid and towers are those of tf-models-official. Each tower's
-    convolutions are shared by the levels, its BatchNorm is not.
-
     Args:
-      image_size_px: Height and width, multiples of `2**max_level`.
+      image_size_px: Height and width, multiples of `2**max_level` and, on a SpineNet,
+        of 128.
       num_classes: K logits per anchor; there is no background class.
-      backbone: `tiny` or `resnet18` ... `resnet152`.
+      backbone: A key of `models.BACKBONES`.
+      neck: `fpn`, `nas_fpn` or `none`; empty: none on a SpineNet, otherwise fpn.
       min_level: Finest pyramid level, 2 to 5; level l has one cell every `2**l`
         pixels.
       max_level: Coarsest level.
-      fpn_filters: Channels of the pyramid.
+      neck_filters: Channels of the pyramid.
+      neck_repeats: Cells of a NAS-FPN.
       head_convs: 3x3 convolutions per tower before the predictor.
       head_filters: Their channels.
+      separable: Depthwise-separable convolutions in neck and head.
       anchors_per_cell: Scales times aspect ratios.
       activation: Name of a Keras activation.
-      batch_norm_momentum: Share of the old statistics that is kept per step.
-      batch_norm_epsilon: Added to the variance.
-      sync_batch_norm: Whether replicas share their statistics.
+      norm: BatchNorm; None: the authors'.
+      drop_connect: Share of examples for which the backbone's last residual branch is
+        dropped while training; None: what the authors set for the backbone.
+      flavor: Whose checkpoints it is for, `authors` or `tf_models`; see
+        `build_backbone`.
 
     Returns:
       Model from [B, H, W, 3] normalised images to `logits` [B, A, K] and `offsets`
       [B, A, 4], both float32, anchors ordered as `ops.anchors.make_anchors` has them.
+      Its parts are the layers "backbone", "neck" (if any) and "head".
 
     Raises:
-      ValueError: A size does not divide, or the backbone is unknown.
+      ValueError: A size does not divide, or there is no such backbone or neck.
 
     Source: Lin et al. 2017, arXiv:1708.02002.
     """
-    _check(image_size_px, num_classes, min_level, max_level)
-    from official.vision.modeling.decoders import fpn
-    from official.vision.modeling.heads import dense_prediction_heads
-
-    norm = {
-        "activation": activation,
-        "batch_norm_momentum": batch_norm_momentum,
-        "batch_norm_epsilon": batch_norm_epsilon,
-        "sync_batch_norm": sync_batch_norm,
-    }
-    garden_norm = {
-        "activation": activation,
-        "norm_momentum": batch_norm_momentum,
-        "norm_epsilon": batch_norm_epsilon,
-        "use_sync_bn": sync_batch_norm,
-    }
-    features = build_backbone(backbone, image_size_px, **norm)
-    pyramid = fpn.FPN(
-        input_specs={level: f.shape for level, f in features.output.items()},
-        min_level=min_level,
-        max_level=max_level,
-        num_filters=fpn_filters,
-        **garden_norm,
-    )
-    head = dense_prediction_heads.RetinaNetHead(
-        min_level=min_level,
-        max_level=max_level,
-        num_classes=num_classes,
-        num_anchors_per_location=anchors_per_cell,
-        num_convs=head_convs,
-        num_filters=head_filters,
-        name="head",
-        **garden_norm,
+    norm = norm or Norm()
+    neck = neck or ("none" if backbone.startswith("spinenet") else "fpn")
+    _check(image_size_px, num_classes, min_level, max_level, neck, backbone)
+    extractor = build_backbone(
+        backbone,
+        image_size_px,
+        activation=activation,
+        norm=norm,
+        flavor=flavor,
+        **({} if drop_connect is None else {"drop_connect": drop_connect}),
     )
     images = tf.keras.layers.Input([*image_size_px, 3], name="images")
-    logits, offsets, _ = head(pyramid(features(images)))
-    levels = [str(level) for level in range(min_level, max_level + 1)]
-    outputs = {
-        "logits": _flatten(logits, levels, num_classes, "logits"),
-        "offsets": _flatten(offsets, levels, 4, "offsets"),
+    features = {
+        level: feature
+        for level, feature in extractor(images).items()
+        if min_level <= int(level) <= max_level
     }
-    return tf.keras.Model(images, outputs, name=f"retinanet_{backbone}")
-
-
-def build_backbone(name: str, image_size_px: tuple[int, int], **norm) -> tf.keras.Model:
-    """Returns the feature extractor of that name; see the modules in `backbones/`.
-
-    Raises:
-      ValueError: There is none of that name.
-    """
-    if name == "tiny":
-        return tiny(image_size_px, **norm)
-    if name in _RESNET_DEPTHS:
-        return resnet(_RESNET_DEPTHS[name], image_size_px, **norm)
-    raise ValueError(
-        f"`backbone` must be one of tiny, {', '.join(_RESNET_DEPTHS)}, got {name!r}."
-    )
-
-
-def _flatten(maps, levels, width: int, name: str) -> tf.Tensor:
-    """Joins [B, h, w, anchors * width] maps to one [B, A, width] float32 tensor."""
-    rows = [
-        tf.keras.layers.Reshape([-1, width], name=f"{name}_{level}")(maps[level])
-        for level in levels
-    ]
-    joined = tf.keras.layers.Concatenate(axis=1, name=f"{name}_joined")(rows)
-    # The losses are float32 even where the model computes in bfloat16.
-    return tf.keras.layers.Activation("linear", dtype="float32", name=name)(joined)
-
-
-def _check(image_size_px, num_classes, min_level, max_level) -> None:
-    height, width = image_size_px
-    stride = 2**max_level
-    if not height or not width or height % stride or width % stride:
-        raise ValueError(
-            f"`image_size_px` must be multiples of {stride} (2^max_level), got "
-            f"{height} x {width}."
+    shapes = {level: feature.shape for level, feature in features.items()}
+    if neck == "fpn":
+        pyramid = fpn(
+            shapes,
+            min_level=min_level,
+            max_level=max_level,
+            filters=neck_filters,
+            norm=norm,
         )
+        features = pyramid(features)
+    elif neck == "nas_fpn":
+        features = nas_fpn(
+            shapes,
+            filters=neck_filters,
+            repeats=neck_repeats,
+            separable=separable,
+            activation=activation,
+            norm=norm,
+        )(features)
+    head = box_head(
+        {level: feature.shape for level, feature in features.items()},
+        num_classes,
+        convs=head_convs,
+        filters=head_filters,
+        anchors_per_cell=anchors_per_cell,
+        separable=separable,
+        activation=activation,
+        norm=norm,
+    )
+    return tf.keras.Model(images, head(features), name=f"retinanet_{backbone}")
+
+
+def _check(image_size_px, num_classes, min_level, max_level, neck, backbone) -> None:
+    check_divides(image_size_px, 2**max_level, "2^max_level")
     if num_classes < 1:
         raise ValueError(f"`num_classes` must be 1 or more, got {num_classes}.")
-    # The backbones have features of levels 2 to 5.
+    if neck not in NECKS:
+        raise ValueError(f"`neck` must be one of {', '.join(NECKS)}, got {neck!r}.")
+    # Most backbones have features of levels 2 to 5.
     if not 2 <= min_level <= min(max_level, 5):
         raise ValueError(
             "`min_level` must be from 2 to 5 and at most `max_level`, got "
             f"{min_level} and {max_level}."
+        )
+    if neck != "fpn" and (min_level, max_level) != (3, 7):
+        raise ValueError(
+            f"`min_level` and `max_level` must be 3 and 7 with neck {neck!r}, got "
+            f"{min_level} and {max_level}."
+        )
+    if neck == "none" and not backbone.startswith("spinenet"):
+        raise ValueError(
+            f"`neck` must be fpn or nas_fpn on {backbone}: only a SpineNet has "
+            "features of all levels."
+        )
+    if neck != "none" and backbone.startswith("spinenet"):
+        raise ValueError(
+            f"`neck` must be none on {backbone}, which joins scales itself, got "
+            f"{neck!r}."
         )

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from st_keras.config import Config
 from st_keras.data import dataset_info, drawing, pipeline, splits
-from st_keras.runtime import checkpoints, failures, preflight
+from st_keras.runtime import checkpoints, failures, initialization, preflight
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_log import RunLog, write_json
@@ -91,9 +91,7 @@ def train(
                 max_ratio=config.pseudo.max_ratio,
             )
         # Before the average, which starts at these weights.
-        if config.init_checkpoint:
-            source_model = checkpoints.find_model(config.init_checkpoint)
-            checkpoints.load_model(model, source_model)
+        initialization.initialize(model, config.init)
         averaged = None
         if config.optimization.ema_decay:
             twin = task.build_model(sync_batch_norm=sync)
@@ -103,7 +101,7 @@ def train(
 
     # ----------------------------------------------- Where to start, in this order
     # 1. A checkpoint of this run: everything goes on from it.
-    # 2. `init_checkpoint`: its weights, loaded above; step 0.
+    # 2. `init`: weights of a published model or another run, loaded above; step 0.
     # 3. Random weights.
     saved = checkpoints.Checkpoints(
         workdir,
@@ -132,6 +130,7 @@ def train(
         blend,
         weight_decay=_coupled_weight_decay(config),
         clip_norm=config.optimization.clip_norm,
+        seed=config.seed,
     )
     take_steps = _compile(
         strategy, take_step, averaged, jit_compile=config.runtime.jit_compile or on_tpu

@@ -2,11 +2,14 @@
 
 import tensorflow as tf
 
+from st_keras.models import randomness
 from st_keras.ops import images
 from st_keras.self_training.blend import Blend
 from st_keras.tasks import Task
 from st_keras.training import optimization
 from st_keras.types import Batch, Ratio
+
+_MODEL_SEED = 3  # Tells the draws of the model from those of the data.
 
 
 class TrainStep:
@@ -21,6 +24,7 @@ class TrainStep:
         *,
         weight_decay: float,
         clip_norm: float,
+        seed: int = 0,
     ):
         """Makes the step.
 
@@ -32,6 +36,7 @@ class TrainStep:
           weight_decay: L2 on kernels, added to the gradient once, outside the blend;
             0 where the optimizer decays by itself.
           clip_norm: Bound of the norm of the gradient over all replicas; 0: none.
+          seed: Of the run; what the model drops is a function of it and of the step.
         """
         self._task = task
         self._model = model
@@ -39,6 +44,7 @@ class TrainStep:
         self._blend = blend
         self._weight_decay = weight_decay
         self._clip_norm = clip_norm
+        self._seed = seed
 
     def __call__(self, parts: dict[str, Batch]) -> dict[str, tf.Tensor]:
         """Takes one step and returns named [] float32 numbers, equal in all replicas.
@@ -74,7 +80,8 @@ class TrainStep:
     def _forward(self, parts: dict[str, Batch]) -> dict[str, dict[str, Ratio]]:
         pixels = tf.concat([batch.image for batch in parts.values()], axis=0)
         features = images.normalize(pixels, self._model.compute_dtype)
-        outputs = self._model(features, training=True)
+        with randomness.seeded(self._step_seed()):
+            outputs = self._model(features, training=True)
         sizes = [batch.image.shape[0] for batch in parts.values()]
         split = {name: tf.split(value, sizes) for name, value in outputs.items()}
         return {
@@ -83,6 +90,16 @@ class TrainStep:
             )
             for i, (part, batch) in enumerate(parts.items())
         }
+
+    def _step_seed(self) -> tf.Tensor:
+        """Returns a [2] int32 seed of its own for each step and replica."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.constant([self._seed, _MODEL_SEED], tf.int32)
+        for fold in (self._optimizer.iterations, replica):
+            seed = tf.random.experimental.stateless_fold_in(
+                seed, tf.cast(fold, tf.int32)
+            )
+        return seed
 
     def _objective(self, ratios: dict[str, dict[str, Ratio]]):
         """Returns this replica's share of the loss, and the numbers of all replicas.

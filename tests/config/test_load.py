@@ -59,8 +59,8 @@ def test_lists_become_tuples_of_the_annotated_type(write):
 
 
 def test_a_name_of_a_text_with_nothing_behind_it_is_the_empty_text(write):
-    loaded = config.load(write(TEACHER + "init_checkpoint:\nevaluation: {ids: }"))
-    assert (loaded.init_checkpoint, loaded.evaluation.ids) == ("", "")
+    loaded = config.load(write(TEACHER + "init: {checkpoint: }\nevaluation: {ids: }"))
+    assert (loaded.init.checkpoint, loaded.evaluation.ids) == ("", "")
 
 
 def test_a_config_cannot_be_changed(teacher):
@@ -134,6 +134,15 @@ def test_a_setting_that_cannot_be_read_is_named_with_its_place(
         ("pseudo.weight=.nan", "`weight` must be 0 or more, got nan."),
         ("training.steps=0", "training: `steps` must be above 0, got 0."),
         ("detection.backbone=vgg", "`backbone` must be one of tiny, resnet18, "),
+        ("detection.neck=pan", "`neck` must be one of fpn, nas_fpn, none, got 'pan'."),
+        ("detection.drop_connect=1.0", "`drop_connect` must be in [0, 1), got 1.0."),
+        ("init.kind=jft", "init: `kind` must be one of random, imagenet, "),
+        ("init.kind=teacher", "`checkpoint` must be a file or a workdir with"),
+        ("init.checkpoint=x", "`checkpoint` must be empty with `kind: random`, got"),
+        (
+            "init={kind: imagenet++, checkpoint: x}",
+            "`detection.backbone` must be efficientnet... with `init.kind: imagenet++`",
+        ),
         (
             "detection.image_size_px=[128,200]",
             "`image_size_px` must be multiples of 128 (2^max_level), got [128, 200].",
@@ -314,7 +323,7 @@ def test_what_is_saved_loads_as_the_same_config(student, tmp_path):
 def test_dictionaries_hold_the_whole_config_in_plain_types(student):
     settings = config.to_dict(student)
     assert settings["detection"]["aspect_ratios"] == [0.3, 1.0, 2.0]
-    assert settings["detection"]["head"] == {"num_convs": 4, "num_filters": 256}
+    assert settings["detection"]["head"]["num_filters"] == 256
     assert settings["self_training"] is None
     assert config.from_dict(settings) == student
 
@@ -326,7 +335,7 @@ def test_the_digest_tells_configs_apart_by_any_setting(student):
     digests = {config.digest(student)}
     for change in (
         {"seed": 4},
-        {"init_checkpoint": "a"},
+        {"init": config.InitConfig(kind="teacher", checkpoint="a")},
         {"training": dataclasses.replace(student.training, keep_checkpoints=3)},
         {"pseudo": dataclasses.replace(student.pseudo, weight=1.0000001)},
         {"pseudo": None},

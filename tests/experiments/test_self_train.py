@@ -80,7 +80,7 @@ def test_a_student_may_start_from_its_teacher(student_config):
     settings = dataclasses.replace(config.self_training, student_init="teacher")
     config = dataclasses.replace(config, self_training=settings)
     made = module.student_config(config, "w/labels_1", "w/teacher")
-    assert made.init_checkpoint == "w/teacher"
+    assert (made.init.kind, made.init.checkpoint) == ("teacher", "w/teacher")
     assert made.pseudo.records == "w/labels_1/*.tfrecord"
 
 

@@ -27,7 +27,7 @@ def task_of(**changes):
         config.DetectionConfig(
             **{
                 **{"class_names": CLASSES, "image_size_px": INPUT, "backbone": "tiny"},
-                **{"max_level": 5, "fpn_filters": 8, "anchor_size": 2.0},
+                **{"max_level": 5, "neck_filters": 8, "anchor_size": 2.0},
                 **{"aspect_ratios": (0.3, 1.0, 2.0), "anchor_scales": 2},
                 **{"head": config.BoxHeadConfig(num_convs=0, num_filters=8)},
                 **changes,

@@ -1,1 +1,69 @@
-"""Feature extractors."""
+"""Feature extractors, by name."""
+
+import functools
+
+import tensorflow as tf
+
+from st_keras.models.backbones.efficientnet import efficientnet
+from st_keras.models.backbones.resnet import resnet
+from st_keras.models.backbones.spinenet import SCALINGS, spinenet
+from st_keras.models.backbones.spinenet_mobile import spinenet_mobile
+from st_keras.models.backbones.tiny import tiny
+from st_keras.models.layers import Norm
+
+_DEPTHS = (18, 34, 50, 101, 152, 200)
+_EFFICIENTNETS = (*(f"b{number}" for number in range(8)), "l2")
+
+_FLAVORED = ("resnet", *(f"spinenet_{size}" for size in SCALINGS))
+
+BACKBONES = {
+    "tiny": tiny,
+    **{f"resnet{depth}": functools.partial(resnet, depth) for depth in _DEPTHS},
+    **{f"spinenet_{size}": functools.partial(spinenet, size) for size in SCALINGS},
+    "spinenet_mobile_49": spinenet_mobile,
+    **{
+        f"efficientnet_{size}": functools.partial(efficientnet, size)
+        for size in _EFFICIENTNETS
+    },
+}
+
+
+def build_backbone(
+    name: str,
+    image_size_px: tuple[int, int],
+    *,
+    activation: str,
+    norm: Norm,
+    flavor: str = "authors",
+    **more: object,
+) -> tf.keras.Model:
+    """Returns the feature extractor of that name.
+
+    Args:
+      name: A key of `BACKBONES`.
+      image_size_px: Height and width.
+      activation: Name of a Keras activation. EfficientNets keep their own, swish.
+      norm: BatchNorm. EfficientNets keep their own momentum and epsilon, as in the
+        authors' code, and take whether replicas share statistics.
+      flavor: Whose checkpoints it is for: `authors`, or `tf_models` for those of
+        tf-models-official, where the two differ, in ResNets and SpineNets.
+      **more: What only this backbone knows, as `output_stride`.
+
+    Returns:
+      Model "backbone" from [B, H, W, 3] normalised images to `{level: features}`.
+
+    Raises:
+      ValueError: There is none of that name, or the image size does not fit.
+    """
+    if name not in BACKBONES:
+        raise ValueError(
+            f"`backbone` must be one of {', '.join(BACKBONES)}, got {name!r}."
+        )
+    if name == "tiny" and more:
+        raise ValueError(f"`{next(iter(more))}` is not a setting of the tiny backbone.")
+    if name.startswith("efficientnet"):
+        own = Norm(momentum=0.99, epsilon=1e-3, synchronized=norm.synchronized)
+        return BACKBONES[name](image_size_px, norm=own, **more)
+    if name.startswith(_FLAVORED):
+        more["flavor"] = flavor
+    return BACKBONES[name](image_size_px, activation=activation, norm=norm, **more)

@@ -1,0 +1,170 @@
+"""Settings of object detection."""
+
+from st_keras.config.checks import (
+    check,
+    check_above_zero,
+    check_choice,
+    check_not_negative,
+    check_share,
+    settings,
+)
+
+BACKBONES = (
+    "tiny",
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+    *("spinenet_49s", "spinenet_49", "spinenet_96", "spinenet_143", "spinenet_190"),
+    "spinenet_mobile_49",
+    *("efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3"),
+    *("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7"),
+    "efficientnet_l2",
+)
+
+
+@settings
+class AugmentConfig:
+    """How a training image is changed. The defaults are the paper's Augment-S1."""
+
+    scale_min: float = 0.8  # Jitter: size of the image against the network's input.
+    scale_max: float = 1.2  # The scale is uniform between the two.
+    flip_probability: float = 0.5  # Left to right. 0 for text, digits, arrows.
+    color_strength: float = 0.0  # Brightness, contrast, saturation each 1 +- this.
+    # A box of which the crop keeps less than this share is dropped: below about a
+    # quarter, what is left rarely shows which class it was.
+    min_visible_share: float = 0.25
+
+    def __post_init__(self):
+        check_above_zero(self, "scale_min")
+        check(
+            "scale_max",
+            self.scale_max,
+            self.scale_max >= self.scale_min,
+            f"at least `scale_min` ({self.scale_min})",
+        )
+        check_share(self, "flip_probability", "min_visible_share")
+        check(
+            "color_strength",
+            self.color_strength,
+            0 <= self.color_strength < 1,
+            "in [0, 1)",
+        )
+
+
+@settings
+class BoxHeadConfig:
+    """The class and box towers on every pyramid level."""
+
+    num_convs: int = 4
+    num_filters: int = 256
+    separable: bool = False  # Depthwise-separable convolutions, for phones.
+
+    def __post_init__(self):
+        check_not_negative(self, "num_convs")
+        check_above_zero(self, "num_filters")
+
+
+@settings
+class PostprocessConfig:
+    """From raw outputs to detections; part of the protocol of every AP."""
+
+    min_score: float = 0.05  # Detections under it are not kept at all.
+    nms_iou: float = 0.5  # Two boxes of a class that overlap more: the weaker goes.
+    max_detections: int = 100  # Per image. COCO counts no more than 100.
+
+    def __post_init__(self):
+        check_share(self, "min_score", "nms_iou")
+        check_above_zero(self, "max_detections")
+
+
+@settings
+class DetectionConfig:
+    """A RetinaNet and how it is trained (reference: section 3 of the authors' code)."""
+
+    # Empty: taken from dataset.json beside `human.records` when training starts.
+    class_names: tuple[str, ...] = ()
+    # Label in the records that class id 0 stands for. 0 adds a class `background`, as
+    # the authors' checkpoints with their 91 logits have it.
+    label_of_class_0: int = 1
+    image_size_px: tuple[int, int] = (640, 640)  # Height, width of the network's input.
+    backbone: str = "resnet50"
+    min_level: int = 3  # Pyramid level l has a stride of 2^l pixels.
+    max_level: int = 7
+    # fpn, nas_fpn or none. Empty: none on a SpineNet, which joins scales itself, and
+    # fpn on the others.
+    neck: str = ""
+    neck_filters: int = 256
+    neck_repeats: int = 7  # Cells of a NAS-FPN.
+    head: BoxHeadConfig = BoxHeadConfig()
+    anchor_size: float = 4.0  # Smallest anchor of a level, in strides.
+    anchor_scales: int = 3  # Per octave.
+    aspect_ratios: tuple[float, ...] = (1.0, 2.0, 0.5)  # Width over height.
+    positive_iou: float = 0.5  # Anchors at or above it learn the box they overlap.
+    negative_iou: float = 0.5  # Under it: background. Between the two: ignored.
+    focal_alpha: float = 0.25
+    focal_gamma: float = 1.5
+    huber_delta: float = 0.1  # In anchor sides.
+    box_weight: float = 50.0  # Of the box term against the class term.
+    batch_norm_momentum: float = 0.997
+    batch_norm_epsilon: float = 1e-4
+    activation: str = "relu"
+    # Share of examples for which the last residual branch is dropped while training;
+    # earlier ones drop less. Empty: what the authors set for the backbone.
+    drop_connect: float | None = None
+    augment: AugmentConfig = AugmentConfig()
+    postprocess: PostprocessConfig = PostprocessConfig()
+
+    def __post_init__(self):
+        check_choice(self, "backbone", BACKBONES)
+        if self.neck:
+            check_choice(self, "neck", ("fpn", "nas_fpn", "none"))
+        check(
+            "label_of_class_0",
+            self.label_of_class_0,
+            self.label_of_class_0 in (0, 1),
+            "0 or 1",
+        )
+        check_not_negative(self, "box_weight", "focal_gamma")
+        check_above_zero(
+            self,
+            "neck_filters",
+            "neck_repeats",
+            "anchor_size",
+            "anchor_scales",
+            "huber_delta",
+        )
+        check_above_zero(self, "batch_norm_epsilon")
+        check(
+            "drop_connect",
+            self.drop_connect,
+            self.drop_connect is None or 0.0 <= self.drop_connect < 1.0,
+            "in [0, 1)",
+        )
+        check_share(
+            self, "positive_iou", "negative_iou", "focal_alpha", "batch_norm_momentum"
+        )
+        check(
+            "negative_iou",
+            self.negative_iou,
+            self.negative_iou <= self.positive_iou,
+            f"at most `positive_iou` ({self.positive_iou})",
+        )
+        check("min_level", self.min_level, 2 <= self.min_level <= 5, "from 2 to 5")
+        check(
+            "max_level",
+            self.max_level,
+            self.max_level >= self.min_level,
+            f"at least `min_level` ({self.min_level})",
+        )
+        stride = 2**self.max_level
+        for side in self.image_size_px:
+            check(
+                "image_size_px",
+                list(self.image_size_px),
+                side > 0 and side % stride == 0,
+                f"multiples of {stride} (2^max_level)",
+            )
+        check(
+            "aspect_ratios",
+            self.aspect_ratios,
+            all(r > 0 for r in self.aspect_ratios) and self.aspect_ratios,
+            "numbers above 0",
+        )

@@ -1,0 +1,86 @@
+"""A classifier of images on any backbone, to train backbones with."""
+
+import tensorflow as tf
+
+from st_keras.models.backbones import build_backbone
+from st_keras.models.heads.classification import classification_head
+from st_keras.models.layers import Norm
+
+_EFFICIENTNET = "efficientnet_"
+# The authors' for ImageNet, by size; other backbones have none.
+_DROPOUT = {
+    **{"b0": 0.2, "b1": 0.2, "b2": 0.3, "b3": 0.3, "b4": 0.4, "b5": 0.4, "b6": 0.5},
+    **{"b7": 0.5, "b8": 0.5, "l2": 0.5},
+}
+_TOP_WIDENS = 4  # Channels of an EfficientNet's last convolution per one before it.
+
+
+def classifier(
+    image_size_px: tuple[int, int],
+    num_classes: int,
+    *,
+    backbone: str = "resnet50",
+    activation: str = "relu",
+    norm: Norm | None = None,
+    dropout: float | None = None,
+    drop_connect: float | None = None,
+    flavor: str = "authors",
+) -> tf.keras.Model:
+    """Returns a classifier as a functional Keras model with static shapes.
+
+    Args:
+      image_size_px: Height and width, as the backbone needs them: multiples of 128 on
+        a SpineNet, of 32 on a ResNet.
+      num_classes: K.
+      backbone: A key of `models.BACKBONES`. All five levels of a SpineNet are looked
+        at; of the others, the last feature.
+      activation: Name of a Keras activation. An EfficientNet has swish.
+      norm: BatchNorm; None: the authors' of detection. An EfficientNet keeps its
+        momentum and epsilon.
+      dropout: Share of the averaged features dropped while training; None: the
+        authors', which is none but for EfficientNets.
+      drop_connect: Share of examples for which the backbone's last residual branch is
+        dropped while training; None: the backbone's own.
+      flavor: Whose checkpoints it is for, `authors` or `tf_models`; see
+        `build_backbone`.
+
+    Returns:
+      Model from [B, H, W, 3] normalised images to `{"logits": [B, K]}`, float32. Its
+      parts are the layers "backbone" and "head".
+
+    Raises:
+      ValueError: There is no such backbone, or a size does not fit it.
+    """
+    norm = norm or Norm()
+    height, width = image_size_px
+    if not height or not width:
+        raise ValueError(f"`image_size_px` must be known, got {height} x {width}.")
+    if num_classes < 2:
+        raise ValueError(f"`num_classes` must be 2 or more, got {num_classes}.")
+    if dropout is not None and not 0.0 <= dropout < 1.0:
+        raise ValueError(f"`dropout` must be in [0, 1), got {dropout}.")
+    extractor = build_backbone(
+        backbone,
+        image_size_px,
+        activation=activation,
+        norm=norm,
+        flavor=flavor,
+        **({} if drop_connect is None else {"drop_connect": drop_connect}),
+    )
+    images = tf.keras.layers.Input([*image_size_px, 3], name="images")
+    features = extractor(images)
+    if not backbone.startswith("spinenet"):
+        features = {"5": features["5"]}
+    top = {"activation": activation, "norm": norm, "dropout": dropout or 0.0}
+    if backbone.startswith(_EFFICIENTNET):
+        own = Norm(momentum=0.99, epsilon=1e-3, synchronized=norm.synchronized)
+        top |= {"activation": "swish", "norm": own}
+        top["conv_filters"] = _TOP_WIDENS * features["5"].shape[-1]
+        if dropout is None:
+            top["dropout"] = _DROPOUT[backbone.removeprefix(_EFFICIENTNET)]
+    head = classification_head(
+        {level: feature.shape for level, feature in features.items()},
+        num_classes,
+        **top,
+    )
+    return tf.keras.Model(images, head(features), name="classifier")

@@ -1,0 +1,78 @@
+"""The end of a classifier: features are averaged over the image, then weighed."""
+
+import tensorflow as tf
+
+from st_keras.models.layers import Dropout, Norm, convolve
+
+layers = tf.keras.layers
+
+
+def classification_head(
+    feature_shapes: dict[str, tf.TensorShape],
+    num_classes: int,
+    *,
+    conv_filters: int = 0,
+    dropout: float = 0.0,
+    activation: str = "relu",
+    norm: Norm | None = None,
+) -> tf.keras.Model:
+    """Returns a model from features to the logits of whole images.
+
+    Of several levels, the average counts. A level is averaged over the image first,
+    which gives what enlarging the coarse ones (nearest) to the finest would give.
+
+    Args:
+      feature_shapes: [B, h, w, C] by level, static, equal C.
+      num_classes: K.
+      conv_filters: Channels of a 1x1 convolution before all that, which an
+        EfficientNet has; 0: none.
+      dropout: Share of the averages that is dropped while training.
+      activation: After that convolution, name of a Keras activation.
+      norm: BatchNorm after that convolution; None: the authors'.
+
+    Returns:
+      Model from a dict of features to `{"logits": [B, K]}`, float32.
+
+    Raises:
+      ValueError: There is a convolution and more than one level.
+
+    Source: the authors' spinenet.py and efficientnet_model.py.
+    """
+    if conv_filters and len(feature_shapes) > 1:
+        raise ValueError(
+            "`feature_shapes` must have one level with `conv_filters`, got "
+            f"{', '.join(feature_shapes)}."
+        )
+    inputs = {
+        level: layers.Input(shape[1:], name=f"level{level}")
+        for level, shape in feature_shapes.items()
+    }
+    features = list(inputs.values())
+    if conv_filters:
+        x = convolve(
+            features[0],
+            conv_filters,
+            1,
+            initializer=_scaled(2.0, "untruncated_normal"),
+            name="top_conv",
+        )
+        x = (norm or Norm())(x, "top_norm")
+        features = [layers.Activation(activation, name="top_act")(x)]
+    pooled = [
+        layers.GlobalAveragePooling2D(name=f"level{level}_pool")(feature)
+        for level, feature in zip(inputs, features, strict=True)
+    ]
+    x = layers.Average(name="join")(pooled) if len(pooled) > 1 else pooled[0]
+    if dropout:
+        x = Dropout(dropout, name="dropout")(x)
+    x = layers.Dense(
+        num_classes, kernel_initializer=_scaled(1 / 3, "uniform"), name="predict"
+    )(x)
+    # The losses are float32 even where the model computes in bfloat16.
+    logits = layers.Activation("linear", dtype="float32", name="logits")(x)
+    return tf.keras.Model(inputs, {"logits": logits}, name="head")
+
+
+def _scaled(scale: float, distribution: str):
+    """Returns the authors' EfficientNet initializer, of variance scale / fan out."""
+    return tf.keras.initializers.VarianceScaling(scale, "fan_out", distribution)

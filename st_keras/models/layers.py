@@ -1,0 +1,187 @@
+"""The pieces that backbones, necks and heads are made of."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from st_keras.models import randomness
+
+layers = tf.keras.layers
+
+# Of strided convolutions, by whose checkpoints a model is for; see `convolve`.
+PADDINGS = {"authors": "symmetric", "tf_models": "same"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Norm:
+    """How a model normalises its activations.
+
+    The defaults are those of the authors' detection code.
+    """
+
+    momentum: float = 0.997  # Share of the old statistics that is kept per step.
+    epsilon: float = 1e-4  # Added to the variance.
+    synchronized: bool = False  # Whether replicas share their statistics.
+
+    def __call__(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        """Applies a BatchNormalization layer of that name."""
+        return self.layer(name)(x)
+
+    def layer(self, name: str) -> tf.keras.layers.Layer:
+        """Returns a BatchNormalization layer of that name."""
+        return layers.BatchNormalization(
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            synchronized=self.synchronized,
+            name=name,
+        )
+
+
+def convolve(
+    x: tf.Tensor,
+    filters: int,
+    size: int,
+    *,
+    name: str,
+    stride: int = 1,
+    dilation: int = 1,
+    padding: str = "symmetric",
+    initializer: object = "variance_scaling",
+) -> tf.Tensor:
+    """Applies a convolution without a bias, as one before a BatchNorm is.
+
+    Args:
+      x: [B, H, W, C].
+      filters: Channels that come out.
+      size: Of the kernel, height and width.
+      name: Of the layer.
+      stride: 1 or 2.
+      dilation: Distance of the kernel's taps.
+      padding: Matters at stride 2. `symmetric`: (size - 1) / 2 on each side, as the
+        authors pad. `same`: TensorFlow's, which puts one more at the end, so that the
+        two differ by half a pixel on even sizes.
+      initializer: Of the kernel. The default is that of the authors' convolutions.
+    """
+    if stride > 1 and padding == "symmetric":
+        reach = (size - 1) * dilation
+        before = reach // 2
+        sides = (before, reach - before)
+        x = layers.ZeroPadding2D((sides, sides), name=f"{name}_pad")(x)
+        padding = "valid"
+    else:
+        padding = "same"
+    return layers.Conv2D(
+        filters,
+        size,
+        stride,
+        padding=padding,
+        dilation_rate=dilation,
+        use_bias=False,
+        kernel_initializer=initializer,
+        name=name,
+    )(x)
+
+
+@tf.keras.utils.register_keras_serializable("st_keras")
+class Dropout(layers.Layer):
+    """Sets activations to zero while training, and scales the others up.
+
+        out = x * kept / (1 - rate)
+
+    Like Keras' own, but its choices are a function of the seed of the step. With
+    `per_example` a whole example is kept or dropped: on a residual branch this is
+    drop-connect, or stochastic depth (Huang et al. 2016, arXiv:1603.09382).
+    """
+
+    def __init__(self, rate: float, *, per_example: bool = False, **kwargs):
+        """Makes the layer.
+
+        Args:
+          rate: Share that is dropped, in [0, 1).
+          per_example: Whether all of an example shares one choice.
+          **kwargs: Of every Keras layer.
+
+        Raises:
+          ValueError: The rate is out of range.
+        """
+        super().__init__(**kwargs)
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"`rate` must be in [0, 1), got {rate}.")
+        self.rate = rate
+        self.per_example = per_example
+
+    def call(self, x, training=None):
+        if not training or not self.rate:
+            return x
+        shape = tf.shape(x)
+        if self.per_example:
+            shape = tf.concat([shape[:1], tf.ones([x.shape.rank - 1], tf.int32)], 0)
+        # Drawn in float32: in bfloat16 there are 256 numbers between 0 and 1.
+        kept = randomness.uniform(shape, self.name) >= self.rate
+        return x * tf.cast(kept, x.dtype) / tf.cast(1.0 - self.rate, x.dtype)
+
+    def get_config(self):
+        return super().get_config() | {
+            "rate": self.rate,
+            "per_example": self.per_example,
+        }
+
+
+def squeeze_excite(
+    x: tf.Tensor,
+    squeezed: int,
+    activation: str,
+    name: str,
+    make_initializer: Callable[[], object] = lambda: "variance_scaling",
+) -> tf.Tensor:
+    """Scales each channel by what the whole map says of it.
+
+    Args:
+      x: [B, H, W, C].
+      squeezed: Channels in between, at least 1.
+      activation: Between the two 1x1 convolutions; a sigmoid follows the second.
+      name: Of the layers: `NAME_reduce` and `NAME_expand` have the weights.
+      make_initializer: Of the kernels; called for each, since one that is shared
+        draws the same numbers again.
+
+    Source: Hu et al. 2018, arXiv:1709.01507.
+    """
+    y = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_pool")(x)
+    for filters, act, part in (
+        (max(1, squeezed), activation, "reduce"),
+        (x.shape[-1], "sigmoid", "expand"),
+    ):
+        y = layers.Conv2D(
+            filters, 1, kernel_initializer=make_initializer(), name=f"{name}_{part}"
+        )(y)
+        y = layers.Activation(act, name=f"{name}_{part}_act")(y)
+    return layers.Multiply(name=f"{name}_scale")([x, y])
+
+
+@tf.keras.utils.register_keras_serializable("st_keras")
+class Upsample(layers.Layer):
+    """Repeats each cell of a map, as nearest-neighbour resizing does.
+
+    Keras' UpSampling2D gives the same, but its gradient does not compile with XLA.
+    """
+
+    def __init__(self, size: int | tuple[int, int], **kwargs):
+        """Makes the layer.
+
+        Args:
+          size: How often, in height and width.
+          **kwargs: Of every Keras layer.
+        """
+        super().__init__(**kwargs)
+        self.size = tuple(size) if isinstance(size, list | tuple) else (size, size)
+
+    def call(self, x):
+        _, height, width, channels = x.shape
+        rows, columns = self.size
+        x = tf.reshape(x, [-1, height, 1, width, 1, channels])
+        x = tf.tile(x, [1, 1, rows, 1, columns, 1])
+        return tf.reshape(x, [-1, height * rows, width * columns, channels])
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size}

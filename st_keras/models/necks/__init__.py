@@ -1,0 +1,1 @@
+"""What joins the features of a backbone."""

@@ -1,0 +1,44 @@
+"""Where the layers of a model get their random numbers from."""
+
+import contextlib
+import contextvars
+import zlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+_seed: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar(
+    "seed", default=None
+)
+
+
+@contextlib.contextmanager
+def seeded(seed: tf.Tensor) -> Iterator[None]:
+    """Makes every random layer called inside a function of `seed` and of its name.
+
+    With a seed made from the step, a run that was killed and taken up again draws what
+    it would have drawn.
+
+    Args:
+      seed: [2] int32; another one for each step and replica.
+    """
+    token = _seed.set(seed)
+    try:
+        yield
+    finally:
+        _seed.reset(token)
+
+
+def uniform(shape, layer_name: str) -> tf.Tensor:
+    """Returns float32 numbers in [0, 1) of that shape.
+
+    Outside of `seeded`, as in Keras' own `fit`, they come from TensorFlow's global
+    generator, which `tf.random.set_seed` starts.
+    """
+    seed = _seed.get()
+    if seed is None:
+        return tf.random.uniform(shape)
+    seed = tf.random.experimental.stateless_fold_in(
+        seed, zlib.crc32(layer_name.encode()) & 0x7FFFFFFF
+    )
+    return tf.random.stateless_uniform(shape, seed)

@@ -1,0 +1,67 @@
+"""Turns a published checkpoint into a model's own file."""
+
+from collections.abc import Sequence
+
+from st_keras.models import presets
+from st_keras.models.weights import saving
+from st_keras.models.weights.formats import detect, open_source
+from st_keras.models.weights.loading import load_weights
+from st_keras.models.weights.report import IncompleteError, Report
+
+
+def import_file(
+    path: str,
+    preset: str,
+    output: str,
+    *,
+    parts: Sequence[str] | None = None,
+    format: str = "auto",
+    image_size_px: tuple[int, int] | None = None,
+    num_classes: int | None = None,
+) -> Report:
+    """Builds a preset, loads a file into it and writes it, with a report beside it.
+
+    Args:
+      path: As `load_weights` takes it.
+      preset: A key of `models.PRESETS`.
+      output: As `saving.save` takes it; OUTPUT.report.json lists every weight, after a
+        refusal too.
+      parts: As `load_weights` takes them.
+      format: As `load_weights` takes it.
+      image_size_px: Height and width of the model's input; None: the preset's.
+      num_classes: Of the model; None: the preset's.
+
+    Raises:
+      ValueError: The file does not hold these parts of this model.
+    """
+    saving.check_output(output)
+    # Before the model, which takes a minute if it is large.
+    found = detect(open_source(path)) if format == "auto" else format
+    changes = _changes(preset, found)
+    sizes = {"image_size_px": image_size_px, "num_classes": num_classes}
+    model = presets.build(preset, **sizes, **changes)
+    try:
+        report = load_weights(model, path, parts=parts, format=found)
+    except IncompleteError as error:
+        listing = _listing(output)
+        error.report.write(listing)
+        raise ValueError(f"{error} Full list: {listing}") from None
+    for name, value in changes.items():
+        report.notes += (
+            f"built with {name}={value!r}; so must be what loads the output",
+        )
+    saving.save(model, output)
+    report.write(_listing(output))
+    return report
+
+
+def _changes(preset: str, file_format: str) -> dict[str, str]:
+    """Returns what makes a preset the function that a file's weights learned."""
+    known = presets.PRESETS.get(preset)
+    if file_format != "tf_models" or known is None:
+        return {}
+    return {"flavor": "tf_models"}
+
+
+def _listing(output: str) -> str:
+    return f"{output}.report.json"

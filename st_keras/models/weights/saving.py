@@ -1,0 +1,54 @@
+"""Writes a model so that it can be built on: a file gets its name when complete."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+
+import tensorflow as tf
+
+SUFFIXES = (".keras", ".weights.h5")
+
+
+def check_output(path: str) -> None:
+    """Refuses an output that cannot be meant.
+
+    Raises:
+      ValueError: It is a folder, or ends like another kind of file.
+    """
+    name = pathlib.Path(path).name
+    if not name or os.path.isdir(path):
+        raise ValueError(f"`output` must be a file or a prefix, got the folder {path}.")
+    if name.endswith((".h5", ".hdf5", ".index", ".pb")) and not name.endswith(SUFFIXES):
+        raise ValueError(
+            f"`output` must end in {' or '.join(SUFFIXES)}, or be a checkpoint's "
+            f"prefix, got {path}."
+        )
+
+
+def save(model: tf.keras.Model, path: str) -> None:
+    """Writes a `.keras` file, a `.weights.h5` file or a TF2 checkpoint.
+
+    Args:
+      model: To write.
+      path: Tells by its suffix what to write. Any other is the prefix of a checkpoint
+        that `tf.train.Checkpoint(model=model)` reads.
+    """
+    check_output(path)
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    # Beside the target: a rename is at once only within a file system.
+    temporary = tempfile.mkdtemp(prefix=".import-", dir=folder)
+    try:
+        written = os.path.join(temporary, name)
+        if name.endswith(".keras"):
+            model.save(written)
+        elif name.endswith(".weights.h5"):
+            model.save_weights(written)
+        else:
+            tf.train.Checkpoint(model=model).write(written)
+        # The index last: without it there is no checkpoint.
+        for file in sorted(os.listdir(temporary), key=lambda n: n.endswith(".index")):
+            os.replace(os.path.join(temporary, file), os.path.join(folder, file))
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,111 @@
+"""Plans for TF1 checkpoints: the authors', EfficientNet's and SimCLR's."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from st_keras.models.weights.addresses import part_layers
+from st_keras.models.weights.plan import Pick, Plan, pick
+from st_keras.models.weights.scopes import find_scope, recognize, strip_root
+from st_keras.models.weights.source import Source
+
+_AVERAGE = "ExponentialMovingAverage"
+_SIMCLR = "base_model/"
+_SIMCLR_EPSILON = 1e-5
+_COUNTERS = ("global_step", "beta1_power", "beta2_power")
+
+
+def plan_tf1(
+    model: tf.keras.Model,
+    wanted: Mapping[str, tuple[int, ...]],
+    source: Source,
+) -> Plan:
+    """Plans by the authors' names, wherever in the file they begin.
+
+    Args:
+      model: To load into.
+      wanted: Its addresses.
+      source: The file.
+    """
+    plan = Plan("", explain=lambda name: _explain(name, source.shapes))
+    prefixes = {}
+    for part, layers in part_layers(model).items():
+        addresses = [name for name in wanted if name.startswith(f"{part}/")]
+        pairs = recognize(part, layers)
+        if pairs is None:
+            reason = f"the authors' names for this {part} are not known"
+            plan.lacking.update(dict.fromkeys(addresses, reason))
+            continue
+        scopes, root = strip_root(pairs)
+        prefix = find_scope(scopes.values(), source.shapes)
+        if prefix is None:
+            where = root or next(iter(scopes.values())).split("/")[0]
+            reason = f"no variable below `{where}/` or the like in the file"
+            plan.lacking.update(dict.fromkeys(addresses, reason))
+            continue
+        prefixes[part] = prefix
+        plan.claims[part] = _claims(scopes, prefix, root)
+        for address in addresses:
+            _, layer, leaf = address.split("/")
+            name = f"{prefix}{scopes[layer]}/{leaf}"
+            plan.picks[address] = _pick(name, source)
+    plan.origin = _origin(prefixes)
+    plan.notes = _notes(plan, prefixes)
+    return plan
+
+
+def _pick(name: str, source: Source) -> Pick:
+    average = f"{name}/{_AVERAGE}"
+    if average in source.shapes:
+        return Pick((average,))
+    return pick(name)
+
+
+def _claims(scopes, prefix, root) -> tuple[str, ...]:
+    if root and prefix:
+        return (prefix,)
+    return tuple(sorted({f"{prefix}{s.split('/')[0]}/" for s in scopes.values()}))
+
+
+def _explain(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    owner, _, last = name.rpartition("/")
+    if last in _COUNTERS:
+        return "counter of steps"
+    if last == _AVERAGE:
+        return "moving average of a weight that is not loaded"
+    if f"{name}/{_AVERAGE}" in shapes:
+        return "its moving average is used instead"
+    if owner in shapes:
+        return f"optimizer slot {last}"
+    if name.startswith("head_contrastive/") or "/head_contrastive/" in name:
+        return "head that SimCLR learns with"
+    pieces = name.split("/")
+    if "efficientnet" in name and "head" in pieces[:-1]:
+        return "ImageNet classifier; the authors' detectors and segmenters skip it"
+    if "dense" in pieces[:-1]:
+        return "classifier"
+    return ""
+
+
+def _origin(prefixes: Mapping[str, str]) -> str:
+    if prefixes.get("backbone", "").endswith(_SIMCLR):
+        return "SimCLR checkpoint of TF1"
+    scopes = ", ".join(
+        f"{part} in `{name}`" if name else f"{part} without a scope"
+        for part, name in prefixes.items()
+    )
+    return f"TF1 checkpoint with the authors' names ({scopes or 'none found'})"
+
+
+def _notes(plan: Plan, prefixes: Mapping[str, str]) -> list[str]:
+    notes = []
+    names = [chosen.names[0] for chosen in plan.picks.values()]
+    averages = sum(name.endswith(_AVERAGE) for name in names)
+    if averages:
+        notes.append(f"of {averages} weights the moving average is taken ({_AVERAGE})")
+    if prefixes.get("backbone", "").endswith(_SIMCLR):
+        notes.append(
+            f"SimCLR learned with a BatchNorm epsilon of {_SIMCLR_EPSILON}; the "
+            "model keeps its own, as the authors' detectors do"
+        )
+    return notes

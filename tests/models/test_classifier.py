@@ -1,0 +1,172 @@
+"""What the classifier promises, besides what tests/conformance asks of every model."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras.models.classifier import classifier
+from st_keras.models.heads.classification import classification_head
+
+SIZES = {"tiny": (32, 64), "resnet18": (32, 64), "spinenet_49s": (128, 256)}
+CLASSES = 5
+
+
+@functools.cache
+def shared(backbone):
+    """A small model for tests that leave its weights alone."""
+    return classifier(SIZES[backbone], CLASSES, backbone=backbone)
+
+
+@pytest.fixture(params=SIZES)
+def backbone(request):
+    return request.param
+
+
+def images(size, count=2):
+    noise = np.random.default_rng(0).normal(size=[count, *size, 3])
+    return tf.constant(noise, tf.float32)
+
+
+def count(model):
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
+
+
+def test_there_is_a_logit_for_every_class(backbone):
+    model = shared(backbone)
+    assert model.output_shape == {"logits": (None, CLASSES)}
+    assert [layer.name for layer in model.layers[1:]] == ["backbone", "head"]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "parameters"),
+    [("resnet50", 25_557_032), ("efficientnet_b0", 5_288_548)],
+)
+def test_it_has_the_parameters_that_are_known(backbone, parameters):
+    assert count(classifier((64, 96), 1000, backbone=backbone)) == parameters
+
+
+def test_all_levels_of_a_spinenet_count_the_same():
+    # Coarse features repeated to the size of the finest, averaged, then averaged over
+    # the image: as the authors do it.
+    random = np.random.default_rng(0)
+    features = {
+        str(level): random.normal(size=[2, 2 ** (5 - level), 3 * 2 ** (5 - level), 4])
+        for level in (3, 4, 5)
+    }
+    head = classification_head({k: v.shape for k, v in features.items()}, CLASSES)
+    finest = np.mean(
+        [
+            features[str(level)].repeat(2 ** (level - 3), 1).repeat(2 ** (level - 3), 2)
+            for level in (3, 4, 5)
+        ],
+        axis=0,
+    )
+    expected = finest.mean(axis=(1, 2)) @ head.get_layer("predict").kernel
+    features = {k: tf.constant(v, tf.float32) for k, v in features.items()}
+    np.testing.assert_allclose(head(features)["logits"], expected, atol=1e-6)
+
+
+def test_a_resnet_is_judged_by_its_last_feature():
+    model = shared("resnet18")
+    features = model.get_layer("backbone")(images(SIZES["resnet18"]))
+    head = model.get_layer("head")
+    kernel, bias = head.get_layer("predict").get_weights()
+    expected = features["5"].numpy().mean(axis=(1, 2)) @ kernel + bias
+    logits = model(images(SIZES["resnet18"]))["logits"]
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_an_efficientnet_has_its_own_top():
+    model = classifier((64, 96), CLASSES, backbone="efficientnet_b0")
+    head = model.get_layer("head")
+    assert head.get_layer("top_conv").filters == 1280
+    assert head.get_layer("top_act").get_config()["activation"] in ("swish", "silu")
+    norm = head.get_layer("top_norm")
+    assert (norm.momentum, norm.epsilon) == (0.99, 1e-3)
+    assert head.get_layer("dropout").rate == 0.2
+
+
+def test_its_dropout_can_be_chosen():
+    model = classifier((32, 64), CLASSES, backbone="tiny", dropout=0.3)
+    assert model.get_layer("head").get_layer("dropout").rate == 0.3
+    names = [layer.name for layer in shared("tiny").get_layer("head").layers]
+    assert "dropout" not in names
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "tiny",
+        pytest.param("resnet18", marks=pytest.mark.slow),
+        pytest.param("spinenet_49s", marks=pytest.mark.slow),
+    ],
+)
+def test_copies_give_the_same(backbone, tmp_path):
+    model = shared(backbone)
+    pictures = images(SIZES[backbone])
+    expected = model(pictures, training=False)["logits"]
+    model.save(tmp_path / "model.keras")
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    cloned = tf.keras.models.clone_model(model)
+    rebuilt = type(model).from_config(model.get_config())
+    for copy in (cloned, rebuilt):
+        copy.set_weights(model.get_weights())
+    copies = {
+        "clone_model": cloned,
+        "from_config": rebuilt,
+        ".keras": tf.keras.models.load_model(tmp_path / "model.keras"),
+        "SavedModel": tf.saved_model.load(str(tmp_path / "saved")),
+    }
+    for kind, copy in copies.items():
+        found = copy(pictures, training=False)["logits"]
+        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max(), kind
+
+
+def test_logits_are_float32_where_the_model_is_bfloat16():
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = classifier((32, 64), CLASSES, backbone="resnet18")
+        logits = model(tf.cast(images((32, 64)), tf.bfloat16), training=False)["logits"]
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    assert model.get_layer("head").get_layer("predict").compute_dtype == "bfloat16"
+    assert logits.dtype == tf.float32
+    assert np.isfinite(logits).all()
+
+
+def test_a_gradient_reaches_every_trainable_variable(backbone):
+    model = classifier(SIZES[backbone], CLASSES, backbone=backbone)
+    with tf.GradientTape() as tape:
+        logits = model(images(SIZES[backbone], 3), training=True)["logits"]
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits([0, 4, 2], logits)
+        loss = tf.reduce_sum(losses)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    without = [
+        variable.name
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if gradient is None or not np.any(gradient)
+    ]
+    assert not without
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backbone": "resnet49"}, r"`backbone` must be one of tiny, .* 'resnet49'"),
+        ({"image_size_px": (64, 72)}, r"`image_size_px` .* of 32 .*, got 64 x 72"),
+        (
+            {"image_size_px": (64, 72), "backbone": "tiny"},
+            r"`image_size_px` .* of 32 .*, got 64 x 72",
+        ),
+        ({"image_size_px": (None, 64)}, r"`image_size_px` .*, got None x 64"),
+        ({"num_classes": 1}, r"`num_classes` must be 2 or more, got 1"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\), got 1.0"),
+    ],
+)
+def test_what_does_not_fit_is_named(settings, message):
+    arguments = {"image_size_px": SIZES["resnet18"], "num_classes": CLASSES}
+    with pytest.raises(ValueError, match=message):
+        classifier(**{"backbone": "resnet18", **arguments, **settings})

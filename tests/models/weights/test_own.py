@@ -1,0 +1,150 @@
+"""What `load_weights` promises of files of the same model, and `save` of its own."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras.models import weights
+from st_keras.models.classifier import classifier
+from st_keras.models.retinanet import retinanet
+from st_keras.models.weights import saving
+from tests.models.weights import files
+
+SIZE = (64, 128)
+
+
+def small(backbone="tiny", num_classes=5, **more):
+    settings = {"neck_filters": 16, "head_filters": 16, "head_convs": 1, "max_level": 5}
+    return retinanet(SIZE, num_classes, backbone=backbone, **{**settings, **more})
+
+
+@pytest.fixture(scope="module")
+def saved():
+    model = small()
+    files.randomize(model)
+    return model
+
+
+def assert_same_weights(ours, theirs):
+    expected = weights.named_weights(theirs)
+    for address, variable in weights.named_weights(ours).items():
+        np.testing.assert_array_equal(variable, expected[address], err_msg=address)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m", "m.h5"])
+def test_what_was_saved_comes_back(saved, tmp_path, name):
+    path = str(tmp_path / name)
+    if name == "m.h5":  # The older layout, which Keras still writes.
+        saved.save_weights(path)
+    else:
+        saving.save(saved, path)
+    ours = small()
+    report = weights.load_weights(ours, path)
+    assert len(report.loaded) == len(saved.weights)
+    assert_same_weights(ours, saved)
+    files.assert_same(
+        ours(files.pictures(*SIZE), training=False),
+        saved(files.pictures(*SIZE), training=False),
+    )
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+def test_parts_come_from_a_model_with_other_classes(saved, tmp_path, name):
+    path = str(tmp_path / name)
+    saving.save(saved, path)
+    ours = small(num_classes=2)
+    with pytest.raises(weights.IncompleteError, match="Complete are: backbone, neck"):
+        weights.load_weights(ours, path)
+    report = weights.load_weights(ours, path, parts=["backbone", "neck"])
+    assert report.left == ("head",)
+    for part in ("backbone", "neck"):
+        assert_same_weights(ours.get_layer(part), saved.get_layer(part))
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+def test_a_detector_takes_the_backbone_of_a_classifier(tmp_path, name):
+    path = str(tmp_path / name)
+    pretrained = classifier(SIZE, 4, backbone="tiny")
+    files.randomize(pretrained)
+    saving.save(pretrained, path)
+    ours = small()
+    weights.load_weights(ours, path, parts=["backbone"])
+    assert_same_weights(ours.get_layer("backbone"), pretrained.get_layer("backbone"))
+
+
+def test_of_a_run_the_averaged_weights_are_taken(saved, tmp_path):
+    trained = small()
+    optimizer = tf.keras.optimizers.legacy.SGD(0.1, momentum=0.9)
+    optimizer.apply_gradients(
+        [(tf.zeros_like(v), v) for v in trained.trainable_variables]
+    )
+    checkpoint = tf.train.Checkpoint(optimizer=optimizer, model=trained, averaged=saved)
+    folder = tmp_path / "run" / "checkpoints"
+    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
+    manager.save(checkpoint_number=5)
+    ours = small()
+    report = weights.load_weights(ours, str(tmp_path / "run"))
+    assert_same_weights(ours, saved)
+    assert set(report.unused.values()) == {
+        "optimizer slot",
+        "state of the training",
+        "the averaged weights are used instead",
+    }
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+def test_another_model_is_refused(saved, tmp_path, name):
+    path = str(tmp_path / name)
+    saving.save(saved, path)
+    with pytest.raises(weights.IncompleteError, match="lacks"):
+        weights.load_weights(small("resnet18"), path)
+
+
+def test_a_written_checkpoint_is_one_of_tensorflow(saved, tmp_path):
+    saving.save(saved, str(tmp_path / "a" / "m"))
+    ours = small()
+    checkpoint = tf.train.Checkpoint(model=ours)
+    checkpoint.read(str(tmp_path / "a" / "m")).assert_consumed()
+    assert_same_weights(ours, saved)
+
+
+def test_a_file_that_was_cut_off_is_named(saved, tmp_path):
+    for name in ("m.keras", "m.weights.h5"):
+        path = tmp_path / name
+        saving.save(saved, str(path))
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) * 2 // 3])
+        with pytest.raises(ValueError, match=f"{name}: damaged"):
+            weights.load_weights(small(), str(path))
+
+
+def test_a_file_never_runs_code_of_its_own(tmp_path):
+    # A layer of code is in the file; only the arrays beside it are read.
+    images = tf.keras.layers.Input([4], name="images")
+    x = tf.keras.layers.Lambda(lambda x: x + 1)(images)
+    model = tf.keras.Model(images, tf.keras.layers.Dense(2)(x), name="backbone")
+    model.save(tmp_path / "m.keras")
+    other = tf.keras.layers.Activation("relu")(images)
+    other = tf.keras.Model(images, tf.keras.layers.Dense(2)(other), name="backbone")
+    weights.load_weights(other, str(tmp_path / "m.keras"))
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+
+
+def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
+    path = tmp_path / "m.keras"
+    path.write_text("old")
+    monkeypatch.setattr(type(saved), "save", _fail)
+    with pytest.raises(OSError, match="disk"):
+        saving.save(saved, str(path))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _fail(*args, **kwargs):
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize("path", ["m.h5", "m.ckpt.index", "saved_model.pb"])
+def test_an_output_of_another_kind_is_refused(path):
+    with pytest.raises(ValueError, match="`output` must end in .keras or .weights.h5"):
+        saving.check_output(path)

@@ -1,0 +1,78 @@
+"""What a run starts from: the paper's initialisations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras import models
+from st_keras.config import InitConfig
+from st_keras.runtime.initialization import initialize
+
+SIZE = {"tiny": (64, 96), "resnet18": (64, 96)}
+
+
+def detector(backbone="tiny", num_classes=3):
+    return models.retinanet(
+        SIZE[backbone],
+        num_classes,
+        backbone=backbone,
+        max_level=5,
+        neck_filters=8,
+        head_convs=1,
+        head_filters=8,
+    )
+
+
+def weights(model, part):
+    return model.get_layer(part).get_weights()
+
+
+def same(ours, theirs):
+    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.fixture
+def classifier_file(tmp_path):
+    """A classifier on the same backbone, and its file."""
+    model = models.classifier(SIZE["tiny"], 7, backbone="tiny")
+    path = str(tmp_path / "classifier.keras")
+    model.save(path)
+    return model, path
+
+
+def test_random_leaves_the_weights_alone():
+    model = detector()
+    before = model.get_weights()
+    initialize(model, InitConfig())
+    assert same(model.get_weights(), before)
+
+
+@pytest.mark.parametrize("kind", ["imagenet", "imagenet++", "simclr"])
+def test_a_published_classifier_gives_its_backbone_and_nothing_else(
+    kind, classifier_file
+):
+    classifier, path = classifier_file
+    model = detector()
+    head = weights(model, "head")
+    assert not same(weights(model, "backbone"), weights(classifier, "backbone"))
+    initialize(model, InitConfig(kind=kind, checkpoint=path))
+    assert same(weights(model, "backbone"), weights(classifier, "backbone"))
+    assert same(weights(model, "head"), head)
+
+
+def test_a_classifier_of_another_backbone_is_refused(classifier_file):
+    _, path = classifier_file
+    with pytest.raises(ValueError, match=r"classifier.keras.*lacks"):
+        initialize(detector("resnet18"), InitConfig(kind="imagenet", checkpoint=path))
+
+
+def test_a_teacher_gives_all_of_its_weights(tmp_path):
+    teacher, student = detector(), detector()
+    prefix = tf.train.Checkpoint(model=teacher).write(str(tmp_path / "ckpt"))
+    initialize(student, InitConfig(kind="teacher", checkpoint=prefix))
+    assert same(student.get_weights(), teacher.get_weights())
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ValueError, match="no/such"):
+        initialize(detector(), InitConfig(kind="imagenet", checkpoint="no/such"))
