@@ -27,6 +27,21 @@ def decode_image_id(serialized: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(serialized, _ID_SPEC)[records.IMAGE_ID]
 
 
+def decode_encoded(serialized: tf.Tensor) -> tf.Tensor:
+    """Returns the picture files in [...] serialised records, reading nothing else."""
+    return tf.io.parse_example(serialized, _IMAGE_SPEC)[records.ENCODED]
+
+
+def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns [H, W, 3] uint8 for the bytes of a picture file, grey or RGB.
+
+    An EXIF orientation is not looked at: the pixels of records are upright.
+    """
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
 def decode_labels(
     serialized: tf.Tensor, *, label_of_class_0: int = 1
 ) -> tuple[Labels, tf.Tensor]:
@@ -51,12 +66,8 @@ def decode_example(serialized: tf.Tensor, *, label_of_class_0: int = 1) -> Examp
       label_of_class_0: Label in the file that becomes class id 0.
     """
     fields = tf.io.parse_single_example(serialized, _SPEC | _IMAGE_SPEC)
-    image = tf.io.decode_image(
-        fields[records.ENCODED], channels=3, expand_animations=False
-    )
-    image.set_shape([None, None, 3])
     return Example(
-        image=image,
+        image=decode_image(fields[records.ENCODED]),
         labels=_labels(fields, label_of_class_0),
         image_id=fields[records.IMAGE_ID],
     )

@@ -22,7 +22,7 @@ class Predictor:
     def __init__(self, task: Task, model: tf.keras.Model):
         self._task = task
         self._model = model
-        self._run = tf.function(self._forward)
+        self._run = tf.function(self.forward)
 
     def over_records(
         self, source: pipeline.Source, *, batch_size: int, progress: str = ""
@@ -79,7 +79,19 @@ class Predictor:
                         yield image_id.decode(), without_padding(predicted, row)
                         bar.update()
 
-    def _forward(self, image, scale_yx, original_size_px) -> Labels:
+    def forward(
+        self, image: tf.Tensor, scale_yx: tf.Tensor, original_size_px: tf.Tensor
+    ) -> Labels:
+        """Returns what is seen in a batch, to be traced.
+
+        Args:
+          image: [B, H, W, 3] uint8, as in `Prepared`, like the others.
+          scale_yx: [B, 2] float32; zeros in a row that fills the batch up.
+          original_size_px: [B, 2] int32.
+
+        Returns:
+          Labels [B, N, ...] in pixels of the original pictures.
+        """
         dtype = self._model.compute_dtype
         outputs = self._model(images.normalize(image, dtype), training=False)
         # A filled row has a scale of 0, which would divide by zero.

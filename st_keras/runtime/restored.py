@@ -10,7 +10,7 @@ from st_keras.config import Config
 from st_keras.runtime import checkpoints, strategy
 from st_keras.runtime.checkpoints import ModelFile
 from st_keras.runtime.preflight import CONFIG_FILE
-from st_keras.tasks import Task, build_task
+from st_keras.tasks import Task, build_task, with_image_size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,15 +23,22 @@ class RestoredRun:
     file: ModelFile
 
 
-def restore_run(checkpoint: str, *, min_score: float | None = None) -> RestoredRun:
+def restore_run(
+    checkpoint: str,
+    *,
+    min_score: float | None = None,
+    image_size_px: tuple[int, int] | None = None,
+) -> RestoredRun:
     """Builds a run's task and model and loads its weights.
 
     Args:
       checkpoint: Workdir of the run, or a checkpoint prefix inside it.
       min_score: Replaces the score under which detections are not kept.
+      image_size_px: Replaces height and width of the network's input.
 
     Raises:
-      ValueError: There is no checkpoint, or no config beside it.
+      ValueError: There is no checkpoint, or no config beside it; or the model cannot
+        have this size.
     """
     found = checkpoints.find_model(checkpoint)
     path = pathlib.Path(found.prefix).parent.parent / CONFIG_FILE
@@ -40,6 +47,8 @@ def restore_run(checkpoint: str, *, min_score: float | None = None) -> RestoredR
             f"{path}: missing; a checkpoint is opened with the config of its run."
         )
     config = config_lib.load(str(path))
+    if image_size_px is not None:
+        config = with_image_size(config, image_size_px)
     strategy.configure(config.runtime)
     on_tpu = config.runtime.strategy == "tpu"
     task = build_task(config, xla=on_tpu, min_score=min_score)

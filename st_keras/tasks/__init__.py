@@ -6,7 +6,7 @@ from st_keras.config import Config
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.task import Task
 
-__all__ = ["Task", "build_task", "with_class_names"]
+__all__ = ["Task", "build_task", "with_class_names", "with_image_size"]
 
 
 def build_task(
@@ -24,6 +24,18 @@ def build_task(
         postprocess = dataclasses.replace(detection.postprocess, min_score=min_score)
         detection = dataclasses.replace(detection, postprocess=postprocess)
     return DetectionTask(detection, xla=xla)
+
+
+def with_image_size(config: Config, image_size_px: tuple[int, int]) -> Config:
+    """Returns the config with another size of the network's input.
+
+    A model's weights do not depend on it.
+
+    Raises:
+      ValueError: The model cannot have this size.
+    """
+    detection = dataclasses.replace(config.detection, image_size_px=image_size_px)
+    return dataclasses.replace(config, detection=detection)
 
 
 def with_class_names(config: Config, names: tuple[str, ...]) -> Config:

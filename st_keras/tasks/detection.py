@@ -52,6 +52,10 @@ class DetectionTask(Task):
         return self.class_names[1 - self._config.label_of_class_0 :]
 
     @property
+    def label_of_class_0(self) -> int:
+        return self._config.label_of_class_0
+
+    @property
     def protocol(self) -> dict:
         return {
             "image_size_px": list(self._config.image_size_px),
@@ -68,14 +72,20 @@ class DetectionTask(Task):
             backbone=config.backbone,
             min_level=config.min_level,
             max_level=config.max_level,
-            fpn_filters=config.fpn_filters,
+            neck=config.neck,
+            neck_filters=config.neck_filters,
+            neck_repeats=config.neck_repeats,
             head_convs=config.head.num_convs,
             head_filters=config.head.num_filters,
+            separable=config.head.separable,
             anchors_per_cell=config.anchor_scales * len(config.aspect_ratios),
             activation=config.activation,
-            batch_norm_momentum=config.batch_norm_momentum,
-            batch_norm_epsilon=config.batch_norm_epsilon,
-            sync_batch_norm=sync_batch_norm,
+            drop_connect=config.drop_connect,
+            norm=models.Norm(
+                momentum=config.batch_norm_momentum,
+                epsilon=config.batch_norm_epsilon,
+                synchronized=sync_batch_norm,
+            ),
         )
 
     def prepare(
@@ -88,7 +98,7 @@ class DetectionTask(Task):
         image, labels = example.image, example.labels
         size_px = tf.shape(image)[:2]
         if seed is None:
-            move = geometry.fit(size_px, config.image_size_px)
+            move = self._fit(image)
             min_visible_share = 0.0
         else:
             augment = config.augment
@@ -111,13 +121,24 @@ class DetectionTask(Task):
         labels = geometry.move_labels(
             labels, move, config.image_size_px, min_visible_share=min_visible_share
         )
+        warped, scale_yx = self._show(image, move)
         return Prepared(
-            image=geometry.warp_image(image, move, config.image_size_px),
+            image=warped,
             labels=_pad(labels, num_boxes),
             image_id=example.image_id,
-            scale_yx=tf.abs(tf.linalg.diag_part(move[:, :2])),
+            scale_yx=scale_yx,
             original_size_px=size_px,
         )
+
+    def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._show(image, self._fit(image))
+
+    def _fit(self, image: tf.Tensor) -> tf.Tensor:
+        return geometry.fit(tf.shape(image)[:2], self._config.image_size_px)
+
+    def _show(self, image, move) -> tuple[tf.Tensor, tf.Tensor]:
+        warped = geometry.warp_image(image, move, self._config.image_size_px)
+        return warped, tf.abs(tf.linalg.diag_part(move[:, :2]))
 
     def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
         return decode.decode_labels(
@@ -202,6 +223,54 @@ class DetectionTask(Task):
             max_detections=postprocess.max_detections,
             xla=self._xla,
         )
+
+    def serve(
+        self, predictions: Labels, original_size_px: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        is_real = predictions.weights > 0.0
+        labels = predictions.class_ids + self._config.label_of_class_0
+        size = tf.cast(original_size_px, tf.float32)
+        return {
+            "detection_boxes": predictions.boxes_yxyx,
+            "detection_scores": predictions.scores,
+            "detection_classes": tf.where(is_real, labels, 0),
+            "num_detections": tf.reduce_sum(tf.cast(is_real, tf.int32), axis=-1),
+            # Clients of tf-models-official divide boxes by row 2 of this.
+            "image_info": tf.stack(
+                [size, size, tf.ones_like(size), tf.zeros_like(size)], axis=1
+            ),
+        }
+
+    def serve_raw(self, outputs: dict) -> dict[str, tf.Tensor]:
+        return {
+            "decoded_boxes": box_coding.decode_boxes(outputs["offsets"], self._anchors),
+            "decoded_box_scores": tf.sigmoid(outputs["logits"]),
+        }
+
+    @property
+    def serving_notes(self) -> dict[str, str]:
+        return {
+            "detection_boxes": (
+                "y0, x0, y1, x1 in pixels of the original picture, best score first; "
+                "zeros after the last detection"
+            ),
+            "detection_scores": "from 0 to 1; 0 after the last detection",
+            "detection_classes": "a key of `labels`; 0 after the last detection",
+            "num_detections": "rows that count",
+            "image_info": (
+                "height, width of the original picture; again; scale of the boxes "
+                "against it, always 1; offset, always 0"
+            ),
+            "decoded_boxes": (
+                "y0, x0, y1, x1 of every anchor in pixels of the input, not clipped; "
+                "left to do: divide by the scale the picture was shrunk with, clip to "
+                "the picture, suppress per class as `protocol` says"
+            ),
+            "decoded_box_scores": (
+                "from 0 to 1, of every anchor and class; the first column is the "
+                "first of `labels`"
+            ),
+        }
 
     def pseudo_label(self, predictions: Labels, *, min_score: float) -> Labels:
         kept = tf.cast(predictions.scores >= min_score, tf.float32)

@@ -27,6 +27,11 @@ class Task(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def label_of_class_0(self) -> int:
+        """The label in records that class id 0 stands for; the others follow it."""
+
+    @property
+    @abc.abstractmethod
     def protocol(self) -> dict:
         """The settings of inference that belong beside every number."""
 
@@ -45,6 +50,17 @@ class Task(abc.ABC):
           seed: [2] int32 or int64, of the augmentation; None shows the whole picture as
             it is.
           num_boxes: N, rows of labels after padding; more are cut, weakest first.
+        """
+
+    @abc.abstractmethod
+    def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Shows a whole picture as it is, as `prepare` does without a seed.
+
+        Args:
+          image: [H, W, 3] uint8.
+
+        Returns:
+          `image` and `scale_yx` as `Prepared` has them.
         """
 
     @abc.abstractmethod
@@ -84,6 +100,32 @@ class Task(abc.ABC):
           scale_yx: [B, 2] float32, as in `Prepared`.
           original_size_px: [B, 2] int32.
         """
+
+    @abc.abstractmethod
+    def serve(
+        self, predictions: Labels, original_size_px: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns predictions under the names that users of a served model expect.
+
+        The names are those of tf-models-official.
+
+        Args:
+          predictions: As `predict` returns them.
+          original_size_px: [B, 2] int32.
+        """
+
+    @abc.abstractmethod
+    def serve_raw(self, outputs: dict) -> dict[str, tf.Tensor]:
+        """Returns what can be served where only the plainest operations are there.
+
+        Args:
+          outputs: Of the model; every shape is static.
+        """
+
+    @property
+    @abc.abstractmethod
+    def serving_notes(self) -> dict[str, str]:
+        """What each output of `serve` and `serve_raw` holds, for who reads it."""
 
     @abc.abstractmethod
     def pseudo_label(self, predictions: Labels, *, min_score: float) -> Labels:

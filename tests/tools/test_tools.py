@@ -15,6 +15,7 @@ WITH_CONFIG = {
 }
 REQUIRED = {
     "evaluate": ["--checkpoint=w", "--records=r"],
+    "export": ["--checkpoint=w", "--output=o"],
     "predict": ["--checkpoint=w", "--images=*.jpg", "--output=o"],
     "pseudo_label": ["--checkpoint=w", "--records=r", "--output=o"],
     "self_train": ["--config=c.yaml", "--workdir=w"],

@@ -1,0 +1,161 @@
+"""The size of every preset next to what was published."""
+
+import dataclasses
+import math
+import os
+import pathlib
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from st_keras import models
+
+_ZOO = "authors' model zoo"
+_PAPER = "paper's README"
+_EFFICIENTNET = "arXiv:1905.11946"
+_NOISY_STUDENT = "arXiv:1911.04252"
+_LARGEST_DIFFERENCE = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What was printed, in millions and billions, and why ours may differ."""
+
+    source: str
+    parameters_m: str
+    multiply_adds_b: str = ""  # Empty: not stated, or for another image size.
+    explanation: str = ""
+
+
+_DEAD_HEAD = (
+    "the published number counts the ImageNet classifier of the backbone, which is "
+    "built and not used: with it, {total}"
+)
+_STATISTICS = "the published number counts BatchNorm statistics: with them, {total}"
+
+PUBLISHED = {
+    "retinanet_resnet50_fpn": Published(_ZOO, "34.0", "97.0"),
+    "retinanet_resnet101_fpn": Published(_ZOO, "53.1", "326.3"),
+    "retinanet_resnet152_fpn": Published(_ZOO, "68.7", "630.5"),
+    "retinanet_resnet50_nas_fpn": Published(_ZOO, "60.3", "140.6"),
+    "retinanet_spinenet_mobile_49": Published(_ZOO, "2.34", "1.0"),
+    "retinanet_spinenet_49s": Published(
+        _ZOO,
+        "11.9",
+        "33.8",
+        "the zoo's number fits no setting of the authors' code; with weights by name, "
+        "this model gives the outputs of their graph",
+    ),
+    "retinanet_spinenet_49": Published(_ZOO, "28.5", "85.4"),
+    "retinanet_spinenet_96": Published(_ZOO, "43.0", "265.4"),
+    "retinanet_spinenet_143": Published(_ZOO, "67.0", "524.0"),
+    "retinanet_spinenet_190": Published(_ZOO, "163.6", "1885"),
+    "nas_fpn_segmenter_efficientnet_b7": Published(
+        _PAPER, "71", "60", _DEAD_HEAD.format(total="71.7 M")
+    ),
+    "nas_fpn_segmenter_efficientnet_l2": Published(
+        _PAPER, "485", "229", _DEAD_HEAD.format(total="486.0 M")
+    ),
+    "classifier_efficientnet_b0": Published(_EFFICIENTNET, "5.3", "0.39"),
+    "classifier_efficientnet_b1": Published(_EFFICIENTNET, "7.8", "0.70"),
+    "classifier_efficientnet_b2": Published(
+        _EFFICIENTNET, "9.2", "1.0", _STATISTICS.format(total="9.18 M")
+    ),
+    "classifier_efficientnet_b3": Published(_EFFICIENTNET, "12", "1.8"),
+    "classifier_efficientnet_b4": Published(_EFFICIENTNET, "19", "4.2"),
+    "classifier_efficientnet_b5": Published(_EFFICIENTNET, "30", "9.9"),
+    "classifier_efficientnet_b6": Published(_EFFICIENTNET, "43", "19"),
+    "classifier_efficientnet_b7": Published(_EFFICIENTNET, "66", "37"),
+    "classifier_efficientnet_l2": Published(_NOISY_STUDENT, "480"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large a preset is, for one image of its own size."""
+
+    parameters: int  # Trainable ones.
+    multiply_adds: int
+
+
+def measure(preset: str) -> Size:
+    """Builds a preset and counts, without running it.
+
+    Multiply-adds are half the operations that TensorFlow's profiler counts, as the
+    authors count them.
+
+    Raises:
+      RuntimeError: The profiler cannot count this model.
+    """
+    from official.core import train_utils
+
+    tf.keras.backend.clear_session()
+    model = models.build(preset)
+    operations = train_utils.try_count_flops(model)
+    if not operations:
+        raise RuntimeError(f"{preset}: TensorFlow's profiler does not count it.")
+    parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
+    return Size(parameters=parameters, multiply_adds=operations // 2)
+
+
+def is_close(ours: float, published: str) -> bool:
+    """Whether a number is within 0.5%, or equal as far as it was printed."""
+    decimals = len(published.partition(".")[2])
+    half_a_digit = 0.5 * 10.0**-decimals
+    allowed = max(_LARGEST_DIFFERENCE * float(published), half_a_digit)
+    return abs(ours - float(published)) <= allowed * (1 + 1e-9)
+
+
+def row(preset: str, size: Size) -> str:
+    """Returns the line of the table of one preset, in Markdown."""
+    published = PUBLISHED.get(preset, Published("", ""))
+    side = models.PRESETS[preset].side_px
+    cells = [
+        f"`{preset}`",
+        str(side),
+        f"{size.parameters:,}",
+        published.parameters_m and f"{published.parameters_m} M",
+        _difference(size.parameters / 1e6, published.parameters_m),
+        f"{size.multiply_adds / 1e9:.2f} B",
+        published.multiply_adds_b and f"{published.multiply_adds_b} B",
+        _difference(size.multiply_adds / 1e9, published.multiply_adds_b),
+        "; ".join(filter(None, (published.source, published.explanation))),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+HEADER = (
+    "| preset | side, px | parameters | published | difference | multiply-adds "
+    "| published | difference | source |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+_INTRODUCTION = """\
+# Presets
+
+`models.build(NAME)` makes each of these; `models.PRESETS` has their settings.
+Parameters are the trainable ones; multiply-adds are for one image of the size given,
+half of what TensorFlow's profiler counts, as the authors count. A published number of
+few digits is met when ours rounds to it; where a difference is above 0.5% and not
+rounding, the last column says why.
+
+Made by `python tools/model_table.py --output docs/models.md`.
+"""
+
+
+def write(path: str, presets: list[str]) -> None:
+    """Writes the table of the presets as a Markdown page."""
+    rows = [
+        row(preset, measure(preset))
+        for preset in tqdm(presets, desc="Counting", unit="preset")
+    ]
+    text = "\n".join([_INTRODUCTION, HEADER, *rows, ""])
+    temporary = f"{path}.tmp"
+    pathlib.Path(temporary).write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _difference(ours: float, published: str) -> str:
+    if not published:
+        return ""
+    return f"{100 * (ours / float(published) - 1):+.1f}%"

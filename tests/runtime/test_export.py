@@ -1,0 +1,463 @@
+"""What an exported model promises: the same answers, anywhere."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.data import pipeline, records
+from st_keras.ops import boxes, images, nms
+from st_keras.runtime import export
+from st_keras.runtime.inference import Predictor, without_padding
+from st_keras.runtime.restored import restore_run
+from st_keras.tasks import build_task
+from st_keras.tasks.detection import DetectionTask
+from st_keras.training.evaluate import evaluate_run, read_truth
+from st_keras.types import Labels
+
+# By name: (dtype, shape) for 12 pictures, as clients of tf-models-official know them.
+OUTPUTS = {
+    "detection_boxes": (np.float32, (12, 100, 4)),
+    "detection_scores": (np.float32, (12, 100)),
+    "detection_classes": (np.int32, (12, 100)),
+    "num_detections": (np.int32, (12,)),
+    "image_info": (np.float32, (12, 4, 2)),
+}
+_SPINENET = {"activation": "swish", "anchor_size": 3.0}
+DETECTORS = {
+    "resnet50_fpn": {"backbone": "resnet50"},
+    "resnet50_nas_fpn": {"backbone": "resnet50", "neck": "nas_fpn", "neck_repeats": 2},
+    "efficientnet_b0_fpn": {"backbone": "efficientnet_b0", "activation": "swish"},
+    "spinenet_49s": {
+        **_SPINENET,
+        "backbone": "spinenet_49s",
+        "head": config_lib.BoxHeadConfig(num_filters=128),
+    },
+    "spinenet_mobile_49": {
+        **_SPINENET,
+        "backbone": "spinenet_mobile_49",
+        "head": config_lib.BoxHeadConfig(num_filters=48, separable=True),
+    },
+}
+WITHOUT_ST_KERAS = """
+import sys
+sys.modules["st_keras"] = sys.modules["official"] = None  # Importing them fails.
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+encoded = [open(path, "rb").read() for path in sys.argv[3:]]
+found = model.signatures["image_bytes"](inputs=tf.constant(encoded))
+np.savez(sys.argv[2], **{name: value.numpy() for name, value in found.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def run(rectangles_run):
+    return restore_run(rectangles_run)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """Folder of the SavedModel and what `export_run` said of it."""
+    folder = tmp_path_factory.mktemp("served") / "1"
+    return str(folder), export.export_run(run, str(folder))
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    return tf.saved_model.load(exported[0]).signatures
+
+
+@pytest.fixture(scope="module")
+def evaluated(run, tiny_records):
+    """Image id to what the evaluation sees there."""
+    source = pipeline.open_source(tiny_records.glob, None, 0)
+    return dict(Predictor(run.task, run.model).over_records(source, batch_size=5))
+
+
+def ask(signature, inputs):
+    found = signature(inputs=tf.constant(inputs))
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def served(signature, by_id, batch_size):
+    """Image id to Labels, of as many pictures at a time."""
+    found = {}
+    ids = list(by_id)
+    for start in range(0, len(ids), batch_size):
+        some = ids[start : start + batch_size]
+        outputs = ask(signature, [by_id[image_id].encoded for image_id in some])
+        for row, image_id in enumerate(some):
+            count = outputs["num_detections"][row]
+            found[image_id] = Labels(
+                boxes_yxyx=outputs["detection_boxes"][row, :count],
+                class_ids=outputs["detection_classes"][row, :count] - 1,
+                scores=outputs["detection_scores"][row, :count],
+                weights=np.ones(count, np.float32),
+                is_crowd=np.zeros(count, bool),
+            )
+    return found
+
+
+def average_precision(run, tiny_records, predicted):
+    source = pipeline.open_source(tiny_records.glob, None, 0)
+    metric = run.task.new_metric()
+    for image_id, truth in read_truth(run.task, source).items():
+        metric.add(image_id, truth, predicted[image_id])
+    return metric.result()["AP"]
+
+
+def assert_same(found, wanted, atol=1e-5, rtol=1e-5):
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=atol)
+    np.testing.assert_allclose(found.boxes_yxyx, wanted.boxes_yxyx, rtol, 10 * atol)
+    np.testing.assert_array_equal(found.class_ids, wanted.class_ids)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])  # 5 pictures are of two sizes.
+def test_a_served_model_reproduces_the_evaluation(
+    run, tiny_records, signatures, evaluated, batch_size
+):
+    found = served(signatures["image_bytes"], tiny_records.by_id, batch_size)
+    for image_id, wanted in evaluated.items():
+        assert_same(found[image_id], wanted)
+    number = evaluate_run(run, tiny_records.glob)["metrics"]["AP"]
+    assert 20 < number < 99  # A model that sees nothing would reproduce anything.
+    again = average_precision(run, tiny_records, found)
+    np.testing.assert_allclose(again, number, atol=1e-6)
+
+
+def test_names_types_and_shapes_are_those_of_tf_models_official(
+    tiny_records, signatures
+):
+    assert set(signatures) == {
+        *("serving_default", "image_tensor", "image_bytes", "tf_example")
+    }
+    encoded = [record.encoded for record in tiny_records.by_id.values()]
+    found = ask(signatures["image_bytes"], encoded)
+    described = {name: (v.dtype, v.shape) for name, v in found.items()}
+    assert described == OUTPUTS
+    sizes = [(r.height_px, r.width_px) for r in tiny_records.by_id.values()]
+    np.testing.assert_array_equal(found["image_info"][:, 0], sizes)
+    # A client that divides the boxes by the scale still has original pixels.
+    np.testing.assert_array_equal(found["image_info"][:, 2], np.ones([12, 2]))
+
+
+@pytest.mark.parametrize(
+    ("label_of_class_0", "names", "labels"),
+    [(1, ("ball", "cup"), [2, 1, 0]), (0, ("background", "ball"), [1, 0, 0])],
+)
+def test_classes_are_numbered_as_in_the_records(label_of_class_0, names, labels):
+    task = DetectionTask(
+        config_lib.DetectionConfig(
+            class_names=names, label_of_class_0=label_of_class_0, backbone="tiny"
+        )
+    )
+    seen = Labels(
+        boxes_yxyx=tf.zeros([1, 3, 4]),
+        class_ids=tf.constant([[1, 0, 0]]),  # The last row is padding.
+        scores=tf.constant([[0.9, 0.4, 0.0]]),
+        weights=tf.constant([[1.0, 1.0, 0.0]]),
+        is_crowd=tf.zeros([1, 3], tf.bool),
+    )
+    found = task.serve(seen, tf.constant([[60, 100]]))
+    assert found["detection_classes"].numpy().tolist() == [labels]
+    assert found["num_detections"].numpy().tolist() == [2]
+
+
+def test_rows_after_the_last_detection_are_zeros(tiny_records, signatures):
+    record = tiny_records.by_id["tiny_00"]
+    found = ask(signatures["image_bytes"], [record.encoded])
+    (count,) = found["num_detections"]
+    assert 0 < count < 100
+    for name in ("detection_boxes", "detection_scores", "detection_classes"):
+        assert not found[name][0, count:].any()
+        assert found[name][0, :count].any()
+
+
+@pytest.mark.parametrize("name", ["serving_default", "image_tensor"])
+def test_pixels_give_what_their_files_give(tiny_records, signatures, name):
+    encoded = [tiny_records.by_id[f"tiny_{i:02d}"].encoded for i in (0, 1, 3)]
+    pixels = np.stack([tf.io.decode_png(content) for content in encoded])
+    found, wanted = (
+        ask(signatures[name], pixels),
+        ask(signatures["image_bytes"], encoded),
+    )
+    for output in OUTPUTS:
+        np.testing.assert_allclose(found[output], wanted[output], 1e-5, 1e-5)
+
+
+def test_records_give_what_their_files_give(tiny_records, signatures):
+    some = list(tiny_records.by_id.values())[:4]
+    found = ask(
+        signatures["tf_example"],
+        [records.to_example(record).SerializeToString() for record in some],
+    )
+    wanted = ask(signatures["image_bytes"], [record.encoded for record in some])
+    for output in OUTPUTS:
+        np.testing.assert_array_equal(found[output], wanted[output])
+
+
+def test_it_needs_tensorflow_alone(tiny_records, exported, evaluated, tmp_path):
+    ids = ["tiny_00", "tiny_02", "tiny_04"]
+    paths = []
+    for image_id in ids:
+        paths.append(tmp_path / f"{image_id}.png")
+        paths[-1].write_bytes(tiny_records.by_id[image_id].encoded)
+    output = tmp_path / "found.npz"
+    command = [sys.executable, "-c", WITHOUT_ST_KERAS, exported[0], output, *paths]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = np.load(output)
+    for row, image_id in enumerate(ids):
+        wanted = evaluated[image_id]
+        count = found["num_detections"][row]
+        assert count == len(wanted.scores)
+        boxes_yxyx = found["detection_boxes"][row, :count]
+        np.testing.assert_allclose(boxes_yxyx, wanted.boxes_yxyx, 1e-5, 1e-4)
+
+
+def test_the_description_says_what_it_is(run, exported):
+    folder, content = exported
+    assert json.loads(pathlib.Path(folder, "serving.json").read_text()) == content
+    assert content["labels"] == {"1": "ball", "2": "cup", "3": "kite"}
+    assert content["checkpoint_sha256"] == run.file.digest
+    assert content["protocol"]["image_size_px"] == [64, 96]
+    tensors = content["signatures"]["serving_default"]
+    assert tensors["inputs"] == {
+        "inputs": {"dtype": "uint8", "shape": [None, None, None, 3]}
+    }
+    boxes_yxyx = tensors["outputs"]["detection_boxes"]
+    assert boxes_yxyx["shape"] == [None, 100, 4]
+    assert "original picture" in boxes_yxyx["holds"]
+
+
+def test_a_batch_size_can_be_fixed(run, tiny_records, evaluated, tmp_path):
+    content = export.export_run(run, str(tmp_path / "2"), batch_size=2)
+    shape = content["signatures"]["image_bytes"]["outputs"]["detection_boxes"]["shape"]
+    assert shape == [2, 100, 4]
+    signature = tf.saved_model.load(str(tmp_path / "2")).signatures["image_bytes"]
+    for image_id, found in served(signature, tiny_records.by_id, 2).items():
+        assert_same(found, evaluated[image_id])
+
+
+def test_another_size_of_the_input_keeps_boxes_in_the_original(
+    rectangles_run, tiny_records, tmp_path
+):
+    larger = restore_run(rectangles_run, image_size_px=(128, 192))
+    content = export.export_run(larger, str(tmp_path / "large"))
+    assert content["protocol"]["image_size_px"] == [128, 192]
+    signature = tf.saved_model.load(str(tmp_path / "large")).signatures["image_bytes"]
+    found = ask(signature, [r.encoded for r in tiny_records.by_id.values()])
+    sizes = found["image_info"][:, :1]
+    for corner in (
+        found["detection_boxes"][..., :2],
+        found["detection_boxes"][..., 2:],
+    ):
+        assert np.all(corner <= sizes)
+    assert np.any(found["detection_boxes"][..., 2:] > 0.9 * sizes)
+
+
+def test_a_size_the_model_cannot_have_is_refused(rectangles_run):
+    with pytest.raises(ValueError, match=r"multiples of 32.*got \[60, 96\]"):
+        restore_run(rectangles_run, image_size_px=(60, 96))
+
+
+def test_the_same_export_again_leaves_the_files_alone(run, exported):
+    folder, content = exported
+    before = os.stat(f"{folder}/saved_model.pb")
+    assert export.export_run(run, folder) == content
+    assert os.stat(f"{folder}/saved_model.pb") == before
+
+
+def test_another_export_is_not_overwritten(run, exported):
+    folder, _ = exported
+    with pytest.raises(
+        ValueError, match='holds another export: `batch_size` is "any" there and 3'
+    ):
+        export.export_run(run, folder, batch_size=3)
+    with pytest.raises(ValueError, match='`format` is "saved_model" there and "tfl'):
+        export.export_run(run, folder, file_format="tflite")
+
+
+def test_a_folder_with_other_things_is_not_touched(run, tmp_path):
+    (tmp_path / "photo.jpg").write_text("")
+    with pytest.raises(ValueError, match="`output` must be a new folder.*serving.json"):
+        export.export_run(run, str(tmp_path))
+    with pytest.raises(ValueError, match="`output` must be a new folder"):
+        export.export_run(run, str(tmp_path / "photo.jpg"))
+    assert os.listdir(tmp_path) == ["photo.jpg"]
+
+
+def test_an_export_that_fails_leaves_nothing(run, tmp_path, monkeypatch):
+    def fail(path, content):
+        raise OSError("disk full")
+
+    (tmp_path / "served.tmp").mkdir()  # Of another that was killed.
+    monkeypatch.setattr(export, "write_json", fail)
+    with pytest.raises(OSError, match="disk full"):
+        export.export_run(run, str(tmp_path / "served"))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"file_format": "onnx"}, "`format` must be one of saved_model.*got 'onnx'"),
+        ({"batch_size": 0}, "`batch_size` must be 1 or more, got 0"),
+        ({"float16": True}, "`float16` must come with format tflite, got saved_model"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_first(run, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        export.export_run(run, str(tmp_path / "served"), **settings)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def lite(run, tmp_path_factory):
+    """Folder and description by `float16`."""
+    folders = {flag: str(tmp_path_factory.mktemp("lite")) for flag in (False, True)}
+    return {
+        flag: (
+            folder,
+            export.export_run(run, folder, file_format="tflite", float16=flag),
+        )
+        for flag, folder in folders.items()
+    }
+
+
+def interpreter_of(folder):
+    """The TFLite interpreter that comes with TensorFlow, as it is."""
+    content = pathlib.Path(folder, "model.tflite").read_bytes()
+    assert b"Flex" not in content  # An operation of TensorFlow's, not of TFLite's.
+    return tf.lite.Interpreter(model_content=content).get_signature_runner()
+
+
+def raw_outputs(run, shown):
+    outputs = run.model(images.normalize(shown), training=False)
+    return run.task.serve_raw(outputs)
+
+
+@pytest.mark.parametrize(("float16", "atol"), [(False, 1e-4), (True, 0.1)])
+def test_tflite_reproduces_the_keras_model(run, lite, float16, atol):
+    # Scores from 0 to 1, boxes in pixels of a 64 x 96 input.
+    interpret = interpreter_of(lite[float16][0])
+    rng = np.random.default_rng(5)
+    for _ in range(3):
+        shown = rng.integers(0, 256, [1, 64, 96, 3], np.uint8)
+        found, wanted = interpret(inputs=shown), raw_outputs(run, shown)
+        assert set(found) == {"decoded_boxes", "decoded_box_scores"}
+        for name, values in wanted.items():
+            np.testing.assert_allclose(found[name], values, 1e-4, atol, err_msg=name)
+
+
+def test_tflite_and_the_suppression_left_to_do_give_the_evaluation(
+    run, tiny_records, evaluated, lite
+):
+    folder, content = lite[False]
+    interpret = interpreter_of(folder)
+    for image_id in ("tiny_00", "tiny_02"):  # 60 x 100 and 84 x 52.
+        record = tiny_records.by_id[image_id]
+        size = (record.height_px, record.width_px)
+        shown, scale_yx = run.task.prepare_image(tf.io.decode_png(record.encoded))
+        found = interpret(inputs=shown[None])
+        scaled = found["decoded_boxes"] / np.tile(scale_yx, 2)
+        labels = nms.non_max_suppression(
+            boxes.clip_to_window(tf.constant(scaled), tf.constant(size)),
+            tf.constant(found["decoded_box_scores"]),
+            **{
+                name: content["protocol"][name]
+                for name in ("min_score", "nms_iou", "max_detections")
+            },
+        )
+        assert_same(without_padding(labels, 0), evaluated[image_id], 1e-4, 1e-4)
+
+
+def test_a_run_in_bfloat16_is_converted_in_float32(run, tmp_path):
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    model = run.task.build_model(sync_batch_norm=False)
+    tf.keras.mixed_precision.set_global_policy("float32")
+    model.set_weights(run.model.get_weights())
+    half = dataclasses.replace(run, model=model)
+    folder = str(tmp_path / "lite")
+    export.export_run(half, folder, file_format="tflite")
+    shown = np.random.default_rng(5).integers(0, 256, [1, 64, 96, 3], np.uint8)
+    found = interpreter_of(folder)(inputs=shown)
+    for name, values in raw_outputs(run, shown).items():
+        np.testing.assert_allclose(found[name], values, 1e-4, 1e-4, err_msg=name)
+
+
+def test_tflite_takes_a_batch_of_one_unless_told_otherwise(run, lite, tmp_path):
+    folder = str(tmp_path / "three")
+    three = export.export_run(run, folder, file_format="tflite", batch_size=3)
+    for content, batch_size in ((lite[False][1], 1), (three, 3)):
+        (inputs,) = content["signatures"]["serving_default"]["inputs"].values()
+        assert inputs == {"dtype": "uint8", "shape": [batch_size, 64, 96, 3]}
+    found = interpreter_of(folder)(inputs=np.zeros([3, 64, 96, 3], np.uint8))
+    assert found["decoded_boxes"].shape[0] == 3
+
+
+def test_sixteen_bits_are_half_the_size(lite):
+    sizes = {}
+    for float16, (folder, content) in lite.items():
+        sizes[float16] = os.path.getsize(f"{folder}/model.tflite")
+        assert content["weights_stored_as"] == ("float16" if float16 else "float32")
+    # Anchors and graph stay as they are.
+    assert sizes[True] < 0.75 * sizes[False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors_of_the_paper_convert(run, tmp_path, name):
+    detection = config_lib.DetectionConfig(
+        class_names=("ball", "cup"),
+        image_size_px=(128, 256),
+        batch_norm_momentum=0.0,  # One batch sets the statistics.
+        **DETECTORS[name],
+    )
+    config = dataclasses.replace(run.config, detection=detection)
+    task = build_task(config)
+    model = task.build_model(sync_batch_norm=False)
+    for variable in model.trainable_variables:
+        if "gamma" in variable.name:  # Some are 0, so that nothing would be seen.
+            variable.assign(tf.ones_like(variable))
+    rng = np.random.default_rng(2)
+    shown = rng.integers(0, 256, [8, 128, 256, 3], np.uint8)
+    model(images.normalize(shown), training=True)
+    untrained = dataclasses.replace(run, config=config, task=task, model=model)
+    folder = str(tmp_path / "lite")
+    export.export_run(untrained, folder, file_format="tflite")
+    found = interpreter_of(folder)(inputs=shown[:1])
+    for output, values in raw_outputs(untrained, shown[:1]).items():
+        # Sides of boxes are exponentials, and these are of no trained model.
+        atol = 1e-4 * np.max(np.abs(values))
+        np.testing.assert_allclose(found[output], values, atol=atol, err_msg=output)
+
+
+def test_a_model_that_tflite_has_no_operations_for_is_named(run, tmp_path, monkeypatch):
+    def with_suppression(task, outputs):
+        return {"decoded_boxes": tf.linalg.det(outputs["offsets"][:, :4, :])}
+
+    monkeypatch.setattr(type(run.task), "serve_raw", with_suppression)
+    wanted = "cannot be converted to TFLite: TFLite has no MatrixDeterminant. Export it"
+    with pytest.raises(ValueError, match=wanted):
+        export.export_run(run, str(tmp_path / "lite"), file_format="tflite")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_summary_names_model_inputs_and_outputs(exported):
+    folder, content = exported
+    lines = export.format_summary(content, folder).splitlines()
+    assert lines[0].startswith("saved_model of retinanet_tiny, checkpoint ")
+    assert lines[0].endswith(f" MB: {folder}")
+    assert lines[1].startswith(
+        "  serving_default: inputs uint8 [any, any, any, 3] -> detection_boxes float32 "
+        "[any, 100, 4], "
+    )
