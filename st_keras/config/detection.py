@@ -84,6 +84,9 @@ class DetectionConfig:
     # Label in the records that class id 0 stands for. 0 adds a class `background`, as
     # the authors' checkpoints with their 91 logits have it.
     label_of_class_0: int = 1
+    # Whose weights the backbone is for: authors; tf_models (ResNet, SpineNet) or keras
+    # (ResNet), which pad or stride otherwise.
+    flavor: str = "authors"
     image_size_px: tuple[int, int] = (640, 640)  # Height, width of the network's input.
     backbone: str = "resnet50"
     min_level: int = 3  # Pyramid level l has a stride of 2^l pixels.
@@ -114,6 +117,7 @@ class DetectionConfig:
 
     def __post_init__(self):
         check_choice(self, "backbone", BACKBONES)
+        check_choice(self, "flavor", ("authors", "tf_models", "keras"))
         if self.neck:
             check_choice(self, "neck", ("fpn", "nas_fpn", "none"))
         check(

@@ -41,8 +41,7 @@ def classifier(
         authors', which is none but for EfficientNets.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: the backbone's own.
-      flavor: Whose checkpoints it is for, `authors` or `tf_models`; see
-        `build_backbone`.
+      flavor: Whose weights the backbone is for; see `build_backbone`.
 
     Returns:
       Model from [B, H, W, 3] normalised images to `{"logits": [B, K]}`, float32. Its

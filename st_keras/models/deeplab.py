@@ -51,8 +51,7 @@ def deeplab_v3_plus(
       dropout: Share of the pyramid's activations dropped while training.
       activation: Name of a Keras activation.
       norm: BatchNorm; None: that of tf-models-official's DeepLabv3+.
-      flavor: Whose checkpoints it is for, `authors` or `tf_models`; see
-        `build_backbone`.
+      flavor: Whose weights the backbone is for; see `build_backbone`.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: the backbone's own.
 

@@ -10,7 +10,7 @@ from st_keras.models import randomness
 layers = tf.keras.layers
 
 # Of strided convolutions, by whose checkpoints a model is for; see `convolve`.
-PADDINGS = {"authors": "symmetric", "tf_models": "same"}
+PADDINGS = {"authors": "symmetric", "tf_models": "same", "keras": "symmetric"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -39,8 +39,7 @@ def nas_fpn_segmenter(
         for PASCAL VOC.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: what the authors set for the backbone.
-      flavor: Whose checkpoints it is for, `authors` or `tf_models`; see
-        `build_backbone`.
+      flavor: Whose weights the backbone is for; see `build_backbone`.
 
     Returns:
       Model from [B, H, W, 3] normalised images to `{"logits": [B, H/4, W/4, K]}`,

@@ -52,8 +52,7 @@ def retinanet(
       norm: BatchNorm; None: the authors'.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: what the authors set for the backbone.
-      flavor: Whose checkpoints it is for, `authors` or `tf_models`; see
-        `build_backbone`.
+      flavor: Whose weights the backbone is for; see `build_backbone`.
 
     Returns:
       Model from [B, H, W, 3] normalised images to `logits` [B, A, K] and `offsets`

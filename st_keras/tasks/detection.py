@@ -70,6 +70,7 @@ class DetectionTask(Task):
             config.image_size_px,
             len(config.class_names),
             backbone=config.backbone,
+            flavor=config.flavor,
             min_level=config.min_level,
             max_level=config.max_level,
             neck=config.neck,

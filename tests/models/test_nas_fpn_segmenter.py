@@ -60,7 +60,7 @@ def test_the_weights_of_the_authors_give_the_outputs_of_the_authors(model_id):
 
 
 # All trainable variables of the authors' graph, so 71M and 485M in their README: it
-# counts the classifier of ImageNet, which the graph has but does not use. For B7 that is
+# counts the classifier of ImageNet, which the graph has but does not use. For B7 it is
 # a convolution of 640 * 2560, the BatchNorm's 2 * 2560 and (2560 + 1) * 1000.
 @sizes("b0", "b7", "l2")
 def test_it_has_the_parameters_of_the_authors_but_for_their_unused_classifier(model_id):

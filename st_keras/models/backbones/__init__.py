@@ -45,8 +45,9 @@ def build_backbone(
       activation: Name of a Keras activation. EfficientNets keep their own, swish.
       norm: BatchNorm. EfficientNets keep their own momentum and epsilon, as in the
         authors' code, and take whether replicas share statistics.
-      flavor: Whose checkpoints it is for: `authors`, or `tf_models` for those of
-        tf-models-official, where the two differ, in ResNets and SpineNets.
+      flavor: Whose weights it is for, where that makes a difference: `authors`; on a
+        ResNet or SpineNet `tf_models`, for tf-models-official; on a ResNet `keras`,
+        for tf.keras.applications.
       **more: What only this backbone knows, as `output_stride`.
 
     Returns:

@@ -58,8 +58,9 @@ def resnet(
         stages keep their size and dilate their 3x3 convolutions by 2, then by 4.
       multigrid: Factors of the dilation, one per block of the last stage, as
         (1, 2, 4); None: none.
-      flavor: `authors`, or `tf_models` for checkpoints of tf-models-official, which
-        pads strides unevenly.
+      flavor: `authors`; `tf_models` for checkpoints of tf-models-official, which pads
+        strides unevenly; `keras` for files of tf.keras.applications, where the stride
+        is that of the first 1x1 convolution and the first pooling pads with zeros.
       drop_connect: Share of examples for which the branch of a block of the last stage
         is dropped while training; falls to 2/5 of it in the first stage.
 
@@ -79,7 +80,10 @@ def resnet(
     builder = _Builder(DEPTHS[depth].kind, activation, norm or Norm(), flavor)
     images = layers.Input([*image_size_px, 3], name="images")
     x = builder.unit(images, _STEM_FILTERS, 7, "stem", stride=2)
-    x = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
+    if flavor == "keras":
+        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+    pool_padding = "valid" if flavor == "keras" else "same"
+    x = layers.MaxPooling2D(3, 2, padding=pool_padding, name="stem_pool")(x)
     features = {}
     for level, repeats in zip(LEVELS, DEPTHS[depth].repeats, strict=True):
         is_strided = 4 < 2**level <= output_stride
@@ -105,22 +109,23 @@ class _Builder:
         self._activation = activation
         self._norm = norm
         self._padding = PADDINGS[flavor]
+        self._strides_first = flavor == "keras"
 
     def block(self, x, filters, name, *, is_first, stride, dilation, drop):
         """Adds a branch of convolutions to the shortcut around it."""
         width = filters * 4 if self._is_bottleneck else filters
-        strided = {"stride": stride, "dilation": dilation}
+        first, second = (stride, 1) if self._strides_first else (1, stride)
         shortcut = x
         if is_first:
             shortcut = self.unit(
                 x, width, 1, f"{name}_shortcut", stride=stride, activate=False
             )
         if self._is_bottleneck:
-            x = self.unit(x, filters, 1, f"{name}_a")
-            x = self.unit(x, filters, 3, f"{name}_b", **strided)
+            x = self.unit(x, filters, 1, f"{name}_a", stride=first)
+            x = self.unit(x, filters, 3, f"{name}_b", stride=second, dilation=dilation)
             x = self.unit(x, width, 1, f"{name}_c", activate=False)
         else:
-            x = self.unit(x, filters, 3, f"{name}_a", **strided)
+            x = self.unit(x, filters, 3, f"{name}_a", stride=stride, dilation=dilation)
             x = self.unit(x, width, 3, f"{name}_b", dilation=dilation, activate=False)
         if drop:
             x = Dropout(drop, per_example=True, name=f"{name}_drop")(x)

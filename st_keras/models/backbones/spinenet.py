@@ -91,10 +91,8 @@ def spinenet(
         raise ValueError(
             f"`model_id` must be one of {', '.join(SCALINGS)}, got {model_id!r}."
         )
-    if flavor not in PADDINGS:
-        raise ValueError(
-            f"`flavor` must be one of {', '.join(PADDINGS)}, got {flavor!r}."
-        )
+    if flavor not in ("authors", "tf_models"):
+        raise ValueError(f"`flavor` must be authors or tf_models, got {flavor!r}.")
     check_divides(image_size_px, _STRIDE)
     scaling = SCALINGS[model_id]
     if drop_connect is not None:

@@ -10,6 +10,7 @@ from st_keras.models.weights.addresses import part_layers
 from st_keras.models.weights.hdf5 import Hdf5
 from st_keras.models.weights.plan import Pick, Plan
 from st_keras.models.weights.scopes import recognize, strip_root
+from st_keras.ops import images
 
 _MARKS = ("conv1_conv", "stem_conv")  # First layers of its ResNets, EfficientNets.
 _RESNET_EPSILON = 1.001e-5
@@ -44,8 +45,11 @@ _ENDS = {
 _STRIDES = (
     "ResNets of tf.keras.applications take the stride of a stage in its first 1x1 "
     "convolution, this model in the 3x3 convolution: the same weights would be "
-    "another function"
+    'another function; build it with flavor="keras"'
 )
+# Its ResNets look at BGR pixels less these; here in the order of red, green, blue.
+_THEIR_MEAN_RGB = np.float32([123.68, 116.779, 103.939])
+_PIXELS_PER_UNIT = 255.0 * np.float32(images.STDDEV_RGB)  # Of a normalised input.
 
 
 def is_applications(source: Hdf5) -> bool:
@@ -61,7 +65,8 @@ def plan_applications(
     """Plans by the authors' names, which are translated to Keras'.
 
     Biases before a BatchNorm go into its mean, and another epsilon into its variance,
-    so that inference gives the same.
+    so that inference gives the same. What a ResNet does to its input goes into its
+    first convolution.
     """
     is_resnet = "conv1_conv" in source.layers
     family, epsilon = (
@@ -146,6 +151,15 @@ def _efficientnet_names(scopes: Mapping[str, str], source: Hdf5) -> dict[str, st
 
 def _pick(layer: str, weight: str, source: Hdf5, epsilon_change: float) -> Pick:
     name = f"{layer}/{layer}/{weight}:0"
+    first = "conv1_conv/conv1_conv/{}:0"
+    if name == first.format("kernel"):
+        return Pick((name,), _of_normalized_rgb, "for normalised RGB instead of BGR")
+    if layer == "conv1_bn" and weight == "moving_mean":
+        return Pick(
+            (name, first.format("bias"), first.format("kernel")),
+            _less_bias_and_shift,
+            "minus the convolution's bias and the difference of the input's means",
+        )
     if weight == "moving_mean":
         conv = layer.removesuffix("bn") + "conv"
         bias = f"{conv}/{conv}/bias:0"
@@ -160,6 +174,20 @@ def _pick(layer: str, weight: str, source: Hdf5, epsilon_change: float) -> Pick:
     return Pick((name,))
 
 
+def _of_normalized_rgb(kernel: np.ndarray) -> np.ndarray:
+    return kernel[:, :, ::-1] * _PIXELS_PER_UNIT[:, None]
+
+
+def _less_bias_and_shift(mean, bias, kernel) -> np.ndarray:
+    """Returns a mean for which our input, 0 at another grey, gives the same.
+
+    At the border of the picture it is not exact: there, both pad with their own 0, half
+    a grey level apart.
+    """
+    shift = 255.0 * np.float32(images.MEAN_RGB) - _THEIR_MEAN_RGB
+    return mean - bias - np.einsum("hwio,i->o", kernel[:, :, ::-1], shift)
+
+
 def _explain(name: str) -> str:
     if name.startswith(("top_", "predictions/", "probs/")):
         return "ImageNet classifier"
@@ -171,6 +199,6 @@ def _explain(name: str) -> str:
 def _notes(source: Hdf5) -> list[str]:
     mean = "normalization/normalization/mean:0"
     if mean not in source.shapes:
-        return ["the network learned on BGR pixels less their mean, not on RGB"]
+        return []
     values = ", ".join(f"{value:.3g}" for value in np.ravel(source.value(mean)))
     return [f"the network's own input normalisation has the mean {values}"]

@@ -58,9 +58,13 @@ def import_file(
 def _changes(preset: str, file_format: str) -> dict[str, str]:
     """Returns what makes a preset the function that a file's weights learned."""
     known = presets.PRESETS.get(preset)
-    if file_format != "tf_models" or known is None:
+    if known is None:
         return {}
-    return {"flavor": "tf_models"}
+    if file_format == "tf_models":
+        return {"flavor": "tf_models"}
+    if file_format == "keras_applications" and known.backbone.startswith("resnet"):
+        return {"flavor": "keras"}
+    return {}
 
 
 def _listing(output: str) -> str:
