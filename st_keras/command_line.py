@@ -40,6 +40,27 @@ def numbers(flag: str, texts: Sequence[str]) -> list[float]:
         ) from None
 
 
+def image_size_px(flag: str, texts: Sequence[str]) -> tuple[int, int] | None:
+    """Returns height and width of a flag such as `--image_size 640,1024`.
+
+    Args:
+      flag: Its name.
+      texts: What stands between its commas; nothing gives None.
+
+    Raises:
+      ValueError: They are not two whole numbers.
+    """
+    sides = numbers(flag, texts)
+    if not sides:
+        return None
+    if len(sides) != 2 or not all(side.is_integer() for side in sides):
+        raise ValueError(
+            f"`--{flag}` must be height and width such as 640,1024, got "
+            f"{','.join(texts)}."
+        )
+    return int(sides[0]), int(sides[1])
+
+
 def _parse(argv: list[str]) -> list[str]:
     if any(word in _HELP for word in argv[1:]):
         # absl would exit with 1, as if asking were a mistake.

@@ -29,17 +29,11 @@ flags.mark_flags_as_required(["checkpoint", "output"])
 
 def main(argv):
     del argv
-    size = command_line.numbers("image_size", _IMAGE_SIZE.value)
-    if size and (len(size) != 2 or not all(side.is_integer() for side in size)):
-        raise ValueError(
-            "`--image_size` must be height and width such as 640,1024, got "
-            f"{','.join(_IMAGE_SIZE.value)}."
-        )
+    image_size_px = command_line.image_size_px("image_size", _IMAGE_SIZE.value)
     environment.quiet()
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras.runtime import export, restored
 
-    image_size_px = tuple(int(side) for side in size) or None
     run = restored.restore_run(_CHECKPOINT.value, image_size_px=image_size_px)
     print(f"Export {run.model.name} of {run.file.prefix} as {_FORMAT.value}")
     content = export.export_run(

@@ -36,12 +36,7 @@ flags.mark_flags_as_required(["checkpoint", "model", "output"])
 
 def main(argv):
     del argv
-    size = command_line.numbers("image_size", _IMAGE_SIZE.value)
-    if size and (len(size) != 2 or not all(side.is_integer() for side in size)):
-        raise ValueError(
-            "`--image_size` must be height and width such as 640,1024, got "
-            f"{','.join(_IMAGE_SIZE.value)}."
-        )
+    image_size_px = command_line.image_size_px("image_size", _IMAGE_SIZE.value)
     environment.quiet()
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras.models.weights import importing
@@ -52,7 +47,7 @@ def main(argv):
         _OUTPUT.value,
         parts=_PARTS.value or None,
         format=_FORMAT.value,
-        image_size_px=tuple(int(side) for side in size) or None,
+        image_size_px=image_size_px,
         num_classes=_NUM_CLASSES.value,
     )
     print(report.summary())

@@ -2,8 +2,7 @@
 
     python tools/model_table.py --output docs/models.md
 
-The whole table takes about 20 minutes on a CPU and 20 GB of memory; `--presets` does a
-few for a look.
+The whole table takes about 15 minutes on 2 CPU cores; `--presets` does a few.
 """
 
 from absl import flags

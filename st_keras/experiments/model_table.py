@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import multiprocessing
 import os
 import pathlib
 
@@ -145,10 +146,11 @@ Made by `python tools/model_table.py --output docs/models.md`.
 
 def write(path: str, presets: list[str]) -> None:
     """Writes the table of the presets as a Markdown page."""
-    rows = [
-        row(preset, measure(preset))
-        for preset in tqdm(presets, desc="Counting", unit="preset")
-    ]
+    # Each in a process of its own: TensorFlow keeps the memory of frozen graphs.
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        sizes = pool.imap(measure, presets, chunksize=1)
+        bar = tqdm(sizes, desc="Counting", total=len(presets), unit="preset")
+        rows = [row(preset, size) for preset, size in zip(presets, bar, strict=True)]
     text = "\n".join([_INTRODUCTION, HEADER, *rows, ""])
     temporary = f"{path}.tmp"
     pathlib.Path(temporary).write_text(text, encoding="utf-8")

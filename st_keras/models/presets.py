@@ -139,8 +139,9 @@ def build(
         )
         raise ValueError(f"`name` must be a preset, got {name!r}. {hint}")
     preset = PRESETS[name]
+    square = (preset.side_px, preset.side_px)
     return preset.function(
-        image_size_px or (preset.side_px, preset.side_px),
-        num_classes or preset.num_classes,
+        square if image_size_px is None else image_size_px,
+        preset.num_classes if num_classes is None else num_classes,
         **{**preset.settings, **changes},
     )

@@ -202,58 +202,6 @@ def test_its_dropout_is_a_function_of_the_seed():
 
 
 @pytest.mark.parametrize(
-    "backbone", ["tiny", pytest.param("resnet18", marks=pytest.mark.slow)]
-)
-def test_copies_give_the_same(backbone, tmp_path):
-    model = shared(backbone)
-    expected = model(images(), training=False)["logits"]
-    model.save(tmp_path / "model.keras")
-    tf.saved_model.save(model, str(tmp_path / "saved"))
-    cloned = tf.keras.models.clone_model(model)
-    rebuilt = type(model).from_config(model.get_config())
-    for copy in (cloned, rebuilt):
-        copy.set_weights(model.get_weights())
-    copies = {
-        "clone_model": cloned,
-        "from_config": rebuilt,
-        ".keras": tf.keras.models.load_model(tmp_path / "model.keras"),
-        "SavedModel": tf.saved_model.load(str(tmp_path / "saved")),
-    }
-    for kind, copy in copies.items():
-        found = copy(images(), training=False)["logits"]
-        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max(), kind
-
-
-def test_logits_are_float32_where_the_model_is_bfloat16():
-    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        model = small("resnet18")
-        logits = model(tf.cast(images(), tf.bfloat16), training=True)["logits"]
-    finally:
-        tf.keras.mixed_precision.set_global_policy("float32")
-    assert model.get_layer("head").get_layer("predict_conv").compute_dtype == "bfloat16"
-    assert logits.dtype == tf.float32
-    assert np.isfinite(logits).all()
-
-
-@pytest.mark.parametrize("backbone", ["tiny", "resnet18"])
-def test_a_gradient_reaches_every_trainable_variable(backbone):
-    model = small(backbone, 32 if backbone == "tiny" else 16)
-    wanted = tf.random.stateless_uniform([3, 16, 24], [0, 1], 0, CLASSES, tf.int32)
-    with tf.GradientTape() as tape:
-        logits = model(images(3), training=True)["logits"]
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
-        loss = tf.reduce_sum(losses)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    without = [
-        variable.name
-        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
-        if gradient is None or not np.any(gradient)
-    ]
-    assert not without
-
-
-@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"image_size_px": (64, 72)}, r"`image_size_px` .* of 16 .*, got 64 x 72"),

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras.models import Norm, build_backbone
+from st_keras.models import Norm, build_backbone, classifier
 from st_keras.models.authors.efficientnet import efficientnet_names
 from st_keras.models.backbones.efficientnet import (
     SCALINGS,
+    STAGES,
     efficientnet,
     round_filters,
+    round_repeats,
 )
 from tests.models import reference
 
@@ -24,21 +26,80 @@ class Known:
     """What is published of a size, or follows from it."""
 
     parameters: int  # Trainable, without the classifier.
-    channels: tuple[int, ...]  # Of levels 2 to 5.
-    blocks: int
+    repeats: tuple[int, ...]  # Blocks of each stage.
+    widths: tuple[int, ...]  # Channels of the stem and of each stage.
     top: int  # Channels of the classifier's last convolution.
+    with_top: int  # Trainable, with a classifier of 1000 classes.
+
+    def channels(self):
+        """Returns those of levels 2 to 5, which end with the stages 2, 3, 5 and 7."""
+        return [self.widths[stage] for stage in (2, 3, 5, 7)]
 
 
 SIZES = {
-    "b0": Known(3_595_388, (24, 40, 112, 320), 16, 1280),
-    "b1": Known(6_101_024, (24, 40, 112, 320), 23, 1280),
-    "b2": Known(7_202_562, (24, 48, 120, 352), 23, 1408),
-    "b3": Known(10_103_336, (32, 48, 136, 384), 26, 1536),
-    "b4": Known(16_742_216, (32, 56, 160, 448), 32, 1792),
-    "b5": Known(27_288_112, (40, 64, 176, 512), 39, 2048),
-    "b6": Known(39_403_992, (40, 72, 200, 576), 45, 2304),
-    "b7": Known(62_143_440, (48, 80, 224, 640), 55, 2560),
-    "l2": Known(467_219_796, (104, 176, 480, 1376), 88, 5504),
+    "b0": Known(
+        3_595_388,
+        (1, 2, 2, 3, 3, 4, 1),
+        (32, 16, 24, 40, 80, 112, 192, 320),
+        1280,
+        5_288_548,
+    ),
+    "b1": Known(
+        6_101_024,
+        (2, 3, 3, 4, 4, 5, 2),
+        (32, 16, 24, 40, 80, 112, 192, 320),
+        1280,
+        7_794_184,
+    ),
+    "b2": Known(
+        7_202_562,
+        (2, 3, 3, 4, 4, 5, 2),
+        (32, 16, 24, 48, 88, 120, 208, 352),
+        1408,
+        9_109_994,
+    ),
+    "b3": Known(
+        10_103_336,
+        (2, 3, 3, 5, 5, 6, 2),
+        (40, 24, 32, 48, 96, 136, 232, 384),
+        1536,
+        12_233_232,
+    ),
+    "b4": Known(
+        16_742_216,
+        (2, 4, 4, 6, 6, 8, 2),
+        (48, 24, 32, 56, 112, 160, 272, 448),
+        1792,
+        19_341_616,
+    ),
+    "b5": Known(
+        27_288_112,
+        (3, 5, 5, 7, 7, 9, 3),
+        (48, 24, 40, 64, 128, 176, 304, 512),
+        2048,
+        30_389_784,
+    ),
+    "b6": Known(
+        39_403_992,
+        (3, 6, 6, 8, 8, 11, 3),
+        (56, 32, 40, 72, 144, 200, 344, 576),
+        2304,
+        43_040_704,
+    ),
+    "b7": Known(
+        62_143_440,
+        (4, 7, 7, 10, 10, 13, 4),
+        (64, 32, 48, 80, 160, 224, 384, 640),
+        2560,
+        66_347_960,
+    ),
+    "l2": Known(
+        467_219_796,
+        (6, 11, 11, 16, 16, 22, 6),
+        (136, 72, 104, 176, 344, 480, 824, 1376),
+        5504,
+        480_309_308,
+    ),
 }
 # Where an identity shortcut goes past a block of B0: not the first of a stage.
 SHORTCUTS = (2, 4, 6, 7, 9, 10, 12, 13, 14)
@@ -54,6 +115,19 @@ def with_weights(**settings):
     model = efficientnet("b0", SIZE, **settings)
     reference.set_weights(model, efficientnet_names("b0"))
     return model
+
+
+def count(model):
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
+
+
+def last_feature_without_squeezes(output_stride):
+    """Returns that of B0, where no cell looks at all others."""
+    model = with_weights(output_stride=output_stride)
+    for layer in with_weight_layers(model):
+        if layer.name.endswith("_se_expand"):
+            layer.kernel.assign(tf.zeros_like(layer.kernel))
+    return model(reference.input_image(*SIZE), training=False)["5"]
 
 
 def with_weight_layers(model):
@@ -79,25 +153,45 @@ def test_every_size_of_the_paper_is_there():
 )
 def test_each_size_is_as_wide_and_as_deep_as_is_known(model_id):
     model, known = efficientnet(model_id, SIZE), SIZES[model_id]
-    assert sum(math.prod(v.shape) for v in model.trainable_variables) == (
-        known.parameters
-    )
+    assert count(model) == known.parameters
     assert model.output_shape == {
         str(level): (None, 64 // 2**level, 128 // 2**level, channels)
-        for level, channels in zip((2, 3, 4, 5), known.channels, strict=True)
+        for level, channels in zip((2, 3, 4, 5), known.channels(), strict=True)
     }
     names = {layer.name for layer in with_weight_layers(model)}
     assert len([name for name in names if name.endswith("_depthwise_conv")]) == (
-        known.blocks
+        sum(known.repeats)
     )
     assert names == set(dict(efficientnet_names(model_id)))
+
+
+@pytest.mark.parametrize("model_id", SIZES)
+def test_stages_repeat_and_widen_as_in_the_table_of_the_authors(model_id):
+    scaling, known = SCALINGS[model_id], SIZES[model_id]
+    assert known.repeats == tuple(
+        round_repeats(stage.repeats, scaling.depth) for stage in STAGES
+    )
+    assert known.widths == tuple(
+        round_filters(filters, scaling.width)
+        for filters in (32, *(stage.filters for stage in STAGES))
+    )
 
 
 @pytest.mark.parametrize("model_id", SIZES)
 def test_a_classifiers_last_convolution_has_4_channels_for_one_before_it(model_id):
     known = SIZES[model_id]
     assert round_filters(1280, SCALINGS[model_id].width) == known.top
-    assert 4 * known.channels[-1] == known.top
+    assert 4 * known.widths[-1] == known.top
+    # A convolution, a BatchNorm, and a predictor with a bias.
+    top = known.widths[-1] * known.top + 2 * known.top + (known.top + 1) * 1000
+    assert known.parameters + top == known.with_top
+
+
+@pytest.mark.slow  # That of B0 is in test_classifier.py.
+@pytest.mark.parametrize("model_id", [size for size in SIZES if size != "b0"])
+def test_with_a_classifier_it_has_the_parameters_that_are_known(model_id):
+    model = classifier(SIZE, 1000, backbone=f"efficientnet_{model_id}")
+    assert count(model) == SIZES[model_id].with_top
 
 
 def test_channels_are_multiples_of_8_and_at_most_a_tenth_less():
@@ -105,6 +199,13 @@ def test_channels_are_multiples_of_8_and_at_most_a_tenth_less():
     assert round_filters(16, 1.1) == 16
     assert round_filters(12, 0.9) == 16
     assert round_filters(1, 1.0) == 8
+
+
+def test_repeats_are_rounded_up():
+    # 1 * 1.1 and 3 * 1.4 = 4.2 are not whole; 5 * 2 is, and gets no block more.
+    assert [round_repeats(1, 1.1), round_repeats(3, 1.4), round_repeats(5, 2.0)] == [
+        *(2, 5, 10)
+    ]
 
 
 def test_it_gives_what_that_of_keras_gives(b0):
@@ -159,20 +260,21 @@ def test_what_comes_after_a_stride_that_is_gone_is_dilated(stride, dilations):
     ]
 
 
+@pytest.fixture(scope="module")
+def strided_feature():
+    return last_feature_without_squeezes(output_stride=32)
+
+
 @pytest.mark.parametrize(("stride", "first"), [(16, 1), (8, 3)])
-def test_dilated_it_computes_in_each_cell_what_it_computed_in_some(stride, first):
+def test_dilated_it_computes_in_each_cell_what_it_computed_in_some(
+    stride, first, strided_feature
+):
     # At stride 2, TensorFlow's `same` puts the middle of cell i on cell 2 * i + 1, and
-    # twice on 4 * i + 3. The squeezes look at all cells: their kernels are set to zero.
-    models = [with_weights(output_stride=each) for each in (32, stride)]
-    for model in models:
-        for layer in with_weight_layers(model):
-            if layer.name.endswith("_se_expand"):
-                layer.kernel.assign(tf.zeros_like(layer.kernel))
-    picture = reference.input_image(*SIZE)
-    strided, dilated = (model(picture, training=False)["5"] for model in models)
+    # twice on 4 * i + 3.
+    dilated = last_feature_without_squeezes(output_stride=stride)
     step = 32 // stride
     assert dilated.shape[1:3] == (64 // stride, 128 // stride)
-    assert_close(dilated[:, first::step, first::step], strided)
+    assert_close(dilated[:, first::step, first::step], strided_feature)
 
 
 def test_kernels_start_with_a_variance_of_2_by_what_goes_out(b0):

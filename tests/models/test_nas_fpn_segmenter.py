@@ -178,6 +178,21 @@ def test_cells_of_the_input_sit_on_the_first_of_theirs():
     ]
 
 
+def test_resizing_is_float32_where_the_model_computes_in_bfloat16():
+    # bfloat16 has 8 bits: from 256 on, it counts in twos.
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        layer = LegacyBilinear(4)
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    row = tf.reshape(tf.constant([257.0, 259.0]), [1, 1, 2, 1])
+    enlarged = layer(row)
+    assert enlarged.dtype == tf.float32
+    # A quarter of the way for each new column; behind the last there is nothing.
+    expected = [257, 257.5, 258, 258.5, 259, 259, 259, 259]
+    assert enlarged.numpy()[0, 0, :, 0].tolist() == expected
+
+
 def test_resizing_and_its_gradient_compile_with_xla():
     draw = np.random.default_rng(0)
     x = tf.constant(draw.normal(size=[2, 3, 5, 4]), tf.float32)

@@ -48,14 +48,15 @@ def load_weights(
     wanted = {name: shape for name, shape in shapes.items() if _part(name) in parts}
     report = _report(plan, source, wanted, shapes, parts)
     _refuse(report, plan, source)
+    values = {}
     for address in wanted:
         dtype = variables[address].dtype.as_numpy_dtype
-        value = np.asarray(plan.picks[address].value(source)).astype(dtype)
-        if not np.isfinite(value).all():
+        values[address] = np.asarray(plan.picks[address].value(source)).astype(dtype)
+        if not np.isfinite(values[address]).all():
             raise ValueError(
-                f"{source.path}: `{report.loaded[address]}` must be finite; the model "
-                "is only partly loaded now."
+                f"{source.path}: `{report.loaded[address]}` must be finite."
             )
+    for address, value in values.items():
         variables[address].assign(value)
     return report
 
