@@ -126,6 +126,7 @@ class DetectionConfig:
             self.label_of_class_0 in (0, 1),
             "0 or 1",
         )
+        check_choice(self, "activation", ("relu", "relu6", "swish", "gelu"))
         check_not_negative(self, "box_weight", "focal_gamma")
         check_above_zero(
             self,

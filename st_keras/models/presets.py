@@ -104,6 +104,7 @@ PRESETS = {
     "deeplab_v3_plus_resnet50": _deeplab("resnet50"),
     "deeplab_v3_plus_resnet101": _deeplab("resnet101"),
     "classifier_resnet50": _classifier("resnet50", 224, norm=_CLASSIFIER_NORM),
+    # 224 px, the usual size, is no multiple of 128.
     "classifier_spinenet_49": _classifier(
         "spinenet_49", 256, activation="swish", norm=_CLASSIFIER_NORM
     ),

@@ -135,6 +135,7 @@ def test_a_setting_that_cannot_be_read_is_named_with_its_place(
         ("training.steps=0", "training: `steps` must be above 0, got 0."),
         ("detection.backbone=vgg", "`backbone` must be one of tiny, resnet18, "),
         ("detection.neck=pan", "`neck` must be one of fpn, nas_fpn, none, got 'pan'."),
+        ("detection.activation=mesh", "`activation` must be one of relu, relu6, swish"),
         ("detection.drop_connect=1.0", "`drop_connect` must be in [0, 1), got 1.0."),
         ("init.kind=jft", "init: `kind` must be one of random, imagenet, "),
         ("init.kind=teacher", "`checkpoint` must be a file or a workdir with"),

@@ -16,6 +16,8 @@ WITH_CONFIG = {
 REQUIRED = {
     "evaluate": ["--checkpoint=w", "--records=r"],
     "export": ["--checkpoint=w", "--output=o"],
+    "import_checkpoint": ["--checkpoint=w", "--model=m", "--output=o"],
+    "model_table": ["--output=o.md"],
     "predict": ["--checkpoint=w", "--images=*.jpg", "--output=o"],
     "pseudo_label": ["--checkpoint=w", "--records=r", "--output=o"],
     "self_train": ["--config=c.yaml", "--workdir=w"],
