@@ -5,9 +5,10 @@ Importing this package is cheap: TensorFlow is loaded by the part that needs it.
 
 import importlib
 
-from st_keras import environment
+from st_keras import environment, registration
 
 environment.check()
+registration.register_with_keras()
 
 __version__ = "0.1.0"
 __all__ = [

@@ -13,7 +13,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A package may import those before it, never those after it.
 ORDER = [
-    *("environment", "command_line", "types", "config", "ops", "losses", "metrics"),
+    *(
+        "environment",
+        "registration",
+        "command_line",
+        "types",
+        "config",
+        "ops",
+        "losses",
+        "metrics",
+    ),
     *("models", "data", "tasks", "runtime", "self_training", "training"),
     "experiments",
 ]

@@ -17,6 +17,12 @@ from st_keras.config.schema import Config
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
+_RENAMED = {
+    "init_checkpoint": "`init: {kind: teacher, checkpoint: ...}`",
+    "fpn_filters": "`neck_filters`",
+}
+
+
 class ConfigError(ValueError):
     """A setting that cannot be used, with the file and path it stands at."""
 
@@ -146,6 +152,8 @@ def _build(kind: type, settings: object, where: str):
     hints = typing.get_type_hints(kind)
     for name in settings:
         if name not in hints:
+            if name in _RENAMED:
+                raise ConfigError(f"{where}: `{name}` is {_RENAMED[name]} now.")
             near = difflib.get_close_matches(str(name), hints, n=1)
             fix = (
                 f"Did you mean `{near[0]}`?"

@@ -32,6 +32,9 @@ _DEAD_HEAD = (
     "the published number counts the ImageNet classifier of the backbone, which is "
     "built and not used: with it, {total}"
 )
+_UNKNOWN = (
+    "parameters agree; why fewer multiply-adds were published at this size is not known"
+)
 _STATISTICS = "the published number counts BatchNorm statistics: with them, {total}"
 
 PUBLISHED = {
@@ -52,21 +55,21 @@ PUBLISHED = {
     "retinanet_spinenet_143": Published(_ZOO, "67.0", "524.0"),
     "retinanet_spinenet_190": Published(_ZOO, "163.6", "1885"),
     "nas_fpn_segmenter_efficientnet_b7": Published(
-        _PAPER, "71", "60", _DEAD_HEAD.format(total="71.7 M")
+        _PAPER, "71", "60", _DEAD_HEAD.format(total="71.7 M and 60.1 B")
     ),
     "nas_fpn_segmenter_efficientnet_l2": Published(
-        _PAPER, "485", "229", _DEAD_HEAD.format(total="486.0 M")
+        _PAPER, "485", "229", _DEAD_HEAD.format(total="486.0 M and 229.0 B")
     ),
     "classifier_efficientnet_b0": Published(_EFFICIENTNET, "5.3", "0.39"),
     "classifier_efficientnet_b1": Published(_EFFICIENTNET, "7.8", "0.70"),
     "classifier_efficientnet_b2": Published(
         _EFFICIENTNET, "9.2", "1.0", _STATISTICS.format(total="9.18 M")
     ),
-    "classifier_efficientnet_b3": Published(_EFFICIENTNET, "12", "1.8"),
-    "classifier_efficientnet_b4": Published(_EFFICIENTNET, "19", "4.2"),
-    "classifier_efficientnet_b5": Published(_EFFICIENTNET, "30", "9.9"),
+    "classifier_efficientnet_b3": Published(_EFFICIENTNET, "12", "1.8", _UNKNOWN),
+    "classifier_efficientnet_b4": Published(_EFFICIENTNET, "19", "4.2", _UNKNOWN),
+    "classifier_efficientnet_b5": Published(_EFFICIENTNET, "30", "9.9", _UNKNOWN),
     "classifier_efficientnet_b6": Published(_EFFICIENTNET, "43", "19"),
-    "classifier_efficientnet_b7": Published(_EFFICIENTNET, "66", "37"),
+    "classifier_efficientnet_b7": Published(_EFFICIENTNET, "66", "37", _UNKNOWN),
     "classifier_efficientnet_l2": Published(_NOISY_STUDENT, "480"),
 }
 

@@ -2,15 +2,20 @@
 
 import tensorflow as tf
 
+from st_keras.models.arguments import check_at_least, check_known, check_style
 from st_keras.models.backbones import build_backbone
-from st_keras.models.heads.classification import classification_head
+from st_keras.models.backbones.efficientnet import own_norm
+from st_keras.models.heads.classification import (
+    EFFICIENTNET_INITIALIZER,
+    classification_head,
+)
 from st_keras.models.layers import Norm
 
 _EFFICIENTNET = "efficientnet_"
 # The authors' for ImageNet, by size; other backbones have none.
 _DROPOUT = {
     **{"b0": 0.2, "b1": 0.2, "b2": 0.3, "b3": 0.3, "b4": 0.4, "b5": 0.4, "b6": 0.5},
-    **{"b7": 0.5, "b8": 0.5, "l2": 0.5},
+    **{"b7": 0.5, "l2": 0.5},
 }
 _TOP_WIDENS = 4  # Channels of an EfficientNet's last convolution per one before it.
 
@@ -51,11 +56,9 @@ def classifier(
       ValueError: There is no such backbone, or a size does not fit it.
     """
     norm = norm or Norm()
-    height, width = image_size_px
-    if not height or not width:
-        raise ValueError(f"`image_size_px` must be known, got {height} x {width}.")
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` must be 2 or more, got {num_classes}.")
+    check_known(image_size_px)
+    check_style(activation, drop_connect, flavor)
+    check_at_least(2, num_classes=num_classes)
     if dropout is not None and not 0.0 <= dropout < 1.0:
         raise ValueError(f"`dropout` must be in [0, 1), got {dropout}.")
     extractor = build_backbone(
@@ -72,8 +75,8 @@ def classifier(
         features = {"5": features["5"]}
     top = {"activation": activation, "norm": norm, "dropout": dropout or 0.0}
     if backbone.startswith(_EFFICIENTNET):
-        own = Norm(momentum=0.99, epsilon=1e-3, synchronized=norm.synchronized)
-        top |= {"activation": "swish", "norm": own}
+        top |= {"activation": "swish", "norm": own_norm(norm)}
+        top["initializer"] = EFFICIENTNET_INITIALIZER
         top["conv_filters"] = _TOP_WIDENS * features["5"].shape[-1]
         if dropout is None:
             top["dropout"] = _DROPOUT[backbone.removeprefix(_EFFICIENTNET)]

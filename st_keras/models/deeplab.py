@@ -2,10 +2,14 @@
 
 import tensorflow as tf
 
+from st_keras.models.arguments import (
+    check_at_least,
+    check_divides,
+    check_style,
+)
 from st_keras.models.backbones import BACKBONES, build_backbone
 from st_keras.models.backbones.resnet import DEPTHS
 from st_keras.models.heads.deeplab import deeplab_head
-from st_keras.models.image_size import check_divides
 from st_keras.models.layers import Norm
 from st_keras.models.necks.aspp import aspp
 
@@ -65,6 +69,14 @@ def deeplab_v3_plus(
     Source: Chen et al. 2018, arXiv:1802.02611; the settings are those of
     tf-models-official for PASCAL VOC, except that its activation is swish.
     """
+    check_style(activation, drop_connect, flavor)
+    check_at_least(0, decoder_convs=decoder_convs)
+    check_at_least(
+        1,
+        aspp_filters=aspp_filters,
+        low_level_filters=low_level_filters,
+        decoder_filters=decoder_filters,
+    )
     _check_backbone(backbone, output_stride, multigrid)
     rates = aspp_rates or _RATES[output_stride]
     _check_numbers(image_size_px, num_classes, output_stride, rates, dropout)
@@ -128,8 +140,7 @@ def _check_backbone(backbone, output_stride, multigrid) -> None:
 
 def _check_numbers(image_size_px, num_classes, output_stride, rates, dropout) -> None:
     check_divides(image_size_px, output_stride, "the output stride")
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` must be 2 or more, got {num_classes}.")
+    check_at_least(2, num_classes=num_classes)
     if min(rates) < 1:
         raise ValueError(f"`aspp_rates` must be 1 or more each, got {rates}.")
     if not 0.0 <= dropout < 1.0:

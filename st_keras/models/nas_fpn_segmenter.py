@@ -2,9 +2,13 @@
 
 import tensorflow as tf
 
+from st_keras.models.arguments import (
+    check_at_least,
+    check_divides,
+    check_style,
+)
 from st_keras.models.backbones import build_backbone
 from st_keras.models.heads.segmentation import segmentation_head
-from st_keras.models.image_size import check_divides
 from st_keras.models.layers import Norm
 from st_keras.models.necks.nas_fpn import MAX_LEVEL, MIN_LEVEL, nas_fpn
 from st_keras.models.necks.pyramid_fusion import pyramid_fusion
@@ -51,8 +55,10 @@ def nas_fpn_segmenter(
     Source: Zoph et al. 2020, arXiv:2006.06882, section 4.1, and the authors' configs.
     """
     check_divides(image_size_px, 2**MAX_LEVEL)
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` must be 2 or more, got {num_classes}.")
+    check_style(activation, drop_connect, flavor)
+    check_at_least(0, head_convs=head_convs)
+    check_at_least(1, filters=filters, repeats=repeats)
+    check_at_least(2, num_classes=num_classes)
     if backbone.startswith("spinenet"):
         raise ValueError(
             "`backbone` must be a ResNet, an EfficientNet or tiny: a SpineNet joins "

@@ -15,6 +15,7 @@ from st_keras.models.retinanet import retinanet
 _COCO_LOGITS = 91  # COCO's ids run to 90; logit 0 is never used.
 _PASCAL_LOGITS = 21  # 20 classes and background.
 _IMAGENET_LOGITS = 1000
+_BACKGROUND = 1  # A class that ResNets and SpineNets have before those of ImageNet.
 
 _EPSILON = Norm(epsilon=1e-3)  # Of the self-training configs.
 _DEEPLAB_NORM = Norm(momentum=0.9997, epsilon=1e-3)
@@ -73,9 +74,9 @@ def _deeplab(backbone: str) -> Preset:
 
 
 def _classifier(backbone, side_px, **settings) -> Preset:
-    return Preset(
-        classifier, side_px, _IMAGENET_LOGITS, {"backbone": backbone, **settings}
-    )
+    has_background = not backbone.startswith("efficientnet")
+    num_classes = _IMAGENET_LOGITS + _BACKGROUND * has_background
+    return Preset(classifier, side_px, num_classes, {"backbone": backbone, **settings})
 
 
 _CLASSIFIER_NORM = Norm(momentum=0.9, epsilon=1e-5)
@@ -104,7 +105,7 @@ PRESETS = {
     "deeplab_v3_plus_resnet50": _deeplab("resnet50"),
     "deeplab_v3_plus_resnet101": _deeplab("resnet101"),
     "classifier_resnet50": _classifier("resnet50", 224, norm=_CLASSIFIER_NORM),
-    # 224 px, the usual size, is no multiple of 128.
+    # The authors' has 224 px, which its coarsest levels do not divide.
     "classifier_spinenet_49": _classifier(
         "spinenet_49", 256, activation="swish", norm=_CLASSIFIER_NORM
     ),

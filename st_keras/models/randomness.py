@@ -41,4 +41,5 @@ def uniform(shape, layer_name: str) -> tf.Tensor:
     seed = tf.random.experimental.stateless_fold_in(
         seed, zlib.crc32(layer_name.encode()) & 0x7FFFFFFF
     )
-    return tf.random.stateless_uniform(shape, seed)
+    # By name: left to choose, XLA takes another algorithm than TensorFlow does.
+    return tf.random.stateless_uniform(shape, seed, alg="philox")

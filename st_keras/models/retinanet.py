@@ -2,9 +2,13 @@
 
 import tensorflow as tf
 
+from st_keras.models.arguments import (
+    check_at_least,
+    check_divides,
+    check_style,
+)
 from st_keras.models.backbones import build_backbone
 from st_keras.models.heads.boxes import box_head
-from st_keras.models.image_size import check_divides
 from st_keras.models.layers import Norm
 from st_keras.models.necks.fpn import fpn
 from st_keras.models.necks.nas_fpn import nas_fpn
@@ -21,7 +25,7 @@ def retinanet(
     min_level: int = 3,
     max_level: int = 7,
     neck_filters: int = 256,
-    neck_repeats: int = 5,
+    neck_repeats: int = 7,
     head_convs: int = 4,
     head_filters: int = 256,
     separable: bool = False,
@@ -66,7 +70,17 @@ def retinanet(
     """
     norm = norm or Norm()
     neck = neck or ("none" if backbone.startswith("spinenet") else "fpn")
-    _check(image_size_px, num_classes, min_level, max_level, neck, backbone)
+    check_style(activation, drop_connect, flavor)
+    check_at_least(0, head_convs=head_convs)
+    check_at_least(
+        1,
+        num_classes=num_classes,
+        neck_filters=neck_filters,
+        neck_repeats=neck_repeats,
+        head_filters=head_filters,
+        anchors_per_cell=anchors_per_cell,
+    )
+    _check(image_size_px, min_level, max_level, neck, backbone)
     extractor = build_backbone(
         backbone,
         image_size_px,
@@ -113,10 +127,8 @@ def retinanet(
     return tf.keras.Model(images, head(features), name=f"retinanet_{backbone}")
 
 
-def _check(image_size_px, num_classes, min_level, max_level, neck, backbone) -> None:
+def _check(image_size_px, min_level, max_level, neck, backbone) -> None:
     check_divides(image_size_px, 2**max_level, "2^max_level")
-    if num_classes < 1:
-        raise ValueError(f"`num_classes` must be 1 or more, got {num_classes}.")
     if neck not in NECKS:
         raise ValueError(f"`neck` must be one of {', '.join(NECKS)}, got {neck!r}.")
     # Most backbones have features of levels 2 to 5.

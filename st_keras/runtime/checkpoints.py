@@ -73,6 +73,11 @@ class Checkpoints:
         return self._manager.latest_checkpoint or "none"
 
 
+def has_any(workdir: str) -> bool:
+    """Whether a run has saved something to go on from."""
+    return bool(list(pathlib.Path(workdir, _FOLDER).glob("*.index")))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelFile:
     """Where a run's model weights are, and which they are."""

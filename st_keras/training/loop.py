@@ -91,7 +91,8 @@ def train(
                 max_ratio=config.pseudo.max_ratio,
             )
         # Before the average, which starts at these weights.
-        initialization.initialize(model, config.init)
+        if not checkpoints.has_any(workdir):
+            initialization.initialize(model, config.init)
         averaged = None
         if config.optimization.ema_decay:
             twin = task.build_model(sync_batch_norm=sync)
@@ -101,7 +102,8 @@ def train(
 
     # ----------------------------------------------- Where to start, in this order
     # 1. A checkpoint of this run: everything goes on from it.
-    # 2. `init`: weights of a published model or another run, loaded above; step 0.
+    # 2. `init`: weights of a published model or another run, loaded above; step 0. Its
+    #    file need not be there any more when the run goes on.
     # 3. Random weights.
     saved = checkpoints.Checkpoints(
         workdir,

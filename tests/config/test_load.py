@@ -134,6 +134,11 @@ def test_a_setting_that_cannot_be_read_is_named_with_its_place(
         ("pseudo.weight=.nan", "`weight` must be 0 or more, got nan."),
         ("training.steps=0", "training: `steps` must be above 0, got 0."),
         ("detection.backbone=vgg", "`backbone` must be one of tiny, resnet18, "),
+        (
+            "init_checkpoint=x",
+            "`init_checkpoint` is `init: {kind: teacher, checkpoint: ",
+        ),
+        ("detection.fpn_filters=8", "detection: `fpn_filters` is `neck_filters` now."),
         ("detection.neck=pan", "`neck` must be one of fpn, nas_fpn, none, got 'pan'."),
         ("detection.activation=mesh", "`activation` must be one of relu, relu6, swish"),
         ("detection.drop_connect=1.0", "`drop_connect` must be in [0, 1), got 1.0."),

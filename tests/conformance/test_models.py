@@ -238,21 +238,40 @@ def test_it_computes_in_bfloat16_and_gives_float32(build):
         assert np.isfinite(output).all()
 
 
-def test_a_keras_file_opens_in_a_process_that_has_only_imported_st_keras(tmp_path):
-    model = MODELS["retinanet_tiny"]()
-    model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "logits.npy", model(pictures())["logits"])
-    np.save(tmp_path / "pictures.npy", pictures())
+LOADED = ("retinanet_tiny", "nas_fpn_segmenter_efficientnet_b0", "deeplab_v3_plus_tiny")
+
+
+@pytest.mark.parametrize("imports", ["st_keras, tensorflow", "tensorflow, st_keras"])
+def test_files_open_in_a_process_that_has_only_imported_st_keras(files, imports):
     code = (
-        "import st_keras, numpy as np, tensorflow as tf\n"
-        "model = tf.keras.models.load_model('model.keras')\n"
-        "logits = model(np.load('pictures.npy'))['logits']\n"
-        "np.testing.assert_allclose(logits, np.load('logits.npy'), atol=1e-5)\n"
+        f"import {imports}, numpy as np, tensorflow as tf\n"
+        "pictures = np.load('pictures.npy')\n"
+        f"for name in {LOADED}:\n"
+        "    for file in ('model.keras', 'model.h5', 'saved'):\n"
+        "        model = tf.keras.models.load_model(f'{name}/{file}')\n"
+        "        logits = np.load(f'{name}/logits.npy')\n"
+        "        error = np.abs(model(pictures)['logits'] - logits).max()\n"
+        "        assert error < 1e-4 * np.abs(logits).max(), (name, file, error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=files, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with models of each family in the three formats of Keras."""
+    folder = tmp_path_factory.mktemp("files")
+    np.save(folder / "pictures.npy", pictures())
+    for name in LOADED:
+        model = MODELS[name]()
+        randomize(model)
+        (folder / name).mkdir()
+        np.save(folder / name / "logits.npy", model(pictures())["logits"])
+        for file in ("model.keras", "model.h5", "saved"):
+            model.save(folder / name / file)
+    return folder
 
 
 @pytest.mark.parametrize(

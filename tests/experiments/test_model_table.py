@@ -11,7 +11,6 @@ from st_keras.experiments.model_table import PUBLISHED, Size, is_close
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "models.md"
 QUICK = ("retinanet_spinenet_mobile_49", "classifier_efficientnet_b0")
-WITH_EXPLANATION = {name for name, row in PUBLISHED.items() if row.explanation}
 
 
 def rows():

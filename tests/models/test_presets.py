@@ -121,13 +121,17 @@ def test_only_detectors_have_anchors():
 
 
 def test_classes_are_those_of_the_data_a_model_is_for():
-    # COCO's ids run to 90, and 0 is none of them; PASCAL VOC has 20 and background.
+    # COCO's ids run to 90, and 0 is none of them; PASCAL VOC has 20 and background;
+    # ImageNet 1000, before which the authors' ResNets and SpineNets have a background.
     expected = {
-        **{models.retinanet: 91, models.classifier: 1000},
+        **{models.retinanet: 91, models.classifier: 1001},
         **{models.nas_fpn_segmenter: 21, models.deeplab_v3_plus: 21},
     }
-    for preset in models.PRESETS.values():
-        assert preset.num_classes == expected[preset.function]
+    for name, preset in models.PRESETS.items():
+        if name.startswith("classifier_efficientnet"):
+            assert preset.num_classes == 1000
+        else:
+            assert preset.num_classes == expected[preset.function]
 
 
 def test_segmenters_see_512_pixels_and_each_efficientnet_what_it_was_made_for():

@@ -4,7 +4,8 @@ import functools
 
 import tensorflow as tf
 
-from st_keras.models.backbones.efficientnet import efficientnet
+from st_keras.models.arguments import check_style
+from st_keras.models.backbones.efficientnet import efficientnet, own_norm
 from st_keras.models.backbones.resnet import resnet
 from st_keras.models.backbones.spinenet import SCALINGS, spinenet
 from st_keras.models.backbones.spinenet_mobile import spinenet_mobile
@@ -60,11 +61,11 @@ def build_backbone(
         raise ValueError(
             f"`backbone` must be one of {', '.join(BACKBONES)}, got {name!r}."
         )
+    check_style(activation, more.get("drop_connect"), flavor)
     if name == "tiny" and more:
         raise ValueError(f"`{next(iter(more))}` is not a setting of the tiny backbone.")
     if name.startswith("efficientnet"):
-        own = Norm(momentum=0.99, epsilon=1e-3, synchronized=norm.synchronized)
-        return BACKBONES[name](image_size_px, norm=own, **more)
+        return BACKBONES[name](image_size_px, norm=own_norm(norm), **more)
     if name.startswith(_FLAVORED):
         more["flavor"] = flavor
     return BACKBONES[name](image_size_px, activation=activation, norm=norm, **more)

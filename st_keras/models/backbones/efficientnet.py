@@ -5,6 +5,7 @@ import math
 
 import tensorflow as tf
 
+from st_keras.models.arguments import check_known, check_style
 from st_keras.models.layers import Dropout, Norm, convolve, squeeze_excite
 
 layers = tf.keras.layers
@@ -97,14 +98,11 @@ def efficientnet(
         )
     if output_stride not in (8, 16, 32):
         raise ValueError(f"`output_stride` must be 8, 16 or 32, got {output_stride}.")
-    height, width = image_size_px
-    if not height or not width:
-        raise ValueError(f"`image_size_px` must be known, got {height} x {width}.")
-    if not 0.0 <= drop_connect < 1.0:
-        raise ValueError(f"`drop_connect` must be in [0, 1), got {drop_connect}.")
-    norm = norm or Norm(momentum=0.99, epsilon=1e-3)
+    check_known(image_size_px)
+    check_style("swish", drop_connect)
+    norm = norm or own_norm(Norm())
     scaling = SCALINGS[model_id]
-    images = layers.Input([height, width, 3], name="images")
+    images = layers.Input([*image_size_px, 3], name="images")
     x = convolve(
         images,
         round_filters(_STEM_FILTERS, scaling.width),
@@ -140,6 +138,14 @@ def efficientnet(
         features[str(stage.level)] = x
     taps = {str(level): features[str(level)] for level in range(2, _TOP_LEVEL + 1)}
     return tf.keras.Model(images, taps, name="backbone")
+
+
+def own_norm(norm: Norm) -> Norm:
+    """Returns the family's BatchNorm, which shares statistics or not as another does.
+
+    The authors' detectors and segmenters set BatchNorm everywhere but here.
+    """
+    return Norm(momentum=0.99, epsilon=1e-3, synchronized=norm.synchronized)
 
 
 def round_filters(filters: int, width: float) -> int:

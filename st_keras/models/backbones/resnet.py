@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from st_keras.models.image_size import check_divides
+from st_keras.models.arguments import check_divides, check_style
 from st_keras.models.layers import PADDINGS, Dropout, Norm, convolve
 
 layers = tf.keras.layers
@@ -76,6 +76,7 @@ def resnet(
     multigrid: Chen et al. 2017, arXiv:1706.05587.
     """
     _check(depth, output_stride, multigrid, flavor)
+    check_style(activation, drop_connect)
     check_divides(image_size_px, output_stride, "the output stride")
     builder = _Builder(DEPTHS[depth].kind, activation, norm or Norm(), flavor)
     images = layers.Input([*image_size_px, 3], name="images")

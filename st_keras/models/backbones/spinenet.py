@@ -4,8 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from st_keras.models.arguments import check_divides, check_style
 from st_keras.models.backbones.scale_permuted import Block, walk
-from st_keras.models.image_size import check_divides
 from st_keras.models.layers import PADDINGS, Dropout, Norm, Upsample, convolve
 
 layers = tf.keras.layers
@@ -93,6 +93,7 @@ def spinenet(
         )
     if flavor not in ("authors", "tf_models"):
         raise ValueError(f"`flavor` must be authors or tf_models, got {flavor!r}.")
+    check_style(activation, drop_connect)
     check_divides(image_size_px, _STRIDE)
     scaling = SCALINGS[model_id]
     if drop_connect is not None:

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from st_keras.models.arguments import check_divides, check_style
 from st_keras.models.backbones.scale_permuted import Block, walk
-from st_keras.models.image_size import check_divides
 from st_keras.models.layers import Dropout, Norm, Upsample, convolve, squeeze_excite
 
 layers = tf.keras.layers
@@ -62,6 +62,7 @@ def spinenet_mobile(
 
     Source: Du et al. 2020, arXiv:2010.11426, and the authors' spinenet_mbconv.py.
     """
+    check_style(activation, drop_connect)
     check_divides(image_size_px, _STRIDE)
     norm = norm or Norm()
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from st_keras.models.image_size import check_divides
+from st_keras.models.arguments import check_divides
 from st_keras.models.layers import Norm, convolve
 
 _STEM_FILTERS = 16

@@ -6,6 +6,11 @@ from st_keras.models.layers import Dropout, Norm, convolve
 
 layers = tf.keras.layers
 
+# Of the last layer of the authors' EfficientNets: variance 1 / (3 * classes).
+EFFICIENTNET_INITIALIZER = tf.keras.initializers.VarianceScaling(
+    1 / 3, "fan_out", "uniform"
+)
+
 
 def classification_head(
     feature_shapes: dict[str, tf.TensorShape],
@@ -15,6 +20,7 @@ def classification_head(
     dropout: float = 0.0,
     activation: str = "relu",
     norm: Norm | None = None,
+    initializer: object = None,
 ) -> tf.keras.Model:
     """Returns a model from features to the logits of whole images.
 
@@ -29,6 +35,7 @@ def classification_head(
       dropout: Share of the averages that is dropped while training.
       activation: After that convolution, name of a Keras activation.
       norm: BatchNorm after that convolution; None: the authors'.
+      initializer: Of the last layer; None: the authors' of ResNets and SpineNets.
 
     Returns:
       Model from a dict of features to `{"logits": [B, K]}`, float32.
@@ -53,7 +60,9 @@ def classification_head(
             features[0],
             conv_filters,
             1,
-            initializer=_scaled(2.0, "untruncated_normal"),
+            initializer=tf.keras.initializers.VarianceScaling(
+                2.0, "fan_out", "untruncated_normal"
+            ),
             name="top_conv",
         )
         x = (norm or Norm())(x, "top_norm")
@@ -65,14 +74,8 @@ def classification_head(
     x = layers.Average(name="join")(pooled) if len(pooled) > 1 else pooled[0]
     if dropout:
         x = Dropout(dropout, name="dropout")(x)
-    x = layers.Dense(
-        num_classes, kernel_initializer=_scaled(1 / 3, "uniform"), name="predict"
-    )(x)
+    initializer = initializer or tf.keras.initializers.RandomNormal(stddev=0.01)
+    x = layers.Dense(num_classes, kernel_initializer=initializer, name="predict")(x)
     # The losses are float32 even where the model computes in bfloat16.
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     return tf.keras.Model(inputs, {"logits": logits}, name="head")
-
-
-def _scaled(scale: float, distribution: str):
-    """Returns the authors' EfficientNet initializer, of variance scale / fan out."""
-    return tf.keras.initializers.VarianceScaling(scale, "fan_out", distribution)

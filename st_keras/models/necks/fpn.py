@@ -34,7 +34,7 @@ def fpn(
     from official.vision.modeling.decoders import fpn as garden
 
     norm = norm or Norm()
-    return garden.FPN(
+    pyramid = garden.FPN(
         feature_shapes,
         min_level,
         max_level,
@@ -44,5 +44,6 @@ def fpn(
         norm_momentum=norm.momentum,
         norm_epsilon=norm.epsilon,
         kernel_initializer="glorot_uniform",
-        name="neck",
     )
+    # As a plain model: theirs would be unknown to Keras where it is loaded.
+    return tf.keras.Model(pyramid.input, pyramid.output, name="neck")
