@@ -17,7 +17,7 @@ def seeded(seed: tf.Tensor) -> Iterator[None]:
     """Makes every random layer called inside a function of `seed` and of its name.
 
     With a seed made from the step, a run that was killed and taken up again draws what
-    it would have drawn.
+    it would have drawn. With XLA, other numbers are drawn than without.
 
     Args:
       seed: [2] int32; another one for each step and replica.
@@ -38,8 +38,11 @@ def uniform(shape, layer_name: str) -> tf.Tensor:
     seed = _seed.get()
     if seed is None:
         return tf.random.uniform(shape)
-    seed = tf.random.experimental.stateless_fold_in(
-        seed, zlib.crc32(layer_name.encode()) & 0x7FFFFFFF
-    )
-    # By name: left to choose, XLA takes another algorithm than TensorFlow does.
-    return tf.random.stateless_uniform(shape, seed, alg="philox")
+    seed = fold_in(seed, zlib.crc32(layer_name.encode()) & 0x7FFFFFFF)
+    return tf.random.stateless_uniform(shape, seed)
+
+
+def fold_in(seed: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
+    """Returns another [2] int32 seed for each int32 number."""
+    number = tf.cast(number, tf.int32)
+    return tf.random.experimental.stateless_fold_in(seed, number)

@@ -95,10 +95,8 @@ class TrainStep:
         """Returns a [2] int32 seed of its own for each step and replica."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.constant([self._seed, _MODEL_SEED], tf.int32)
-        for fold in (self._optimizer.iterations, replica):
-            seed = tf.random.experimental.stateless_fold_in(
-                seed, tf.cast(fold, tf.int32)
-            )
+        for number in (self._optimizer.iterations, replica):
+            seed = randomness.fold_in(seed, number)
         return seed
 
     def _objective(self, ratios: dict[str, dict[str, Ratio]]):
