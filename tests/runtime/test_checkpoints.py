@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras.runtime.checkpoints import Checkpoints, find_model, load_model
+from st_keras.runtime.checkpoints import Checkpoints, find_model, has_any, load_model
 
 
 def make_model(units=3):
@@ -25,6 +25,14 @@ def test_a_new_run_starts_at_step_0(tmp_path):
     saved, _ = make_state(tmp_path, make_model())
     assert saved.restore() == 0
     assert saved.latest == "none"
+
+
+def test_a_run_that_has_saved_something_needs_no_first_weights(tmp_path):
+    assert not has_any(str(tmp_path))
+    saved, _ = make_state(tmp_path, make_model())
+    assert not has_any(str(tmp_path))
+    saved.save()
+    assert has_any(str(tmp_path))
 
 
 def test_everything_comes_back(tmp_path):
