@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -162,9 +163,10 @@ def _origin(run: RestoredRun, task: Task) -> dict:
 @contextlib.contextmanager
 def _folder_when_complete(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a new folder that gets its name when it is left without an error."""
-    temporary = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # Of an export that was killed.
-    temporary.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{folder.name}-"  # Beside the target: a rename is at once only there.
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=name, dir=folder.parent))
+    temporary.chmod(0o755)
     try:
         yield temporary
         os.replace(temporary, folder)

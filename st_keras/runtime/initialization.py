@@ -5,15 +5,19 @@ from absl import logging
 
 from st_keras.config import InitConfig
 from st_keras.models import weights
-from st_keras.runtime import checkpoints
 
 
 def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     """Loads published or earlier weights into a model, as its config says.
 
-    `teacher` takes all weights of another run of the same model, the averaged ones
-    where there are such. The other kinds take the backbone of a published file, in any
-    format that `models.weights` reads.
+    `teacher` takes all weights of a model: of another run, the averaged ones where
+    there are such, or of a file that tools/import_checkpoint.py wrote. The other kinds
+    take the backbone of a published file. Every format that `models.weights` reads
+    will do. What was loaded is printed.
+
+    A file does not tell how its weights were learned: `imagenet` and `imagenet++` load
+    the same way, and which of the two a file is, is for the config to say truly. Of
+    `simclr` a warning is logged if the file does not show that it is SimCLR's.
 
     Args:
       model: Freshly built.
@@ -24,9 +28,13 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     """
     if config.kind == "random":
         return
-    if config.kind == "teacher":
-        found = checkpoints.find_model(config.checkpoint)
-        checkpoints.load_model(model, found)
-        return
-    report = weights.load_weights(model, config.checkpoint, parts=("backbone",))
-    logging.info("%s: %s", config.checkpoint, report.summary())
+    parts = None if config.kind == "teacher" else ("backbone",)
+    report = weights.load_weights(model, config.checkpoint, parts=parts)
+    print(report.summary(), flush=True)
+    if config.kind == "simclr" and "SimCLR" not in report.origin:
+        logging.warning(
+            "`init.kind` is simclr, but %s does not show that it is SimCLR's, whose "
+            "backbone is in `base_model`: it is a %s. Was it learned without labels?",
+            config.checkpoint,
+            report.origin,
+        )

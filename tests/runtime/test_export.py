@@ -299,11 +299,11 @@ def test_an_export_that_fails_leaves_nothing(run, tmp_path, monkeypatch):
     def fail(path, content):
         raise OSError("disk full")
 
-    (tmp_path / "served.tmp").mkdir()  # Of another that was killed.
+    (tmp_path / "served.tmp").mkdir()  # Of the user, whatever it is.
     monkeypatch.setattr(export, "write_json", fail)
     with pytest.raises(OSError, match="disk full"):
         export.export_run(run, str(tmp_path / "served"))
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["served.tmp"]
 
 
 @pytest.mark.parametrize(

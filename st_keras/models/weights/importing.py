@@ -35,6 +35,7 @@ def import_file(
       ValueError: The file does not hold these parts of this model.
     """
     saving.check_output(output)
+    saving.check_new(output)
     # Before the model, which takes a minute if it is large.
     found = detect(open_source(path)) if format == "auto" else format
     changes = _changes(preset, found)

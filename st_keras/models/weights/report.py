@@ -39,6 +39,7 @@ class Report:
         """Writes all of it as JSON."""
         content = dataclasses.asdict(self)
         content["unused"] = {n: why or _UNKNOWN for n, why in self.unused.items()}
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         temporary = f"{path}.part"
         with open(temporary, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)

@@ -26,6 +26,16 @@ def check_output(path: str) -> None:
         )
 
 
+def check_new(path: str) -> None:
+    """Refuses to write over something, such as the checkpoint that is read.
+
+    Raises:
+      ValueError: There is a file or a checkpoint of this name.
+    """
+    if os.path.exists(path) or os.path.exists(f"{path}.index"):
+        raise ValueError(f"`output` must be new, got {path}, which exists; delete it.")
+
+
 def save(model: tf.keras.Model, path: str) -> None:
     """Writes a `.keras` file, a `.weights.h5` file or a TF2 checkpoint.
 

@@ -30,6 +30,7 @@ Pairs = dict[str, str]  # Our layer to the authors' scope.
 
 # The ends of classifiers on ResNets and SpineNets.
 _CLASSIFIER = {"predict": "dense"}
+_CONTRASTIVE = "head_contrastive"  # What SimCLR learns with, no classifier.
 
 
 def recognize(part: str, layers: Layers) -> Pairs | None:
@@ -59,16 +60,27 @@ def find_scope(scopes: Iterable[str], names: Iterable[str]) -> str | None:
 
     Returns:
       Empty or with a slash at the end; None where no scope is there.
+
+    Raises:
+      ValueError: Two prefixes have all of them.
     """
     wanted, found = set(scopes), collections.Counter()
-    for owner in {name.rpartition("/")[0] for name in names}:
+    for owner in sorted({name.rpartition("/")[0] for name in names}):
         pieces = owner.split("/")
+        if _CONTRASTIVE in pieces:
+            continue
         for start in range(len(pieces)):
             if "/".join(pieces[start:]) in wanted:
                 found["/".join([*pieces[:start], ""])] += 1
     if not found:
         return None
-    return max(found, key=lambda prefix: (found[prefix], -len(prefix)))
+    most = max(found.values())
+    best = [prefix for prefix, count in found.items() if count == most]
+    if len(best) > 1 and most == len(wanted):
+        raise ValueError(
+            f"The file must hold the weights once, got them under {' and '.join(best)}."
+        )
+    return min(best, key=lambda prefix: (len(prefix), prefix))
 
 
 def strip_root(pairs: Pairs) -> tuple[Pairs, str]:

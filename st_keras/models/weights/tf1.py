@@ -49,9 +49,25 @@ def plan_tf1(
             _, layer, leaf = address.split("/")
             name = f"{prefix}{scopes[layer]}/{leaf}"
             plan.picks[address] = _pick(name, source)
+        _refuse_mixture(plan, addresses)
     plan.origin = _origin(prefixes)
     plan.notes = _notes(plan, prefixes)
     return plan
+
+
+def _refuse_mixture(plan: Plan, addresses: list[str]) -> None:
+    """Counts learned weights without an average as missing where others have one."""
+    learned = [name for name in addresses if "/moving_" not in name]
+    averaged = [
+        name for name in learned if plan.picks[name].names[0].endswith(_AVERAGE)
+    ]
+    if not averaged or len(averaged) == len(learned):
+        return
+    for address in set(learned) - set(averaged):
+        del plan.picks[address]
+        plan.lacking[address] = (
+            f"has no moving average, though {len(averaged)} of {len(learned)} have"
+        )
 
 
 def _pick(name: str, source: Source) -> Pick:
@@ -102,7 +118,10 @@ def _notes(plan: Plan, prefixes: Mapping[str, str]) -> list[str]:
     names = [chosen.names[0] for chosen in plan.picks.values()]
     averages = sum(name.endswith(_AVERAGE) for name in names)
     if averages:
-        notes.append(f"of {averages} weights the moving average is taken ({_AVERAGE})")
+        notes.append(
+            f"of {averages} of {len(names)} weights the moving average is taken "
+            f"({_AVERAGE})"
+        )
     if prefixes.get("backbone", "").endswith(_SIMCLR):
         notes.append(
             f"SimCLR learned with a BatchNorm epsilon of {_SIMCLR_EPSILON}; the "

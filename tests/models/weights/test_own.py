@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from st_keras import models
 from st_keras.models import weights
 from st_keras.models.classifier import classifier
 from st_keras.models.retinanet import retinanet
@@ -148,3 +149,20 @@ def _fail(*args, **kwargs):
 def test_an_output_of_another_kind_is_refused(path):
     with pytest.raises(ValueError, match="`output` must end in .keras or .weights.h5"):
         saving.check_output(path)
+
+
+def test_a_keras_file_of_another_function_is_refused(tmp_path):
+    def tiny(**settings):
+        return models.classifier((32, 64), 3, backbone="tiny", **settings)
+
+    path = str(tmp_path / "m.keras")
+    tiny().save(path)
+    weights.load_weights(tiny(), path)
+    with pytest.raises(
+        ValueError, match='activation is "relu" in the file and "swish"'
+    ):
+        weights.load_weights(tiny(activation="swish"), path)
+    with pytest.raises(
+        ValueError, match=r"epsilon is 0.0001 in the file and 0.01 here"
+    ):
+        weights.load_weights(tiny(norm=models.Norm(epsilon=1e-2)), path)

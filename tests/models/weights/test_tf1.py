@@ -10,6 +10,7 @@ from st_keras.models.authors.resnet import resnet_names
 from st_keras.models.backbones import build_backbone
 from st_keras.models.layers import Norm
 from st_keras.models.retinanet import retinanet
+from st_keras.models.weights.scopes import find_scope
 from tests.models import reference
 from tests.models.weights import files
 
@@ -184,3 +185,17 @@ def retinanet_like(backbone):
 
     images = tf.keras.layers.Input(backbone.input_shape[1:])
     return tf.keras.Model(images, backbone(images))
+
+
+def test_weights_that_are_there_twice_are_refused():
+    scopes = ["stem/conv2d", "head/dense"]
+    names = [
+        f"{who}/{scope}/kernel" for who in ("student", "teacher") for scope in scopes
+    ]
+    with pytest.raises(ValueError, match="got them under student/ and teacher/"):
+        find_scope(scopes, names)
+
+
+def test_the_head_that_simclr_learns_with_is_no_classifier():
+    names = ["head_contrastive/nl_0/dense/kernel", "head_supervised/a/dense/kernel"]
+    assert find_scope(["dense"], names) == "head_supervised/a/"
