@@ -94,3 +94,13 @@ def test_make_split_wants_numbers(tmp_path):
     assert result.stderr == (
         "error: `--fractions` must be numbers with commas between, got 1,many.\n"
     )
+
+
+def test_an_image_size_is_two_whole_numbers(tmp_path):
+    result = run(
+        *(TOOLS / "export.py", "--checkpoint=x", f"--output={tmp_path}"),
+        "--image_size=640",
+    )
+    assert result.stderr == (
+        "error: `--image_size` must be height and width such as 640,1024, got 640.\n"
+    )

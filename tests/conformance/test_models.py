@@ -73,7 +73,9 @@ SLOW = {
     "retinanet_resnet18_nas_fpn": _retinanet(
         "resnet18", neck="nas_fpn", neck_repeats=2
     ),
-    "retinanet_spinenet_mobile_49": _retinanet("spinenet_mobile_49", separable=True),
+    "retinanet_spinenet_mobile_49": _retinanet(
+        "spinenet_mobile_49", separable=True, activation="swish"
+    ),
     "retinanet_efficientnet_b0": _retinanet("efficientnet_b0"),
     "deeplab_v3_plus_resnet18": _deeplab("resnet18"),
     "deeplab_v3_plus_efficientnet_b0": _deeplab("efficientnet_b0"),
