@@ -31,7 +31,8 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     parts = None if config.kind == "teacher" else ("backbone",)
     report = weights.load_weights(model, config.checkpoint, parts=parts)
     print(report.summary(), flush=True)
-    if config.kind == "simclr" and "SimCLR" not in report.origin:
+    told = " ".join([report.origin, *report.notes])
+    if config.kind == "simclr" and "SimCLR" not in told:
         logging.warning(
             "`init.kind` is simclr, but %s does not show that it is SimCLR's, whose "
             "backbone is in `base_model`: it is a %s. Was it learned without labels?",

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from st_keras import models
 from st_keras.config import InitConfig
+from st_keras.models.weights import saving
 from st_keras.runtime.initialization import initialize
 
 SIZE = {"tiny": (64, 96), "resnet18": (64, 96)}
@@ -71,6 +72,40 @@ def test_a_teacher_gives_all_of_its_weights(tmp_path):
     prefix = tf.train.Checkpoint(model=teacher).write(str(tmp_path / "ckpt"))
     initialize(student, InitConfig(kind="teacher", checkpoint=prefix))
     assert same(student.get_weights(), teacher.get_weights())
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+def test_a_teacher_may_be_an_imported_file(tmp_path, name):
+    teacher, student = detector(), detector()
+    saving.save(teacher, str(tmp_path / name))
+    initialize(student, InitConfig(kind="teacher", checkpoint=str(tmp_path / name)))
+    assert same(student.get_weights(), teacher.get_weights())
+
+
+def test_of_a_run_the_averaged_weights_are_taken(tmp_path):
+    teacher, last, student = detector(), detector(), detector()
+    saved = tf.train.Checkpoint(model=last, averaged=teacher)
+    saved.save(str(tmp_path / "run" / "checkpoints" / "ckpt"))
+    initialize(student, InitConfig(kind="teacher", checkpoint=str(tmp_path / "run")))
+    assert same(student.get_weights(), teacher.get_weights())
+
+
+def test_a_teacher_of_another_model_is_told_in_a_line(tmp_path):
+    prefix = tf.train.Checkpoint(model=detector()).write(str(tmp_path / "ckpt"))
+    with pytest.raises(ValueError, match="must have shape") as caught:
+        initialize(
+            detector(num_classes=7), InitConfig(kind="teacher", checkpoint=prefix)
+        )
+    assert len(str(caught.value)) < 800
+
+
+def test_what_is_loaded_is_printed_and_doubt_of_simclr_is_told(
+    classifier_file, capsys, caplog
+):
+    _, path = classifier_file
+    initialize(detector(), InitConfig(kind="simclr", checkpoint=path))
+    assert "loaded: " in capsys.readouterr().out
+    assert "does not show that it is SimCLR's" in caplog.text
 
 
 def test_a_missing_file_is_named():

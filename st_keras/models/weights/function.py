@@ -1,50 +1,163 @@
-"""Whether a saved model computes what another one would with its weights."""
+"""What a model's layers do with their weights, as far as shapes do not tell it.
+
+Strides, paddings, activations, epsilons: the same weights under others are another
+function, which no shape would show.
+"""
 
 import json
-import zipfile
+import os
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
-_CONFIG = "config.json"  # In a `.keras` file.
-# Of a layer: with other values of these, the same weights are another function.
+from st_keras.models.weights.source import Source
+
+# Settings that change what comes out. Momentum and dropout matter in training only.
 _SETTINGS = (
-    *("strides", "padding", "dilation_rate", "pool_size", "activation", "epsilon"),
-    *("size", "factor"),
+    *("strides", "padding", "dilation_rate", "pool_size"),
+    *("activation", "epsilon"),
 )
+_PADDING_LAYER = "ZeroPadding2D"
+_SHOWN = 3  # Layers in a message.
+
+Functions = dict[str, dict[str, dict[str, str]]]  # Settings by part and layer, as text.
 
 
-def differences(model: tf.keras.Model, path: str) -> list[str]:
-    """Returns where a `.keras` file has another setting in a layer of the same name.
+def of_model(model: tf.keras.Model) -> Functions:
+    """Returns the settings of each layer of each part."""
+    inner = [layer for layer in model.layers if isinstance(layer, tf.keras.Model)]
+    return {
+        part.name: {
+            layer.name: settings
+            for layer in part.layers
+            if (settings := _settings(type(layer).__name__, layer.get_config()))
+        }
+        for part in inner or [model]
+    }
 
-    Args:
-      model: That is to get the file's weights.
-      path: The file. Others do not say how they compute: nothing is returned.
+
+def of_source(source: Source) -> tuple[Functions, str]:
+    """Returns what a file tells of its layers, and where it was imported from.
+
+    A `.keras` file tells it itself; of others what was imported with them does, in the
+    file beside them. Both are empty where nothing tells.
+
+    Raises:
+      ValueError: The file beside it is damaged.
     """
-    if not path.endswith(".keras"):
-        return []
-    with zipfile.ZipFile(path) as archive:
-        theirs = dict(_settings(json.loads(archive.read(_CONFIG)), ""))
-    ours = dict(_settings(json.loads(model.to_json()), ""))
-    return [
-        f"{name} is {_plain(theirs[name])} in the file and {_plain(value)} here"
-        for name, value in ours.items()
-        if name in theirs and _plain(theirs[name]) != _plain(value)
-    ]
+    path = side_file(source.path)
+    written = {}
+    if os.path.isfile(path):
+        try:
+            with open(path, encoding="utf-8") as file:
+                written = json.load(file)
+            found, origin = written.get("functions", {}), written.get("origin", "")
+            for layers in found.values():
+                for settings in layers.values():
+                    settings.items()
+        except (ValueError, AttributeError):
+            raise ValueError(
+                f"{path}: damaged, or no report of an import; delete it if the weights "
+                "beside it are known to be of this model."
+            ) from None
+    else:
+        found, origin = {}, ""
+    config = getattr(source, "config", {})
+    return (_of_config(config) if config else found), (origin if found else "")
 
 
-def _settings(layer: dict, above: str):
-    """Yields (PART/LAYER.SETTING, value) of a layer and of those inside of it."""
-    config = layer.get("config", {})
-    for inner in config.get("layers", ()):
-        name = inner.get("config", {}).get("name", "")
-        yield from _settings(inner, f"{above}/{name}" if above else name)
-    if "layers" not in config:
-        yield from (
-            (f"{above}.{setting}", config[setting])
-            for setting in _SETTINGS
-            if setting in config
-        )
+def side_file(path: str) -> str:
+    """Returns the name of the file beside some weights that tells of their import."""
+    return f"{path}.report.json"
 
 
-def _plain(value: object) -> str:
-    return json.dumps(value)
+def differences(ours: Functions, theirs: Functions) -> dict[str, str]:
+    """Returns why the parts that both have would not do the same, by part."""
+    refusals = {}
+    for part in ours.keys() & theirs.keys():
+        found = list(_differing(ours[part], theirs[part]))
+        if found:
+            more = len(found) - _SHOWN
+            refusals[part] = (
+                f"{len(found)} layers of the {part} differ, so that the same weights "
+                f"would be another function: {'; '.join(found[:_SHOWN])}"
+                f"{f'; and {more} more' if more > 0 else ''}. Build the model so, or "
+                "import the published file again for this model"
+            )
+    return refusals
+
+
+def _differing(
+    ours: Mapping[str, Mapping[str, str]], theirs: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
+    thinned = _dilated_for_strides(ours, theirs)
+    for layer in dict.fromkeys([*ours, *theirs]):
+        if layer in thinned or layer.removesuffix("_pad") in thinned:
+            continue
+        if layer in ours and layer in theirs:
+            mine, other = ours[layer], theirs[layer]
+            for name in dict.fromkeys([*mine, *other]):
+                if name == "dilation_rate" and thinned:
+                    continue
+                if mine.get(name) != other.get(name):
+                    yield (
+                        f"`{layer}` has {name} {other.get(name)} in the file and "
+                        f"{mine.get(name)} in the model"
+                    )
+                    break
+        elif layer.endswith("_pad"):
+            where = "model" if layer in ours else "file"
+            yield f"`{layer}` is only in the {where}"
+
+
+def _dilated_for_strides(ours, theirs) -> set[str]:
+    """Returns the layers that have a stride in one of two and not in the other.
+
+    Segmenters dilate the convolutions of a classifier's last stages instead of taking
+    their strides, with the same weights on purpose: of a part with dilation on one
+    side only, these layers may differ.
+    """
+    if _is_dilated(ours) == _is_dilated(theirs):
+        return set()
+    dense, strided = (ours, theirs) if _is_dilated(ours) else (theirs, ours)
+    return {
+        layer
+        for layer, settings in dense.items()
+        if settings.get("strides") == "[1, 1]"
+        and strided.get(layer, {}).get("strides", "[1, 1]") != "[1, 1]"
+    }
+
+
+def _is_dilated(layers: Mapping[str, Mapping[str, str]]) -> bool:
+    return any(
+        settings.get("dilation_rate", "[1, 1]") != "[1, 1]"
+        for settings in layers.values()
+    )
+
+
+def _of_config(config: Mapping) -> Functions:
+    """Returns the settings of each layer in what Keras writes of a model."""
+    model = config.get("config", {})
+    inner = [layer for layer in model.get("layers", ()) if _layers(layer)]
+    return {
+        part["config"]["name"]: {
+            layer["config"]["name"]: settings
+            for layer in _layers(part)
+            if (settings := _settings(layer["class_name"], layer["config"]))
+        }
+        for part in inner or ([config] if _layers(config) else [])
+    }
+
+
+def _layers(layer: Mapping) -> list[Mapping]:
+    return layer.get("config", {}).get("layers", [])
+
+
+def _settings(kind: str, config: Mapping) -> dict[str, str]:
+    found = {name: config[name] for name in _SETTINGS if name in config}
+    # The same text from Python and from JSON.
+    return {name: _text(value) for name, value in found.items()}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,6 +1,7 @@
 """Reads the HDF5 files of Keras, and those inside of `.keras` files."""
 
 import io
+import json
 import zipfile
 
 import h5py
@@ -9,6 +10,7 @@ import numpy as np
 from st_keras.models.weights.source import Source
 
 _INNER = "model.weights.h5"  # In a `.keras` file.
+_CONFIG = "config.json"  # Beside it.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK"
 
@@ -18,7 +20,8 @@ class Hdf5(Source):
 
     In the older layout, that of `tf.keras.applications`, a weight's name is LAYER/
     and what Keras called the variable; in the newer one it is the path of its data.
-    Only arrays are read: a model that is written beside them is never built.
+    Only arrays are read: a model that is written beside them is never built. What it
+    is made of is kept as `config`, empty where the file does not say it.
     """
 
     def __init__(self, path: str):
@@ -30,7 +33,11 @@ class Hdf5(Source):
         try:
             self._file = h5py.File(_open(path), "r")
             self._data, self.layers = _listing(self._file)
-        except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
+            self.config = _config(path, self._file)
+        except (
+            *(OSError, KeyError, ValueError, RuntimeError),
+            zipfile.BadZipFile,
+        ) as error:
             raise _damaged(path, error) from None
         super().__init__(
             path, {name: tuple(item.shape) for name, item in self._data.items()}
@@ -61,6 +68,15 @@ def _open(path: str):
         return path
     with zipfile.ZipFile(path) as archive:
         return io.BytesIO(archive.read(_INNER))
+
+
+def _config(path: str, file: h5py.File) -> dict:
+    with open(path, "rb") as opened:
+        is_zip = opened.read(len(_ZIP)) == _ZIP
+    if not is_zip:
+        return json.loads(file.attrs.get("model_config", "{}"))
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(_CONFIG))
 
 
 def _listing(file: h5py.File) -> tuple[dict[str, h5py.Dataset], tuple[str, ...] | None]:

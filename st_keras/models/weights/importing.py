@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from st_keras.models import presets
-from st_keras.models.weights import saving
+from st_keras.models.weights import function, saving
 from st_keras.models.weights.formats import detect, open_source
 from st_keras.models.weights.loading import load_weights
 from st_keras.models.weights.report import IncompleteError, Report
@@ -25,7 +25,7 @@ def import_file(
       path: As `load_weights` takes it.
       preset: A key of `models.PRESETS`.
       output: As `saving.save` takes it; OUTPUT.report.json lists every weight, after a
-        refusal too.
+        refusal too, and what must agree in a model that loads the output.
       parts: As `load_weights` takes them.
       format: As `load_weights` takes it.
       image_size_px: Height and width of the model's input; None: the preset's.
@@ -44,7 +44,7 @@ def import_file(
     try:
         report = load_weights(model, path, parts=parts, format=found)
     except IncompleteError as error:
-        listing = _listing(output)
+        listing = function.side_file(output)
         error.report.write(listing)
         raise ValueError(f"{error} Full list: {listing}") from None
     for name, value in changes.items():
@@ -52,7 +52,7 @@ def import_file(
             f"built with {name}={value!r}; so must be what loads the output",
         )
     saving.save(model, output)
-    report.write(_listing(output))
+    report.write(function.side_file(output), functions=function.of_model(model))
     return report
 
 
@@ -66,7 +66,3 @@ def _changes(preset: str, file_format: str) -> dict[str, str]:
     if file_format == "keras_applications" and known.backbone.startswith("resnet"):
         return {"flavor": "keras"}
     return {}
-
-
-def _listing(output: str) -> str:
-    return f"{output}.report.json"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from st_keras.models.weights import function
 from st_keras.models.weights.addresses import leaf
 from st_keras.models.weights.bundle import Bundle
-from st_keras.models.weights.function import differences
 from st_keras.models.weights.hdf5 import Hdf5
 from st_keras.models.weights.plan import Plan, pick
 
@@ -16,19 +16,21 @@ _ROOTS = ("averaged", "model")  # Averaged weights are the ones to use.
 
 
 def plan_own(model: tf.keras.Model, source: Bundle | Hdf5) -> Plan:
-    """Plans by the places of the layers in the model, which the file shares."""
-    if isinstance(source, Hdf5):
-        plan = _by_layer_name(model) if source.layers else _by_data_path(model)
-        changed = differences(model, source.path)
-        for part in {name.split("/")[0] for name in changed}:
-            of_part = [name for name in changed if name.startswith(f"{part}/")]
-            plan.refusals[part] = (
-                "the same weights would be another function in this model: "
-                f"{'; '.join(of_part[:3])}"
-                + (f"; and {len(of_part) - 3} more" if len(of_part) > 3 else "")
-            )
-        return plan
-    return _by_object(model, source)
+    """Plans by the places of the layers in the model, which the file shares.
+
+    Refuses parts of which the file tells that their layers do something else.
+    """
+    if not isinstance(source, Hdf5):
+        plan = _by_object(model, source)
+    elif source.layers:
+        plan = _by_layer_name(model)
+    else:
+        plan = _by_data_path(model)
+    written, origin = function.of_source(source)
+    if origin:
+        plan.notes.append(f"imported earlier from: {origin}")
+    plan.refusals = function.differences(function.of_model(model), written)
+    return plan
 
 
 def _by_object(model: tf.keras.Model, source: Bundle) -> Plan:

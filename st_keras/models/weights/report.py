@@ -35,9 +35,9 @@ class Report:
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
-    def write(self, path: str) -> None:
-        """Writes all of it as JSON."""
-        content = dataclasses.asdict(self)
+    def write(self, path: str, **more: object) -> None:
+        """Writes all of it as JSON, and `more` with it."""
+        content = dataclasses.asdict(self) | more
         content["unused"] = {n: why or _UNKNOWN for n, why in self.unused.items()}
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         temporary = f"{path}.part"

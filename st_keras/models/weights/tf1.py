@@ -12,6 +12,7 @@ from st_keras.models.weights.source import Source
 _AVERAGE = "ExponentialMovingAverage"
 _SIMCLR = "base_model/"
 _SIMCLR_EPSILON = 1e-5
+_STATISTICS = ("/moving_mean", "/moving_variance")  # Of BatchNorm.
 _COUNTERS = ("global_step", "beta1_power", "beta2_power")
 
 
@@ -28,6 +29,8 @@ def plan_tf1(
       source: The file.
     """
     plan = Plan("", explain=lambda name: _explain(name, source.shapes))
+    # Some files have the averages alone.
+    names = {name.removesuffix(f"/{_AVERAGE}") for name in source.shapes}
     prefixes = {}
     for part, layers in part_layers(model).items():
         addresses = [name for name in wanted if name.startswith(f"{part}/")]
@@ -37,7 +40,7 @@ def plan_tf1(
             plan.lacking.update(dict.fromkeys(addresses, reason))
             continue
         scopes, root = strip_root(pairs)
-        prefix = find_scope(scopes.values(), source.shapes)
+        prefix = find_scope(scopes.values(), names)
         if prefix is None:
             where = root or next(iter(scopes.values())).split("/")[0]
             reason = f"no variable below `{where}/` or the like in the file"
@@ -56,17 +59,23 @@ def plan_tf1(
 
 
 def _refuse_mixture(plan: Plan, addresses: list[str]) -> None:
-    """Counts learned weights without an average as missing where others have one."""
-    learned = [name for name in addresses if "/moving_" not in name]
-    averaged = [
-        name for name in learned if plan.picks[name].names[0].endswith(_AVERAGE)
-    ]
-    if not averaged or len(averaged) == len(learned):
+    """Counts weights without a moving average as missing where others have one.
+
+    The two together would be a model that nobody has measured. Only the statistics of
+    BatchNorm, which are averages themselves, may be without: all of them or none.
+    """
+    averaged = {
+        name for name in addresses if plan.picks[name].names[0].endswith(_AVERAGE)
+    }
+    without = set(addresses) - averaged
+    statistics = {name for name in addresses if name.endswith(_STATISTICS)}
+    if not averaged or without == statistics:
         return
-    for address in set(learned) - set(averaged):
-        del plan.picks[address]
+    for address in sorted(without):
+        (name,) = plan.picks.pop(address).names
         plan.lacking[address] = (
-            f"has no moving average, though {len(averaged)} of {len(learned)} have"
+            f"no moving average of `{name}` in the file, though {len(averaged)} of "
+            f"{len(addresses)} have one"
         )
 
 
@@ -88,7 +97,7 @@ def _explain(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
     if last in _COUNTERS:
         return "counter of steps"
     if last == _AVERAGE:
-        return "moving average of a weight that is not loaded"
+        return _explain(owner, {})  # As the weight that it is the average of.
     if f"{name}/{_AVERAGE}" in shapes:
         return "its moving average is used instead"
     if owner in shapes:

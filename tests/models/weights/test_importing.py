@@ -50,6 +50,28 @@ def test_the_output_holds_the_weights_of_the_file(checkpoint, tmp_path, name):
     }
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+def test_an_output_is_refused_by_a_model_of_another_function(
+    checkpoint, tmp_path, name
+):
+    run(checkpoint, tmp_path / name)
+    with pytest.raises(weights.IncompleteError, match="layers of the backbone differ"):
+        weights.load_weights(test_tf1.small(flavor="tf_models"), str(tmp_path / name))
+    if name != "m.keras":  # Nothing tells then what the layers do.
+        (tmp_path / f"{name}.report.json").unlink()
+        weights.load_weights(test_tf1.small(flavor="tf_models"), str(tmp_path / name))
+
+
+def test_what_is_there_is_not_written_over(checkpoint, tmp_path):
+    for name, there in (("m.keras", "m.keras"), ("m", "m.index")):
+        (tmp_path / there).write_text("mine")
+        with pytest.raises(ValueError, match="`output` must be new"):
+            run(checkpoint, tmp_path / name)
+        assert (tmp_path / there).read_text() == "mine"
+    with pytest.raises(ValueError, match="`output` must be new"):
+        run(checkpoint, checkpoint)
+
+
 def test_a_keras_file_is_a_whole_model(checkpoint, tmp_path):
     run(checkpoint, tmp_path / "m.keras")
     model = tf.keras.models.load_model(tmp_path / "m.keras")
@@ -61,9 +83,9 @@ def test_a_keras_file_is_a_whole_model(checkpoint, tmp_path):
 
 def test_a_refusal_writes_the_full_list_and_no_model(checkpoint, tmp_path):
     with pytest.raises(ValueError, match=r"got \(45,\).*Full list: .*report\.json"):
-        run(checkpoint, tmp_path / "m", num_classes=3, parts=["backbone", "head"])
-    assert [path.name for path in tmp_path.iterdir()] == ["m.report.json"]
-    written = json.loads((tmp_path / "m.report.json").read_text())
+        run(checkpoint, tmp_path / "d" / "m", num_classes=3, parts=["backbone", "head"])
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["m.report.json"]
+    written = json.loads((tmp_path / "d" / "m.report.json").read_text())
     assert list(written["missing"]) == [
         "head/class_predict_conv/kernel",
         "head/class_predict_conv/bias",

@@ -159,10 +159,48 @@ def test_a_keras_file_of_another_function_is_refused(tmp_path):
     tiny().save(path)
     weights.load_weights(tiny(), path)
     with pytest.raises(
-        ValueError, match='activation is "relu" in the file and "swish"'
+        ValueError, match="activation relu in the file and swish in the model"
     ):
         weights.load_weights(tiny(activation="swish"), path)
     with pytest.raises(
-        ValueError, match=r"epsilon is 0.0001 in the file and 0.01 here"
+        ValueError, match="epsilon 0.0001 in the file and 0.01 in the model"
     ):
         weights.load_weights(tiny(norm=models.Norm(epsilon=1e-2)), path)
+
+
+def resnet(flavor, **more):
+    return models.deeplab_v3_plus(
+        (64, 128),
+        3,
+        backbone="resnet18",
+        flavor=flavor,
+        **{"aspp_filters": 8, "decoder_filters": 8, "low_level_filters": 8, **more},
+    )
+
+
+def test_another_padding_is_refused_and_another_image_size_is_not(tmp_path):
+    path = str(tmp_path / "m.keras")
+    saving.save(resnet("tf_models"), path)
+    with pytest.raises(weights.IncompleteError, match="`stem_conv_pad` is only in the"):
+        weights.load_weights(resnet("authors"), path)
+    larger = models.deeplab_v3_plus(
+        (128, 128),
+        3,
+        backbone="resnet18",
+        flavor="tf_models",
+        aspp_filters=8,
+        decoder_filters=8,
+        low_level_filters=8,
+    )
+    weights.load_weights(larger, path)
+
+
+def test_a_segmenter_may_dilate_what_a_classifier_strides(tmp_path):
+    path = str(tmp_path / "m.keras")
+    norm = models.Norm(epsilon=1e-3)
+    saving.save(models.classifier(SIZE, 4, backbone="resnet18", norm=norm), path)
+    ours = resnet("authors", activation="relu", output_stride=16)
+    weights.load_weights(ours, path, parts=["backbone"])
+    other = resnet("tf_models", activation="relu", output_stride=16)
+    with pytest.raises(weights.IncompleteError, match="`stem_conv` has padding valid"):
+        weights.load_weights(other, path, parts=["backbone"])

@@ -100,6 +100,41 @@ def test_moving_averages_are_preferred_and_told(values, tmp_path):
     assert any("moving average is taken" in note for note in report.notes)
 
 
+AVERAGE = "ExponentialMovingAverage"
+
+
+def test_a_file_may_have_the_averages_alone(values, tmp_path):
+    averages = {f"{name}/{AVERAGE}": value for name, value in values.items()}
+    model = small()
+    weights.load_weights(model, files.write_tf1(tmp_path / "m", averages))
+    assert_loaded(model, pairs())
+    with pytest.raises(weights.IncompleteError, match="weights more.*deeper"):
+        weights.load_weights(small(head_convs=1), str(tmp_path / "m"))
+    prefix = files.write_tf1(tmp_path / "both", values | averages)
+    with pytest.raises(weights.IncompleteError, match="weights more.*deeper"):
+        weights.load_weights(small(head_convs=1), prefix)
+
+
+def test_averages_of_some_weights_are_refused(values, tmp_path):
+    def mixed(has_average):
+        some = {f"{n}/{AVERAGE}": v for n, v in values.items() if has_average(n)}
+        return files.write_tf1(tmp_path / "m", values | some)
+
+    # 21 convolutions, each with 4 weights of its norm: 105 in the backbone.
+    with pytest.raises(
+        weights.IncompleteError,
+        match=r"no moving average of `resnet18/conv2d/kernel` in the file, though 104 "
+        "of 105 have one",
+    ):
+        weights.load_weights(
+            small(), mixed(lambda name: name != "resnet18/conv2d/kernel")
+        )
+    with pytest.raises(weights.IncompleteError, match="no moving average of"):
+        weights.load_weights(small(), mixed(lambda name: "mean" not in name))
+    # Statistics are averages themselves.
+    weights.load_weights(small(), mixed(lambda name: "moving_" not in name))
+
+
 def test_a_missing_weight_is_refused_and_nothing_is_changed(values, tmp_path):
     model = small()
     before = [weight.numpy() for weight in model.weights]
@@ -150,8 +185,12 @@ def test_a_deeper_network_in_the_file_is_refused(values, tmp_path):
 
 def test_a_number_that_is_none_is_refused(values, tmp_path):
     bad = values | {"fpn/l4/bias": values["fpn/l4/bias"] * np.nan}
+    model = small()
+    before = model.get_weights()
     with pytest.raises(ValueError, match="`fpn/l4/bias` must be finite"):
-        weights.load_weights(small(), files.write_tf1(tmp_path / "m", bad))
+        weights.load_weights(model, files.write_tf1(tmp_path / "m", bad))
+    for old, weight in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, weight)
 
 
 def test_a_format_that_the_file_cannot_have_is_refused(values, tmp_path):
