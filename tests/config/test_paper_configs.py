@@ -45,5 +45,7 @@ def test_a_config_builds_the_preset_of_its_name(name, built):
 
 
 def test_every_config_of_the_folder_loads():
-    for path in FOLDER.glob("*.yaml"):
-        config_lib.load(str(path))
+    loaded = [config_lib.load(str(path)) for path in sorted(FOLDER.glob("*.yaml"))]
+    # The presets, what they share, and the one for pictures of one's own.
+    assert len(loaded) == len(DETECTORS) + 2
+    assert all(config.human.records for config in loaded)

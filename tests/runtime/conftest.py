@@ -8,6 +8,8 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras.data import pipeline
 from st_keras.ops import images
+from st_keras.runtime.inference import Predictor
+from st_keras.runtime.restored import restore_run
 from st_keras.tasks import build_task
 
 _STEPS = 60
@@ -58,3 +60,15 @@ def _learn_by_heart(task, model, records) -> None:
 
     for _ in range(_STEPS):
         step()
+
+
+@pytest.fixture(scope="session")
+def run(rectangles_run):
+    return restore_run(rectangles_run)
+
+
+@pytest.fixture(scope="session")
+def evaluated(run, tiny_records):
+    """Image id to what the evaluation sees there."""
+    source = pipeline.open_source(tiny_records.glob, None, 0)
+    return dict(Predictor(run.task, run.model).over_records(source, batch_size=5))
