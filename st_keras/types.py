@@ -41,13 +41,16 @@ class Prepared(NamedTuple):
     image_id: Any  # [] string.
     scale_yx: Any  # [2] float32, pixels of `image` per pixel of the original.
     original_size_px: Any  # [2] int32, height and width of the original.
+    # What is still to be done to the pixels, in the training step; () if nothing.
+    changes: Any = ()
 
 
 class Batch(NamedTuple):
     """What a training step needs of its examples; no strings, which no TPU holds."""
 
     image: Any  # [B, H, W, 3] uint8.
-    labels: Labels  # [B, N, ...].
+    labels: Labels  # [B, N, ...], as the image is after the changes.
+    changes: Any = ()  # As in Prepared, [B, ...] each; `Task.finish_images` does them.
 
 
 class Ratio(NamedTuple):

@@ -1,7 +1,7 @@
 """Typed experiment settings: dataclasses, read from YAML, without TensorFlow."""
 
+from st_keras.config.augment import AugmentConfig
 from st_keras.config.detection import (
-    AugmentConfig,
     BoxHeadConfig,
     DetectionConfig,
     PostprocessConfig,

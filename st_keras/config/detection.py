@@ -1,5 +1,6 @@
 """Settings of object detection."""
 
+from st_keras.config.augment import AugmentConfig
 from st_keras.config.checks import (
     check,
     check_above_zero,
@@ -18,35 +19,6 @@ BACKBONES = (
     *("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7"),
     "efficientnet_l2",
 )
-
-
-@settings
-class AugmentConfig:
-    """How a training image is changed. The defaults are the paper's Augment-S1."""
-
-    scale_min: float = 0.8  # Jitter: size of the image against the network's input.
-    scale_max: float = 1.2  # The scale is uniform between the two.
-    flip_probability: float = 0.5  # Left to right. 0 for text, digits, arrows.
-    color_strength: float = 0.0  # Brightness, contrast, saturation each 1 +- this.
-    # A box of which the crop keeps less than this share is dropped: below about a
-    # quarter, what is left rarely shows which class it was.
-    min_visible_share: float = 0.25
-
-    def __post_init__(self):
-        check_above_zero(self, "scale_min")
-        check(
-            "scale_max",
-            self.scale_max,
-            self.scale_max >= self.scale_min,
-            f"at least `scale_min` ({self.scale_min})",
-        )
-        check_share(self, "flip_probability", "min_visible_share")
-        check(
-            "color_strength",
-            self.color_strength,
-            0 <= self.color_strength < 1,
-            "in [0, 1)",
-        )
 
 
 @settings

@@ -94,7 +94,7 @@ class Batches:
             labels = prepared.labels
             if part == "pseudo":
                 labels = self._task.pseudo_label(labels, min_score=settings.min_score)
-            batch = Batch(prepared.image, labels)
+            batch = Batch(prepared.image, labels, prepared.changes)
             return (batch, prepared.image_id) if with_ids else batch
 
         return pipeline.training_stream(

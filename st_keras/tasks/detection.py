@@ -8,11 +8,13 @@ import tensorflow as tf
 from st_keras import models
 from st_keras.config import DetectionConfig
 from st_keras.data import decode
-from st_keras.data.augment import color, geometry
+from st_keras.data.augment import geometry, policies, warp
+from st_keras.data.augment.augmentation import move_labels
 from st_keras.data.records import Record
 from st_keras.losses import detection as losses
 from st_keras.metrics.average_precision import AveragePrecision
 from st_keras.ops import anchors, box_coding, boxes, matching, nms
+from st_keras.tasks.augmentation import build_augmentation
 from st_keras.tasks.task import Task
 from st_keras.types import Labels, Prepared, Ratio
 
@@ -28,12 +30,15 @@ class DetectionTask(Task):
           xla: Whether predictions must compile with XLA, as on a TPU.
 
         Raises:
-          ValueError: `class_names` is empty.
+          ValueError: `class_names` is empty, or the augmentation contradicts itself.
         """
         if not config.class_names:
             raise ValueError("`detection.class_names` is empty: no class to detect.")
         self._config = config
         self._xla = xla
+        self._augmentation = build_augmentation(
+            config.augment, policies.DETECTION, config.image_size_px
+        )
         self._anchors = anchors.make_anchors(
             config.image_size_px,
             min_level=config.min_level,
@@ -99,47 +104,38 @@ class DetectionTask(Task):
         image, labels = example.image, example.labels
         size_px = tf.shape(image)[:2]
         if seed is None:
-            move = self._fit(image)
-            min_visible_share = 0.0
+            shown = geometry.fit(size_px, config.image_size_px)
+            labels = move_labels(
+                labels, shown, config.image_size_px, min_visible_share=0.0
+            )
+            image, changes = warp.warp_image(image, shown, config.image_size_px), ()
         else:
-            augment = config.augment
-            geometry_seed, color_seed = tf.unstack(
-                tf.random.experimental.stateless_split(seed, 2)
-            )
-            move = geometry.jitter(
-                size_px,
-                config.image_size_px,
-                geometry_seed,
-                scale_min=augment.scale_min,
-                scale_max=augment.scale_max,
-                flip_probability=augment.flip_probability,
-            )
-            image = color.jitter_color(image, color_seed, augment.color_strength)
-            min_visible_share = augment.min_visible_share
             # A box around a crowd says nothing about a single object.
             single = tf.logical_not(labels.is_crowd)
             labels = Labels(*(tf.boolean_mask(field, single) for field in labels))
-        labels = geometry.move_labels(
-            labels, move, config.image_size_px, min_visible_share=min_visible_share
-        )
-        warped, scale_yx = self._show(image, move)
+            drawn = self._augmentation.draw(size_px, labels.boxes_yxyx, seed)
+            shown = drawn.geometry
+            labels = self._augmentation.move_labels(labels, drawn)
+            if config.augment.where == "host":
+                image, changes = self._augmentation.show(image, drawn), ()
+            else:
+                image, changes = self._augmentation.to_canvas(image, drawn, num_boxes)
         return Prepared(
-            image=warped,
+            image=image,
             labels=_pad(labels, num_boxes),
             image_id=example.image_id,
-            scale_yx=scale_yx,
+            scale_yx=geometry.scale_yx(shown),
             original_size_px=size_px,
+            changes=changes,
         )
 
+    def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
+        return self._augmentation.show_canvases(images, changes) if changes else images
+
     def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._show(image, self._fit(image))
-
-    def _fit(self, image: tf.Tensor) -> tf.Tensor:
-        return geometry.fit(tf.shape(image)[:2], self._config.image_size_px)
-
-    def _show(self, image, move) -> tuple[tf.Tensor, tf.Tensor]:
-        warped = geometry.warp_image(image, move, self._config.image_size_px)
-        return warped, tf.abs(tf.linalg.diag_part(move[:, :2]))
+        size_px = self._config.image_size_px
+        shown = geometry.fit(tf.shape(image)[:2], size_px)
+        return warp.warp_image(image, shown, size_px), geometry.scale_yx(shown)
 
     def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
         return decode.decode_labels(

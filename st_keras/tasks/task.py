@@ -53,6 +53,18 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
+    def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
+        """Does what `prepare` left for the training step; compiles with XLA.
+
+        Args:
+          images: [B, H, W, 3] uint8.
+          changes: As `Prepared` has them, [B, ...] each.
+
+        Returns:
+          [B, H, W, 3] uint8.
+        """
+
+    @abc.abstractmethod
     def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Shows a whole picture as it is, as `prepare` does without a seed.
 

@@ -78,7 +78,10 @@ class TrainStep:
         return self._optimizer.iterations
 
     def _forward(self, parts: dict[str, Batch]) -> dict[str, dict[str, Ratio]]:
-        pixels = tf.concat([batch.image for batch in parts.values()], axis=0)
+        pixels = tf.concat(
+            [self._task.finish_images(b.image, b.changes) for b in parts.values()],
+            axis=0,
+        )
         features = images.normalize(pixels, self._model.compute_dtype)
         with randomness.seeded(self._step_seed()):
             outputs = self._model(features, training=True)

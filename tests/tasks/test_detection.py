@@ -15,8 +15,9 @@ from st_keras.tasks.detection import DetectionTask
 from st_keras.types import Labels
 
 CLASSES = ("ball", "cup", "kite")
-INPUT = (64, 96)  # A 60 x 100 picture fits it at 0.96.
-SCALE = 0.96
+INPUT = (64, 96)  # A 60 x 100 picture fits it at 0.96: 57.6 x 96, so 58 x 96 px.
+SCALE_YX = (58 / 60, 96 / 100)
+SCALE = np.array([*SCALE_YX, *SCALE_YX])
 # 20 x 40 and 30 x 12 px, apart from each other.
 BOXES = np.array([[5, 50, 25, 90], [25, 8, 55, 20]], np.float32)
 CLASS_IDS = np.array([2, 0])
@@ -101,10 +102,10 @@ def outputs_of(task, value=0.0):
 
 def test_a_picture_is_shown_whole_where_there_is_no_seed(task):
     prepared = prepare(task, record())
-    # 57.6 of the 64 rows are picture.
+    # 58 of the 64 rows are picture.
     assert prepared.image.shape == (*INPUT, 3)
-    assert np.all(prepared.image[:57] == 7) and np.all(prepared.image[58:] == 128)
-    np.testing.assert_allclose(prepared.scale_yx, [SCALE, SCALE])
+    assert np.all(prepared.image[:58] == 7) and np.all(prepared.image[58:] == 128)
+    np.testing.assert_allclose(prepared.scale_yx, SCALE_YX)
     assert prepared.original_size_px.numpy().tolist() == [60, 100]
     assert prepared.image_id == b"a"
     labels = prepared.labels

@@ -1,31 +1,42 @@
-"""One geometry per image: decided once, then applied to pixels and boxes alike.
+"""One geometry per image: decided once, then applied to pixels, boxes and label maps.
 
 A geometry is an affine map from pixels of the original to pixels of the network's
 input. However many moves it is made of, an image is resampled once.
+
+A map is a [2, 3] float32 matrix: row 0 gives y, row 1 gives x, of (y, x, 1).
 """
+
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from st_keras.ops import boxes as box_ops
-from st_keras.types import Labels
-
-FILL_GREY = 128  # Outside the original: a constant, so that nothing has a ghost.
+from st_keras.data.augment import operations
 
 
-def fit(original_size_px: tf.Tensor, target_size_px: tuple[int, int]) -> tf.Tensor:
+class Geometry(NamedTuple):
+    """How an original is shown in the network's input."""
+
+    matrix: Any  # [2, 3] float32, the map.
+    # A straight geometry shows a window of the original in a window of the input,
+    # perhaps mirrored. Both are whole pixels, so that it is a cut and a resize, which
+    # cost a quarter of a warp.
+    is_straight: Any  # [] bool.
+    source_yxyx: Any  # [4] int32, of the original.
+    target_yxyx: Any  # [4] int32, of the input.
+    is_mirrored: Any  # [] bool, left to right.
+
+
+def fit(original_size_px: tf.Tensor, target_size_px: tuple[int, int]) -> Geometry:
     """Returns the geometry that shows the whole image as large as it fits.
 
-    The image lies at the top left; the rest is filled.
+    The image lies at the top left; the rest is filled. Its sides are whole pixels.
 
     Args:
       original_size_px: [2] int32 height and width.
       target_size_px: Height and width of the network's input.
-
-    Returns:
-      [2, 3] float32: row 0 gives y, row 1 x, of (y, x, 1).
     """
     scale = _fitting_scale(original_size_px, target_size_px)
-    return _matrix(scale, scale, [0.0, 0.0])
+    return straight(_matrix(scale, scale, [0.0, 0.0]), original_size_px, target_size_px)
 
 
 def jitter(
@@ -36,7 +47,7 @@ def jitter(
     scale_min: float,
     scale_max: float,
     flip_probability: float,
-) -> tf.Tensor:
+) -> Geometry:
     """Returns a random geometry: scale, place, and perhaps mirror.
 
     The image fits the target times a scale drawn from [scale_min, scale_max). Where
@@ -51,9 +62,6 @@ def jitter(
       scale_min: Above 0.
       scale_max: At least `scale_min`.
       flip_probability: Of mirroring left to right.
-
-    Returns:
-      [2, 3] float32, as `fit`.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     factor = tf.random.stateless_uniform([], seeds[0], scale_min, scale_max)
@@ -65,72 +73,142 @@ def jitter(
     # Mirrored at the middle of the target: x becomes width - x.
     x_scale = tf.where(flips, -scale, scale)
     x_offset = tf.where(flips, target[1] - offset[1], offset[1])
-    return _matrix(scale, x_scale, [offset[0], x_offset])
+    matrix = _matrix(scale, x_scale, [offset[0], x_offset])
+    return straight(matrix, original_size_px, target_size_px)
 
 
-def warp_image(
-    image: tf.Tensor, geometry: tf.Tensor, target_size_px: tuple[int, int]
-) -> tf.Tensor:
-    """Returns the image under a geometry, bilinear, filled with grey 128.
+def straight(
+    matrix: tf.Tensor, original_size_px: tf.Tensor, target_size_px: tuple[int, int]
+) -> Geometry:
+    """Returns the nearest geometry that is a window of whole pixels in another.
 
-    The picture's own edge is not mixed with the grey: pixels beyond it count as those
-    at it, as in PIL and tf.image.
-
-    Args:
-      image: [H, W, 3] uint8.
-      geometry: [2, 3] float32.
-      target_size_px: Height and width of the result.
-
-    Returns:
-      [*target_size_px, 3] uint8, static shape.
-    """
-    back = _inverse(geometry)
-    # The kernel counts pixels from their centres: centre of pixel i is i + 0.5.
-    shift = tf.reduce_sum(back[:, :2], axis=1) * 0.5 + back[:, 2] - 0.5
-    rows = [back[1, 1], back[1, 0], shift[1], back[0, 1], back[0, 0], shift[0]]
-    transform = tf.stack([*rows, 0.0, 0.0])[None]
-    warped = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(image, tf.float32)[None],
-        transforms=transform,
-        output_shape=list(target_size_px),
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-        fill_value=0.0,
-    )[0]
-    inside = _comes_from(back, tf.shape(image)[:2], target_size_px)
-    filled = tf.where(inside[..., None], tf.round(warped), float(FILL_GREY))
-    filled.set_shape([*target_size_px, 3])
-    return tf.cast(filled, tf.uint8)
-
-
-def move_labels(
-    labels: Labels,
-    geometry: tf.Tensor,
-    target_size_px: tuple[int, int],
-    *,
-    min_visible_share: float,
-) -> Labels:
-    """Moves boxes with their pixels and drops those that left the image.
+    Sides move by half a pixel at most. It is not straight if nothing is seen.
 
     Args:
-      labels: [N, ...] in pixels of the original.
-      geometry: [2, 3] float32.
+      matrix: [2, 3] float32 map that neither turns nor shears, and mirrors left to
+        right at most.
+      original_size_px: [2] int32 height and width of the original.
       target_size_px: Height and width of the network's input.
-      min_visible_share: Boxes that keep less of their area are dropped; so is
-        whatever has none left.
-
-    Returns:
-      Labels with at most N rows, in pixels of the target, inside it.
     """
-    corners = tf.reshape(labels.boxes_yxyx, [-1, 2, 2])
-    moved = tf.einsum("nci,ji->ncj", corners, geometry[:, :2]) + geometry[:, 2]
-    low, high = tf.reduce_min(moved, axis=1), tf.reduce_max(moved, axis=1)
-    whole = tf.concat([low, high], axis=-1)
-    seen = box_ops.clip_to_window(whole, tf.constant(target_size_px))
-    share = tf.math.divide_no_nan(box_ops.area(seen), box_ops.area(whole))
-    stays = tf.logical_and(share > 0.0, share >= min_visible_share)
-    kept = Labels(*(tf.boolean_mask(field, stays) for field in labels))
-    return kept._replace(boxes_yxyx=tf.boolean_mask(seen, stays))
+    size = tf.cast(original_size_px, tf.float32)
+    target_px = tf.constant(target_size_px)
+    target = tf.cast(target_px, tf.float32)
+    scale = tf.abs(tf.linalg.diag_part(matrix[:, :2]))
+    is_mirrored = matrix[1, 1] < 0.0
+    # A mirrored picture is placed as if it were not, and its window mirrored.
+    x_offset = tf.where(is_mirrored, target[1] - matrix[1, 2], matrix[1, 2])
+    offset = tf.stack([matrix[0, 2], x_offset])
+    low, high = _whole(offset), _whole(offset + scale * size)
+    # What a picture without a pixel in the target would have, one has.
+    high = tf.where(low == high, high + 1, high)
+    source_low = tf.where(low < 0, _whole(-offset / scale), 0)
+    source_high = tf.where(
+        high > target_px, _whole((target - offset) / scale), original_size_px
+    )
+    low, high = tf.maximum(low, 0), tf.minimum(high, target_px)
+    is_seen = tf.reduce_all((source_low < source_high) & (low < high))
+    swaps = tf.stack([tf.constant(False), is_mirrored])
+    target_yxyx = tf.concat(
+        [
+            tf.where(swaps, target_px - high, low),
+            tf.where(swaps, target_px - low, high),
+        ],
+        0,
+    )
+    source_yxyx = tf.concat([source_low, source_high], 0)
+    exact = _matrix_of_windows(source_yxyx, target_yxyx, is_mirrored)
+    return Geometry(
+        tf.where(is_seen, exact, matrix), is_seen, source_yxyx, target_yxyx, is_mirrored
+    )
+
+
+def after(
+    shown: Geometry,
+    move: tf.Tensor,
+    original_size_px: tf.Tensor,
+    target_size_px: tuple[int, int],
+) -> Geometry:
+    """Returns the geometry of an original that was moved first.
+
+    Args:
+      shown: From the moved original to the input.
+      move: Map from the original to the moved one.
+      original_size_px: [2] int32 height and width of the original.
+      target_size_px: Height and width of the network's input.
+    """
+    matrix = compose(shown.matrix, move)
+    shifted = straight(matrix, original_size_px, target_size_px)
+    is_straight = shifted.is_straight & tf.reduce_all(move[:, :2] == tf.eye(2))
+    return shifted._replace(
+        matrix=tf.where(is_straight, shifted.matrix, matrix), is_straight=is_straight
+    )
+
+
+def move_of(
+    names: tuple[str, ...], index: tf.Tensor, argument: tf.Tensor, size_px: tf.Tensor
+) -> tf.Tensor:
+    """Returns the map of one operation of `operations.MOVES`.
+
+    A picture turns about its centre and is sheared from its top left corner, as in the
+    authors' code.
+
+    Args:
+      names: Operations by index.
+      index: [] int32; operations that move nothing give the identity.
+      argument: [] float32, signed: degrees clockwise, pixels per pixel, or pixels.
+      size_px: [2] float32, height and width of the picture.
+    """
+    value = {
+        name: tf.where(
+            tf.equal(index, names.index(name)) if name in names else False,
+            argument,
+            0.0,
+        )
+        for name in operations.MOVES
+    }
+    angle = value["Rotate"] * (3.141592653589793 / 180.0)
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    y, x = size_px[0] / 2, size_px[1] / 2
+    # At most one of them is not 0, so the sum is the map of that one.
+    return tf.stack(
+        [
+            tf.stack(
+                [
+                    cos,
+                    sin - value["ShearY"],
+                    y - cos * y - sin * x + value["TranslateY"],
+                ]
+            ),
+            tf.stack(
+                [
+                    -sin - value["ShearX"],
+                    cos,
+                    x - cos * x + sin * y + value["TranslateX"],
+                ]
+            ),
+        ]
+    )
+
+
+def scale_yx(geometry: Geometry) -> tf.Tensor:
+    """Returns [2] float32, pixels of the input per pixel of the original."""
+    return tf.linalg.norm(geometry.matrix[:, :2], axis=1)
+
+
+def compose(second: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    """Returns the map that does one thing after another."""
+    linear = tf.linalg.matmul(second[:, :2], first[:, :2])
+    offset = tf.linalg.matvec(second[:, :2], first[:, 2]) + second[:, 2]
+    return tf.concat([linear, offset[:, None]], axis=1)
+
+
+def inverse(matrix: tf.Tensor) -> tf.Tensor:
+    """Returns the map back; its determinant must not be 0."""
+    (a, b, p), (c, d, q) = [tf.unstack(row) for row in tf.unstack(matrix)]
+    determinant = a * d - b * c
+    linear = tf.stack([tf.stack([d, -b]), tf.stack([-c, a])]) / determinant
+    offset = -tf.linalg.matvec(linear, tf.stack([p, q]))
+    return tf.concat([linear, offset[:, None]], axis=1)
 
 
 def _fitting_scale(original_size_px, target_size_px) -> tf.Tensor:
@@ -144,21 +222,15 @@ def _matrix(y_scale, x_scale, offset_yx) -> tf.Tensor:
     )
 
 
-def _comes_from(back, original_size_px, target_size_px) -> tf.Tensor:
-    """Returns [*target_size_px] bool: whether a pixel's centre lies in the original."""
-    height, width = tf.unstack(tf.cast(original_size_px, tf.float32))
-    y = tf.range(target_size_px[0], dtype=tf.float32)[:, None] + 0.5
-    x = tf.range(target_size_px[1], dtype=tf.float32)[None, :] + 0.5
-    from_y = back[0, 0] * y + back[0, 1] * x + back[0, 2]
-    from_x = back[1, 0] * y + back[1, 1] * x + back[1, 2]
-    in_height = tf.logical_and(from_y >= 0.0, from_y <= height)
-    in_width = tf.logical_and(from_x >= 0.0, from_x <= width)
-    return tf.logical_and(in_height, in_width)
+def _matrix_of_windows(source_yxyx, target_yxyx, is_mirrored) -> tf.Tensor:
+    source = tf.cast(source_yxyx, tf.float32)
+    target = tf.cast(target_yxyx, tf.float32)
+    scale = (target[2:] - target[:2]) / (source[2:] - source[:2])
+    offset = target[:2] - source[:2] * scale
+    x_scale = tf.where(is_mirrored, -scale[1], scale[1])
+    x_offset = tf.where(is_mirrored, target[1] + target[3] - offset[1], offset[1])
+    return _matrix(scale[0], x_scale, [offset[0], x_offset])
 
 
-def _inverse(geometry: tf.Tensor) -> tf.Tensor:
-    (a, b, p), (c, d, q) = [tf.unstack(row) for row in tf.unstack(geometry)]
-    determinant = a * d - b * c
-    inverse = tf.stack([tf.stack([d, -b]), tf.stack([-c, a])]) / determinant
-    offset = -tf.linalg.matvec(inverse, tf.stack([p, q]))
-    return tf.concat([inverse, offset[:, None]], axis=1)
+def _whole(sides_px: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(sides_px), tf.int32)

@@ -1,0 +1,247 @@
+"""One policy, ready to change pictures: on the host, or on the device from a canvas."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from st_keras.data.augment import (
+    box_contents,
+    canvas,
+    changes,
+    cuts,
+    geometry,
+    operations,
+    pixels,
+    warp,
+)
+from st_keras.data.augment.changes import Changes
+from st_keras.data.augment.geometry import Geometry
+from st_keras.data.augment.moved_boxes import move_boxes
+from st_keras.data.augment.operations import Menu
+from st_keras.data.augment.warp import FILL_GREY, FILL_LABEL
+from st_keras.types import Labels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How training pictures are changed. The order is: pixels, cuts, moves.
+
+    Moves come last and together, so that a picture is resampled once; what a move
+    leaves empty is grey whatever else is done, and no statistic counts it.
+    """
+
+    target_size_px: tuple[int, int]  # Height and width of the network's input.
+    scale_min: float
+    scale_max: float
+    flip_probability: float
+    menu: Menu = Menu()
+    color_strength: float = 0.0
+    min_visible_share: float = 0.25  # A box of which less is seen is dropped.
+    authors_quirks: bool = False
+
+    def draw(
+        self, size_px: tf.Tensor, boxes_yxyx: tf.Tensor, seed: tf.Tensor
+    ) -> Changes:
+        """Draws what is done to a picture.
+
+        Args:
+          size_px: [2] int32 height and width of the picture.
+          boxes_yxyx: [N, 4] float32 in its pixels; none is legal.
+          seed: [2] int32 or int64.
+        """
+        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        shown = geometry.jitter(
+            size_px,
+            self.target_size_px,
+            seeds[0],
+            scale_min=self.scale_min,
+            scale_max=self.scale_max,
+            flip_probability=self.flip_probability,
+        )
+        return changes.draw(
+            self.menu,
+            size_px,
+            boxes_yxyx,
+            shown,
+            self.target_size_px,
+            seeds[1],
+            color_strength=self.color_strength,
+            authors_quirks=self.authors_quirks,
+        )
+
+    def show(self, image: tf.Tensor, drawn: Changes) -> tf.Tensor:
+        """Returns the network's input for a picture.
+
+        Args:
+          image: [H, W, 3] uint8.
+          drawn: For this picture.
+
+        Returns:
+          [*target_size_px, 3] uint8, static shape.
+        """
+        image = self._change_pixels(image, drawn, None)
+        if self._has_cuts:
+            image = tf.cond(
+                tf.reduce_any(drawn.cuts_yxyx > 0.0),
+                lambda: cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY),
+                lambda: image,
+            )
+        return warp.warp_image(image, drawn.geometry, self.target_size_px)
+
+    def show_label_map(self, label_map: tf.Tensor, drawn: Changes) -> tf.Tensor:
+        """Returns what the network is to say to `show`.
+
+        Args:
+          label_map: [H, W] uint8, class ids; 255 is not to be learned.
+          drawn: For this picture.
+
+        Returns:
+          [*target_size_px] uint8, static shape; 255 where no picture is, and where it
+          is painted over.
+        """
+        if self._has_cuts:
+            label_map = cuts.paint_over(
+                label_map[..., None], drawn.cuts_yxyx, FILL_LABEL
+            )[..., 0]
+        return warp.warp_label_map(label_map, drawn.geometry, self.target_size_px)
+
+    def move_labels(self, labels: Labels, drawn: Changes) -> Labels:
+        """Returns what is left to see of the boxes, in pixels of the network's input.
+
+        Args:
+          labels: [N, ...] in pixels of the picture.
+          drawn: For this picture.
+        """
+        return move_labels(
+            labels,
+            drawn.geometry,
+            self.target_size_px,
+            min_visible_share=self.min_visible_share,
+            cuts_yxyx=drawn.cuts_yxyx if self._has_cuts else None,
+        )
+
+    def to_canvas(
+        self, image: tf.Tensor, drawn: Changes, num_boxes: int
+    ) -> tuple[tf.Tensor, Changes]:
+        """Shows a whole picture, and says what is still to be done to it.
+
+        The canvas has the size of the network's input. A picture that is larger is
+        shrunk to it, so where the policy enlarges it again, details are lost.
+
+        Args:
+          image: [H, W, 3] uint8.
+          drawn: For this picture.
+          num_boxes: N of the contents of boxes, after padding.
+
+        Returns:
+          [*target_size_px, 3] uint8, and the changes in its pixels; static shapes.
+        """
+        shown = geometry.fit(tf.shape(image)[:2], self.target_size_px)
+        scale = tf.linalg.diag_part(shown.matrix[:, :2])
+        twice = tf.concat([scale, scale], 0)
+        drawn = drawn._replace(
+            cuts_yxyx=tf.round(drawn.cuts_yxyx * twice),
+            geometry=drawn.geometry._replace(
+                matrix=geometry.compose(
+                    drawn.geometry.matrix, geometry.inverse(shown.matrix)
+                )
+            ),
+            window_yxyx=shown.target_yxyx,
+        )
+        if drawn.contents:
+            is_length = changes.is_one_of(drawn.operations, changes.LENGTHS)
+            scaled = box_contents.scaled(
+                drawn.contents, scale, is_length[: self.menu.slots]
+            )
+            drawn = drawn._replace(contents=box_contents.padded(scaled, num_boxes))
+        return warp.warp_image(image, shown, self.target_size_px), drawn
+
+    def show_canvases(self, images: tf.Tensor, drawn: Changes) -> tf.Tensor:
+        """Returns the network's inputs for canvases; compiles with XLA.
+
+        Args:
+          images: [B, *target_size_px, 3] uint8.
+          drawn: From `to_canvas`, [B, ...] each.
+
+        Returns:
+          [B, *target_size_px, 3] uint8.
+        """
+        # One after the other: each image gets its own operations and no others.
+        return tf.map_fn(
+            lambda one: self._show_canvas(*one),
+            (images, drawn),
+            fn_output_signature=tf.TensorSpec([*self.target_size_px, 3], tf.uint8),
+        )
+
+    def _show_canvas(self, image: tf.Tensor, drawn: Changes) -> tf.Tensor:
+        image = self._change_pixels(image, drawn, drawn.window_yxyx)
+        if self._has_cuts:
+            image = cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY)
+            image = tf.ensure_shape(image, [*self.target_size_px, 3])
+        return canvas.warp(
+            image,
+            drawn.geometry.matrix,
+            drawn.window_yxyx,
+            self.target_size_px,
+            fill=FILL_GREY,
+        )
+
+    @property
+    def _has_cuts(self) -> bool:
+        return not self.menu.operations.isdisjoint(operations.CUTS)
+
+    def _change_pixels(self, image, drawn: Changes, window_yxyx) -> tf.Tensor:
+        names = changes.names_of(self.menu, self.color_strength)
+        names = [n for n in names if n not in operations.MOVES + operations.CUTS]
+        if not names:
+            return image
+        branch_of = tf.constant(
+            [names.index(n) + 1 if n in names else 0 for n in operations.NAMES]
+        )
+        known = pixels.AUTHORS_OPERATIONS if self.authors_quirks else pixels.OPERATIONS
+        branches = tf.gather(branch_of, drawn.operations)
+        for k in range(drawn.operations.shape[0]):
+
+            def do(name, image=image, k=k):
+                if name in known:
+                    return known[name](image, drawn.arguments[k], window_yxyx)
+                contents = tf.nest.map_structure(lambda f: f[k], drawn.contents)
+                is_on_canvas = window_yxyx is not None
+                return box_contents.change(
+                    image, name, contents, on_canvas=is_on_canvas
+                )
+
+            todo = [lambda image=image: image]
+            todo += [lambda do=do, name=name: do(name) for name in names]
+            # A picture can be of any size; its channels are three.
+            image = tf.ensure_shape(tf.switch_case(branches[k], todo), image.shape)
+        return image
+
+
+def move_labels(
+    labels: Labels,
+    shown: Geometry,
+    target_size_px: tuple[int, int],
+    *,
+    min_visible_share: float,
+    cuts_yxyx: tf.Tensor | None = None,
+) -> Labels:
+    """Moves boxes with their pixels and drops those that are hardly seen.
+
+    Args:
+      labels: [N, ...] in pixels of the original.
+      shown: How the original is shown.
+      target_size_px: Height and width of the network's input.
+      min_visible_share: Boxes that show less of their area are dropped; so is
+        whatever shows nothing.
+      cuts_yxyx: [K, 4] float32, what is painted over, in pixels of the original.
+
+    Returns:
+      Labels with at most N rows, in pixels of the target, inside it.
+    """
+    moved, share = move_boxes(labels.boxes_yxyx, shown.matrix, target_size_px)
+    if cuts_yxyx is not None:
+        share *= 1.0 - cuts.covered_share(labels.boxes_yxyx, cuts_yxyx)
+    stays = tf.logical_and(share > 0.0, share >= min_visible_share)
+    kept = Labels(*(tf.boolean_mask(field, stays) for field in labels))
+    return kept._replace(boxes_yxyx=tf.boolean_mask(moved, stays))

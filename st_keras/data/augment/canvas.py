@@ -1,0 +1,85 @@
+"""Moves pixels on a canvas of fixed size, in operations that compile with XLA.
+
+What `warp` does on the host, for inside a training step. The picture lies in a window
+of the canvas.
+"""
+
+import tensorflow as tf
+
+from st_keras.data.augment import geometry as maps
+from st_keras.data.augment.pixels import inside_window
+
+
+def warp(
+    pixels: tf.Tensor,
+    matrix: tf.Tensor,
+    window_yxyx: tf.Tensor,
+    target_size_px: tuple[int, int],
+    *,
+    fill: int,
+    nearest: bool = False,
+) -> tf.Tensor:
+    """Returns a picture under a map.
+
+    Args:
+      pixels: [H, W, C] uint8, the canvas; static shape.
+      matrix: [2, 3] float32 map from the canvas to the target.
+      window_yxyx: [4] int32, the picture on the canvas.
+      target_size_px: Height and width of the result.
+      fill: What is outside of the picture, from 0 to 255.
+      nearest: Takes one pixel each, for label maps; else bilinear.
+
+    Returns:
+      [*target_size_px, C] uint8.
+    """
+    height, width, channels = pixels.shape
+    inside = inside_window(pixels, window_yxyx)
+    border = tf.constant([[1, 1], [1, 1], [0, 0]])
+    filled = tf.where(inside, pixels, tf.cast(fill, tf.uint8))
+    # A border of one pixel stands for everything farther out.
+    filled = tf.pad(filled, border, constant_values=tf.cast(fill, tf.uint8))
+    flat = tf.reshape(filled, [(height + 2) * (width + 2), channels])
+    back = maps.inverse(matrix)
+    target_y = tf.range(target_size_px[0], dtype=tf.float32)[:, None] + 0.5
+    target_x = tf.range(target_size_px[1], dtype=tf.float32)[None, :] + 0.5
+    y = back[0, 0] * target_y + back[0, 1] * target_x + back[0, 2]
+    x = back[1, 0] * target_y + back[1, 1] * target_x + back[1, 2]
+
+    def take(row, column):
+        row = tf.clip_by_value(tf.cast(row, tf.int32) + 1, 0, height + 1)
+        column = tf.clip_by_value(tf.cast(column, tf.int32) + 1, 0, width + 1)
+        return tf.gather(flat, row * (width + 2) + column)
+
+    if nearest:
+        return take(tf.floor(y), tf.floor(x))
+    # Pixel i has its centre at i + 0.5.
+    y, x = y - 0.5, x - 0.5
+    top, left = tf.floor(y), tf.floor(x)
+    down, right = (y - top)[..., None], (x - left)[..., None]
+
+    def between(row):
+        first = tf.cast(take(row, left), tf.float32)
+        return first + right * (tf.cast(take(row, left + 1), tf.float32) - first)
+
+    upper = between(top)
+    value = upper + down * (between(top + 1) - upper)
+    return tf.cast(value + 0.5, tf.uint8)
+
+
+def within(
+    image: tf.Tensor, matrix: tf.Tensor, window_yxyx: tf.Tensor, *, fill: int
+) -> tf.Tensor:
+    """Returns a canvas of which one window was moved inside its own edges.
+
+    Args:
+      image: [H, W, 3] uint8.
+      matrix: [2, 3] float32 map from pixels of the window to pixels of the window.
+      window_yxyx: [4] int32.
+      fill: Inside the window, where it was moved away from.
+    """
+    corner = tf.cast(window_yxyx[:2], tf.float32)
+    offset = matrix[:, 2] + corner - tf.linalg.matvec(matrix[:, :2], corner)
+    on_canvas = tf.concat([matrix[:, :2], offset[:, None]], axis=1)
+    size = (image.shape[0], image.shape[1])
+    moved = warp(image, on_canvas, window_yxyx, size, fill=fill)
+    return tf.where(inside_window(image, window_yxyx), moved, image)

@@ -1,0 +1,197 @@
+"""What is done to one picture: all of it is drawn here, and only carried out elsewhere.
+
+So the host can decide and an accelerator do, and a change can be asked for again.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from st_keras.data.augment import cuts, geometry, operations
+from st_keras.data.augment.box_contents import BoxContents
+from st_keras.data.augment.geometry import Geometry
+from st_keras.data.augment.operations import Menu
+
+REFERENCE_SIDE_PX = 640.0  # Of the pictures the published lengths are made for.
+LENGTHS = tuple(
+    name for name in operations.NAMES if name.startswith(("Translate", "Cutout"))
+)
+_SIGNED = (
+    *operations.MOVES,
+    *(f"{name}{operations.IN_BOXES}" for name in operations.MOVES),
+)
+_BOX_SHARE = 1 / 3  # The authors change each box with a third of the probability.
+
+
+class Changes(NamedTuple):
+    """K operations on one picture, and how it is shown after them."""
+
+    operations: Any  # [K] int32, index in `operations.NAMES`.
+    arguments: Any  # [K] float32.
+    cuts_yxyx: Any  # [K, 4] float32, pixels of the picture; zeros cut nothing.
+    contents: Any  # BoxContents with a leading K; () where the policy has none.
+    geometry: Geometry
+    window_yxyx: Any  # [4] int32, where the picture lies in what is changed.
+
+
+def draw(
+    menu: Menu,
+    size_px: tf.Tensor,
+    boxes_yxyx: tf.Tensor,
+    shown: Geometry,
+    target_size_px: tuple[int, int],
+    seed: tf.Tensor,
+    *,
+    color_strength: float,
+    authors_quirks: bool,
+) -> Changes:
+    """Draws what is done to a picture.
+
+    Args:
+      menu: What to draw from.
+      size_px: [2] int32 height and width of the picture.
+      boxes_yxyx: [N, 4] float32, its boxes; none is legal.
+      shown: How the picture is shown if the menu moves nothing.
+      target_size_px: Height and width of the network's input.
+      seed: [2] int32 or int64.
+      color_strength: Brightness, contrast and saturation are each multiplied by a
+        factor from [1 - strength, 1 + strength), besides what the menu does.
+      authors_quirks: Lengths are pixels of any picture, and other numbers are as the
+        authors' code computes them; else lengths grow with the picture.
+    """
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 7))
+    size = tf.cast(size_px, tf.float32)
+    unit = 1.0 if authors_quirks else tf.reduce_max(size) / REFERENCE_SIDE_PX
+    ids, probabilities, arguments = _draw_rows(menu, seeds[0], authors_quirks)
+    slots = menu.slots
+    in_boxes = is_one_of(ids, operations.BOX_CONTENTS)
+    happens = tf.random.stateless_uniform([slots], seeds[1]) < probabilities
+    ids = tf.where(in_boxes | happens, ids, 0)
+    arguments = tf.where(is_one_of(ids, LENGTHS), arguments * unit, arguments)
+    arguments = tf.where(
+        is_one_of(ids, operations.MOVES),
+        arguments * _signs([slots], seeds[2]),
+        arguments,
+    )
+    contents = ()
+    if any(name in menu.operations for name in operations.BOX_CONTENTS):
+        chances = tf.where(in_boxes, probabilities * _BOX_SHARE, 0.0)
+        contents = _draw_contents(ids, arguments, boxes_yxyx, chances, seeds[3])
+    cuts_yxyx = _draw_cuts(ids, arguments, boxes_yxyx, size, seeds[4])
+    if color_strength:
+        factors = tf.random.stateless_uniform(
+            [3], seeds[5], 1.0 - color_strength, 1.0 + color_strength
+        )
+        colors = [_index("Brightness"), _index("Contrast"), _index("Color")]
+        ids = tf.concat([ids, colors], 0)
+        arguments = tf.concat([arguments, factors], 0)
+    return Changes(
+        operations=ids,
+        arguments=arguments,
+        cuts_yxyx=cuts_yxyx,
+        contents=contents,
+        geometry=shown
+        if not slots
+        else geometry.after(
+            shown, _move(ids, arguments, size, slots), size_px, target_size_px
+        ),
+        window_yxyx=tf.concat([tf.zeros([2], tf.int32), size_px], 0),
+    )
+
+
+def names_of(menu: Menu, color_strength: float) -> tuple[str, ...]:
+    """Returns what `draw` can draw, in the order of `operations.NAMES`."""
+    names = set(menu.operations)
+    if color_strength:
+        names |= {"Brightness", "Contrast", "Color"}
+    return tuple(name for name in operations.NAMES if name in names)
+
+
+def is_one_of(ids: tf.Tensor, names) -> tf.Tensor:
+    """Returns [...] bool: whether operations of [...] int32 are among some."""
+    listed = tf.constant([name in names for name in operations.NAMES])
+    return tf.gather(listed, ids)
+
+
+def _draw_rows(menu: Menu, seed, authors_quirks):
+    """Returns the ids, probabilities and arguments of the drawn steps, [K] each."""
+    length = menu.slots // menu.draws
+    ids, probabilities, arguments = [], [], []
+    for row in menu.rows:
+        missing = [0] * (length - len(row))
+        names = [operations.plain_name(step.operation) for step in row]
+        ids.append([_index(name) for name in names] + missing)
+        probabilities.append([step.probability for step in row] + missing)
+        values = [
+            operations.argument(step, menu, authors_quirks=authors_quirks)
+            for step in row
+        ]
+        arguments.append(values + missing)
+    if not menu.rows:
+        return tf.zeros([0], tf.int32), tf.zeros([0]), tf.zeros([0])
+    drawn = tf.random.stateless_uniform(
+        [menu.draws], seed, maxval=len(menu.rows), dtype=tf.int32
+    )
+    return tuple(
+        tf.reshape(tf.gather(tf.constant(table, dtype), drawn), [-1])
+        for table, dtype in (
+            (ids, tf.int32),
+            (probabilities, tf.float32),
+            (arguments, tf.float32),
+        )
+    )
+
+
+def _draw_contents(ids, arguments, boxes_yxyx, chances, seed) -> BoxContents:
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+    shape = [tf.size(ids), tf.shape(boxes_yxyx)[0]]
+    chosen = tf.random.stateless_uniform(shape, seeds[0]) < chances[:, None]
+    # A box without area has no content.
+    has_area = tf.reduce_all(boxes_yxyx[:, 2:] > boxes_yxyx[:, :2], axis=1)
+    chosen &= has_area
+    order = tf.random.stateless_uniform(shape, seeds[1]) + tf.where(chosen, 0.0, 1.0)
+    order = tf.argsort(order, axis=1)
+    kept = tf.cast(tf.gather(chosen, order, batch_dims=1), tf.float32)
+    signs = _signs(shape, seeds[2])
+    signs = tf.where(is_one_of(ids, _SIGNED)[:, None], signs, 1.0)
+    return BoxContents(
+        boxes_yxyx=tf.gather(boxes_yxyx, order) * kept[..., None],
+        arguments=arguments[:, None] * signs * kept,
+        centers_yx=tf.random.stateless_uniform([*shape, 2], seeds[3]),
+    )
+
+
+def _draw_cuts(ids, arguments, boxes_yxyx, size, seed) -> tf.Tensor:
+    """Returns [K, 4]; zeros where the operation is no cut."""
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    slots = ids.shape[0]
+    places = tf.random.stateless_uniform([slots, 2], seeds[0])
+    count = tf.shape(boxes_yxyx)[0]
+    # A row of zeros stands for the box of a picture that has none.
+    boxes = tf.concat([boxes_yxyx, tf.zeros([1, 4])], 0)
+    chosen = tf.random.stateless_uniform([slots], seeds[1]) * tf.cast(count, tf.float32)
+    found = []
+    for k in range(slots):
+        half = tf.round(arguments[k])
+        square = cuts.square(places[k] * size, half, size)
+        box = boxes[tf.minimum(tf.cast(chosen[k], tf.int32), count)]
+        part = cuts.part_of_box(box, places[k], arguments[k], size)
+        cut = tf.where(ids[k] == _index("Cutout"), square, tf.zeros([4]))
+        found.append(tf.where(ids[k] == _index("BBox_Cutout"), part, cut))
+    return tf.reshape(tf.stack(found) if found else tf.zeros([0, 4]), [slots, 4])
+
+
+def _move(ids, arguments, size, slots) -> tf.Tensor:
+    matrix = tf.constant([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    for k in range(slots):
+        move = geometry.move_of(operations.NAMES, ids[k], arguments[k], size)
+        matrix = geometry.compose(move, matrix)
+    return matrix
+
+
+def _signs(shape, seed) -> tf.Tensor:
+    return tf.where(tf.random.stateless_uniform(shape, seed) < 0.5, -1.0, 1.0)
+
+
+def _index(name: str) -> int:
+    return operations.NAMES.index(name)
