@@ -1,12 +1,16 @@
-r"""Draws a sheet of pictures: records, training batches or predictions.
+r"""Draws a sheet of pictures: records, augmentations, batches or predictions.
 
     python tools/show.py records --records 'data/digits/train/*.tfrecord' \
         --output sheet.png
+    python tools/show.py augmentations --policy S4 \
+        --records 'data/digits/train/*.tfrecord' --output sheet.png
     python tools/show.py batches --config configs/demo/digits_teacher.yaml \
         --output sheet.png
     python tools/show.py predictions --checkpoint runs/demo/student_1 \
         --records 'data/digits/test/*.tfrecord' --output sheet.png
 """
+
+import dataclasses
 
 from absl import app, flags
 
@@ -17,7 +21,8 @@ _COUNT = flags.DEFINE_integer("count", 24, "Pictures at most; of batches, per pa
 _RECORDS = flags.DEFINE_string("records", None, "Glob of TFRecords; quote it.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Workdir or checkpoint prefix.")
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.3, "Weaker boxes: dashed or left out.")
-_CONFIG = flags.DEFINE_string("config", None, "Batches: YAML file with the settings.")
+_CONFIG = flags.DEFINE_string("config", None, "YAML file with the settings.")
+_POLICY = flags.DEFINE_string("policy", None, "Augmentations: instead of the config's.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides, as `pseudo.min_score=0.6`.")
 flags.mark_flag_as_required("output")
 
@@ -25,18 +30,29 @@ flags.mark_flag_as_required("output")
 def main(argv):
     environment.quiet()
     what, how = argv[1], {"count": _COUNT.value}
-    if what == "batches":
-        settings = config.load(_given(_CONFIG), _SET.value)
+    settings = config.load(_CONFIG.value, _SET.value) if _CONFIG.value else None
     # Here and not above: a mistake in the config need not wait for TensorFlow.
-    from st_keras.experiments import showing
+    from st_keras.experiments import augmentation_sheet, showing
 
+    output = _OUTPUT.value
     if what == "batches":
-        print(showing.show_batches(settings, _OUTPUT.value, **how))
-        return
-    show, given = showing.show_records, [_given(_RECORDS)]
-    if what == "predictions":
-        show, given = showing.show_predictions, [_given(_CHECKPOINT), *given]
-    print(show(*given, _OUTPUT.value, min_score=_MIN_SCORE.value, **how))
+        _given(_CONFIG)
+        print(showing.show_batches(settings, output, **how))
+    elif what == "augmentations":
+        detection = settings.detection if settings else config.DetectionConfig()
+        augment = detection.augment
+        if _POLICY.value:
+            augment = dataclasses.replace(augment, policy=_POLICY.value)
+        size_px = detection.image_size_px if settings else (320, 320)
+        show = augmentation_sheet.show_augmentations
+        print(show(_given(_RECORDS), augment, size_px, output, **how))
+    elif what == "predictions":
+        given = [_given(_CHECKPOINT), _given(_RECORDS)]
+        how["min_score"] = _MIN_SCORE.value
+        print(showing.show_predictions(*given, output, **how))
+    else:
+        how["min_score"] = _MIN_SCORE.value
+        print(showing.show_records(_given(_RECORDS), output, **how))
 
 
 def _given(flag):
@@ -46,4 +62,6 @@ def _given(flag):
 
 
 if __name__ == "__main__":
-    command_line.run(main, commands=["records", "batches", "predictions"])
+    command_line.run(
+        main, commands=["records", "augmentations", "batches", "predictions"]
+    )

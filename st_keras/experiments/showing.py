@@ -1,22 +1,16 @@
 """Sheets of pictures to look at before and after training."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
-from PIL import Image
 
 from st_keras.config import Config
 from st_keras.data import dataset_info, decode, drawing, pipeline
-from st_keras.experiments import pictures
+from st_keras.experiments import pictures, sheets
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import build_task, with_class_names
 from st_keras.types import Labels
-
-_COLUMNS = 6
-_SIDES_PX = {"smallest_side_px": 240, "largest_side_px": 480}
-_FORMATS = (".png", ".jpg", ".jpeg")
 
 
 def show_records(
@@ -33,7 +27,7 @@ def show_records(
     Raises:
       ValueError: There are no such records.
     """
-    _check(output, count)
+    sheets.check(output, count)
     names = dataset_info.load(records).class_names
     source = pipeline.open_source(records, None, 0)
     drawn, titles = [], []
@@ -43,10 +37,10 @@ def show_records(
         labels = Labels(*(field.numpy() for field in example.labels))
         kept = np.asarray(labels.scores >= min_score, np.float32)
         labels = labels._replace(weights=kept)
-        drawn.append(drawing.draw_labels(image, labels, names, **_SIDES_PX))
+        drawn.append(drawing.draw_labels(image, labels, names, **sheets.SIDES_PX))
         height, width = image.shape[:2]
         titles.append(f"{example.image_id.numpy().decode()}  {height} x {width}")
-    _save(drawn, titles, output)
+    sheets.save(drawn, titles, output)
     return f"{len(drawn)} of {source.count} records of {records}: {output}"
 
 
@@ -66,7 +60,7 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
     Raises:
       ValueError: There are no such records.
     """
-    _check(output, count)
+    sheets.check(output, count)
     names = dataset_info.load(config.human.records).class_names
     config = with_class_names(config, names)
     if config.pseudo and not config.pseudo.records:
@@ -77,18 +71,19 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
     parts = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
     drawn, titles, shown = [], [], []
     for part, batch in parts.items():
-        size = min(count, batch.image.shape[0])
+        images = task.finish_images(batch.image, batch.changes).numpy()
+        size = min(count, len(images))
         shown.append(f"{size} {part}")
         for row in range(size):
             labels = Labels(*(field[row].numpy() for field in batch.labels))
             centers_yx = task.learning_points(labels)
             drawn.append(
                 drawing.draw_labels(
-                    batch.image[row].numpy(),
+                    images[row],
                     labels,
                     task.class_names,
                     marks_yx=centers_yx,
-                    **_SIDES_PX,
+                    **sheets.SIDES_PX,
                 )
             )
             boxes = int((labels.weights > 0).sum())
@@ -96,7 +91,7 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
                 f"{part} {image_ids[part][row]}: {boxes} boxes, {len(centers_yx)} "
                 "anchors"
             )
-    _save(drawn, titles, output)
+    sheets.save(drawn, titles, output)
     return f"{' and '.join(shown)} pictures of step {step}: {output}"
 
 
@@ -120,7 +115,7 @@ def show_predictions(
     Raises:
       ValueError: There is no such checkpoint, or no such records.
     """
-    _check(output, count)
+    sheets.check(output, count)
     source = pipeline.open_source(records, None, 0)
     run = restore_run(checkpoint, min_score=min_score)
     count = min(count, source.count)
@@ -134,24 +129,9 @@ def show_predictions(
         ):
             drawn.append(
                 drawing.draw_labels(
-                    example.image, labels, run.task.class_names, **_SIDES_PX
+                    example.image, labels, run.task.class_names, **sheets.SIDES_PX
                 )
             )
             titles.append(f"{who}  {example.image_id}")
-    _save(drawn, titles, output)
+    sheets.save(drawn, titles, output)
     return f"{count} of {source.count} records of {records}: {output}"
-
-
-def _check(output: str, count: int) -> None:
-    if pathlib.Path(output).suffix.lower() not in _FORMATS:
-        raise ValueError(
-            f"`output` must be a picture file such as sheet.png, got {output!r}."
-        )
-    if count < 1:
-        raise ValueError(f"`count` must be 1 or more, got {count}.")
-
-
-def _save(drawn: list[np.ndarray], titles: list[str], output: str) -> None:
-    sheet = drawing.contact_sheet(drawn, columns=_COLUMNS, titles=titles)
-    pathlib.Path(output).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(output)

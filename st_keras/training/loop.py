@@ -309,5 +309,8 @@ def _log_pictures(log: RunLog, batches: Batches, task, step: int) -> None:
     """Shows what the coming step trains on: the augmented pictures and their boxes."""
     first = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
     for part, batch in first.items():
-        batch = tf.nest.map_structure(lambda t: t[:_PICTURES].numpy(), batch)
+        batch = tf.nest.map_structure(lambda t: t[:_PICTURES], batch)
+        image = task.finish_images(batch.image, batch.changes)
+        batch = batch._replace(image=image, changes=())
+        batch = tf.nest.map_structure(lambda t: t.numpy(), batch)
         log.pictures(step, part, drawing.draw_batch(batch, task.class_names))

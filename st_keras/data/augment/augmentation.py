@@ -1,6 +1,7 @@
 """One policy, ready to change pictures: on the host, or on the device from a canvas."""
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -191,30 +192,30 @@ class Augmentation:
         return not self.menu.operations.isdisjoint(operations.CUTS)
 
     def _change_pixels(self, image, drawn: Changes, window_yxyx) -> tf.Tensor:
-        names = changes.names_of(self.menu, self.color_strength)
-        names = [n for n in names if n not in operations.MOVES + operations.CUTS]
-        if not names:
-            return image
+        known = pixels.AUTHORS_OPERATIONS if self.authors_quirks else pixels.OPERATIONS
+        names = [n for n in operations.NAMES if n in self.menu.operations]
+        names = [n for n in names if n in known or n in operations.BOX_CONTENTS]
         branch_of = tf.constant(
             [names.index(n) + 1 if n in names else 0 for n in operations.NAMES]
         )
-        known = pixels.AUTHORS_OPERATIONS if self.authors_quirks else pixels.OPERATIONS
-        branches = tf.gather(branch_of, drawn.operations)
-        for k in range(drawn.operations.shape[0]):
 
-            def do(name, image=image, k=k):
-                if name in known:
-                    return known[name](image, drawn.arguments[k], window_yxyx)
-                contents = tf.nest.map_structure(lambda f: f[k], drawn.contents)
-                is_on_canvas = window_yxyx is not None
-                return box_contents.change(
-                    image, name, contents, on_canvas=is_on_canvas
-                )
+        def do(name, image, k):
+            if name in known:
+                return known[name](image, drawn.arguments[k], window_yxyx)
+            contents = tf.nest.map_structure(lambda field: field[k], drawn.contents)
+            is_on_canvas = window_yxyx is not None
+            return box_contents.change(image, name, contents, on_canvas=is_on_canvas)
 
-            todo = [lambda image=image: image]
-            todo += [lambda do=do, name=name: do(name) for name in names]
-            # A picture can be of any size; its channels are three.
-            image = tf.ensure_shape(tf.switch_case(branches[k], todo), image.shape)
+        # A picture can be of any size; its channels are three.
+        shape = image.shape
+        for k in range(self.menu.slots if names else 0):
+            todo = [functools.partial(tf.identity, image)]
+            todo += [functools.partial(do, name, image, k) for name in names]
+            branch = tf.gather(branch_of, drawn.operations[k])
+            image = tf.ensure_shape(tf.switch_case(branch, todo), shape)
+        if self.color_strength:
+            for k, name in enumerate(changes.COLOR_JITTER, self.menu.slots):
+                image = tf.ensure_shape(do(name, image, k), shape)
         return image
 
 

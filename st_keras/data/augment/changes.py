@@ -20,13 +20,18 @@ _SIGNED = (
     *operations.MOVES,
     *(f"{name}{operations.IN_BOXES}" for name in operations.MOVES),
 )
+COLOR_JITTER = ("Brightness", "Contrast", "Color")  # After the menu, in this order.
 _BOX_SHARE = 1 / 3  # The authors change each box with a third of the probability.
 
 
 class Changes(NamedTuple):
-    """K operations on one picture, and how it is shown after them."""
+    """K operations on one picture, and how it is shown after them.
 
-    operations: Any  # [K] int32, index in `operations.NAMES`.
+    Cuts and contents of boxes are those of the menu alone.
+    """
+
+    # [K] int32, index in `operations.NAMES`; the menu's, then `COLOR_JITTER`.
+    operations: Any
     arguments: Any  # [K] float32.
     cuts_yxyx: Any  # [K, 4] float32, pixels of the picture; zeros cut nothing.
     contents: Any  # BoxContents with a leading K; () where the policy has none.
@@ -82,8 +87,7 @@ def draw(
         factors = tf.random.stateless_uniform(
             [3], seeds[5], 1.0 - color_strength, 1.0 + color_strength
         )
-        colors = [_index("Brightness"), _index("Contrast"), _index("Color")]
-        ids = tf.concat([ids, colors], 0)
+        ids = tf.concat([ids, [_index(name) for name in COLOR_JITTER]], 0)
         arguments = tf.concat([arguments, factors], 0)
     return Changes(
         operations=ids,
@@ -97,14 +101,6 @@ def draw(
         ),
         window_yxyx=tf.concat([tf.zeros([2], tf.int32), size_px], 0),
     )
-
-
-def names_of(menu: Menu, color_strength: float) -> tuple[str, ...]:
-    """Returns what `draw` can draw, in the order of `operations.NAMES`."""
-    names = set(menu.operations)
-    if color_strength:
-        names |= {"Brightness", "Contrast", "Color"}
-    return tuple(name for name in operations.NAMES if name in names)
 
 
 def is_one_of(ids: tf.Tensor, names) -> tf.Tensor:

@@ -1,0 +1,97 @@
+"""A sheet of one policy's draws, to be judged by a person."""
+
+import numpy as np
+import tensorflow as tf
+
+from st_keras.config import AugmentConfig
+from st_keras.data import dataset_info, decode, drawing, pipeline
+from st_keras.data.augment import operations, policies
+from st_keras.data.augment.changes import Changes
+from st_keras.experiments import sheets
+from st_keras.tasks.augmentation import build_augmentation
+from st_keras.types import Labels
+
+_COLUMNS = 6  # The picture itself and five draws.
+_NO_NUMBER = ("AutoContrast", "Equalize", "Invert", "Flip")
+
+
+def show_augmentations(
+    records: str,
+    augment: AugmentConfig,
+    size_px: tuple[int, int],
+    output: str,
+    *,
+    count: int = 24,
+    seed: int = 0,
+) -> str:
+    """Draws what a policy makes of the first records and returns what was drawn.
+
+    Each row is a picture and five draws with their operations, scale and boxes.
+
+    Args:
+      records: Glob of TFRecords.
+      augment: The policy.
+      size_px: Height and width of the network's input.
+      output: Picture file to write.
+      count: Pictures to show at most, in full rows but at least one.
+      seed: Another one gives other draws.
+
+    Raises:
+      ValueError: There are no such records.
+    """
+    sheets.check(output, count)
+    names = dataset_info.load(records).class_names
+    source = pipeline.open_source(records, None, 0)
+    augmentation = build_augmentation(augment, policies.DETECTION, size_px)
+
+    @tf.function
+    def draw_one(image, labels, number):
+        drawn = augmentation.draw(
+            tf.shape(image)[:2], labels.boxes_yxyx, tf.stack([seed, number])
+        )
+        shown = augmentation.show(image, drawn)
+        return shown, augmentation.move_labels(labels, drawn), drawn
+
+    pictures, titles = [], []
+    rows = max(count // _COLUMNS, 1)
+    records_shown = pipeline.serialized_records(source).take(rows)
+    for row, serialized in enumerate(records_shown):
+        example = decode.decode_example(serialized)
+        views = [(example.image, example.labels, _size(example.image))]
+        for column in range(_COLUMNS - 1):
+            number = tf.constant(row * _COLUMNS + column)
+            image, labels, drawn = draw_one(example.image, example.labels, number)
+            views.append((image, labels, describe(drawn)))
+        for image, labels, title in views:
+            labels = Labels(*(field.numpy() for field in labels))
+            pictures.append(
+                drawing.draw_labels(image.numpy(), labels, names, **sheets.SIDES_PX)
+            )
+            titles.append(title)
+    sheets.save(pictures, titles, output, columns=_COLUMNS)
+    rows = len(pictures) // _COLUMNS
+    return f"{_COLUMNS - 1} draws of {rows} records of {records}: {output}"
+
+
+def describe(drawn: Changes) -> str:
+    """Returns the operations of one draw, such as `x1.31 mirrored Rotate -30`."""
+    shown = drawn.geometry
+    scale = np.sqrt(np.abs(np.linalg.det(shown.matrix[:, :2])))
+    words = [f"x{scale:.2f}"] + ["mirrored"] * bool(shown.is_mirrored)
+    for slot, index in enumerate(drawn.operations.numpy()):
+        name = operations.NAMES[index]
+        if name == operations.NOTHING:
+            continue
+        if name in operations.BOX_CONTENTS:
+            changed = np.count_nonzero(drawn.contents.boxes_yxyx[slot, :, 2])
+            if not changed:
+                continue
+            name = f"{name} {changed}:"
+        words.append(name.replace("_BBoxes", ""))
+        if not name.startswith(_NO_NUMBER):
+            words.append(f"{float(drawn.arguments[slot]):.3g}")
+    return " ".join(words)
+
+
+def _size(image) -> str:
+    return f"{image.shape[0]} x {image.shape[1]}"

@@ -1,0 +1,1 @@
+"""Measurements next to tf-models-official: both in one run, on the same data."""
