@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from st_keras.data import records
+from st_keras.data.augment import shrinking
 from st_keras.types import Example, Labels
 
 _SPEC = {
@@ -42,6 +43,30 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     return image
 
 
+def decode_shrunk_image(encoded: tf.Tensor, shrink_index: tf.Tensor) -> tf.Tensor:
+    """Returns a picture with a half, a quarter or an eighth of its sides.
+
+    Args:
+      encoded: [] string, bytes of a picture file.
+      shrink_index: [] int32 in `shrinking.FACTORS`.
+
+    Returns:
+      [H', W', 3] uint8. A JPEG is decoded to its low frequencies, nearly the means.
+    """
+    todo = [
+        lambda factor=factor: tf.io.decode_jpeg(encoded, channels=3, ratio=factor)
+        for factor in shrinking.FACTORS
+    ]
+    return tf.ensure_shape(
+        tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: tf.switch_case(shrink_index, todo),
+            lambda: shrinking.shrink(decode_image(encoded), shrink_index),
+        ),
+        [None, None, 3],
+    )
+
+
 def decode_labels(
     serialized: tf.Tensor, *, label_of_class_0: int = 1
 ) -> tuple[Labels, tf.Tensor]:
@@ -65,12 +90,28 @@ def decode_example(serialized: tf.Tensor, *, label_of_class_0: int = 1) -> Examp
       serialized: [] string.
       label_of_class_0: Label in the file that becomes class id 0.
     """
-    fields = tf.io.parse_single_example(serialized, _SPEC | _IMAGE_SPEC)
-    return Example(
-        image=decode_image(fields[records.ENCODED]),
-        labels=_labels(fields, label_of_class_0),
-        image_id=fields[records.IMAGE_ID],
+    encoded, labels, image_id, _ = decode_unopened(
+        serialized, label_of_class_0=label_of_class_0
     )
+    return Example(image=decode_image(encoded), labels=labels, image_id=image_id)
+
+
+def decode_unopened(
+    serialized: tf.Tensor, *, label_of_class_0: int = 1
+) -> tuple[tf.Tensor, Labels, tf.Tensor, tf.Tensor]:
+    """Reads a serialised record and leaves its picture encoded.
+
+    Args:
+      serialized: [] string.
+      label_of_class_0: Label in the file that becomes class id 0.
+
+    Returns:
+      The bytes of the picture, its labels and id as an Example has them, and its [2]
+      int32 height and width.
+    """
+    fields = tf.io.parse_single_example(serialized, _SPEC | _IMAGE_SPEC)
+    labels = _labels(fields, label_of_class_0)
+    return fields[records.ENCODED], labels, fields[records.IMAGE_ID], _size(fields)
 
 
 def _size(fields) -> tf.Tensor:

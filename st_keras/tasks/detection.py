@@ -8,7 +8,7 @@ import tensorflow as tf
 from st_keras import models
 from st_keras.config import DetectionConfig
 from st_keras.data import decode
-from st_keras.data.augment import geometry, policies, warp
+from st_keras.data.augment import geometry, policies, shrinking, warp
 from st_keras.data.augment.augmentation import move_labels
 from st_keras.data.records import Record
 from st_keras.losses import detection as losses
@@ -98,44 +98,65 @@ class DetectionTask(Task):
         self, serialized: tf.Tensor, seed: tf.Tensor | None, *, num_boxes: int
     ) -> Prepared:
         config = self._config
-        example = decode.decode_example(
+        encoded, labels, image_id, original_size_px = decode.decode_unopened(
             serialized, label_of_class_0=config.label_of_class_0
         )
-        image, labels = example.image, example.labels
-        size_px = tf.shape(image)[:2]
         if seed is None:
-            shown = geometry.fit(size_px, config.image_size_px)
+            image, shown = self._show_whole(decode.decode_image(encoded))
             labels = move_labels(
                 labels, shown, config.image_size_px, min_visible_share=0.0
             )
-            image, changes = warp.warp_image(image, shown, config.image_size_px), ()
+            changes = ()
         else:
-            # A box around a crowd says nothing about a single object.
-            single = tf.logical_not(labels.is_crowd)
-            labels = Labels(*(tf.boolean_mask(field, single) for field in labels))
-            drawn = self._augmentation.draw(size_px, labels.boxes_yxyx, seed)
-            shown = drawn.geometry
-            labels = self._augmentation.move_labels(labels, drawn)
-            if config.augment.where == "host":
-                image, changes = self._augmentation.show(image, drawn), ()
-            else:
-                image, changes = self._augmentation.to_canvas(image, drawn, num_boxes)
+            image, labels, shown, changes = self._augment(
+                encoded, labels, original_size_px, seed, num_boxes
+            )
         return Prepared(
             image=image,
             labels=_pad(labels, num_boxes),
-            image_id=example.image_id,
+            image_id=image_id,
             scale_yx=geometry.scale_yx(shown),
-            original_size_px=size_px,
+            original_size_px=original_size_px,
             changes=changes,
+        )
+
+    def _augment(self, encoded, labels, original_size_px, seed, num_boxes):
+        augmentation, is_host = self._augmentation, self._config.augment.where == "host"
+        # A box around a crowd says nothing about a single object.
+        single = tf.logical_not(labels.is_crowd)
+        labels = Labels(*(tf.boolean_mask(field, single) for field in labels))
+        halves = augmentation.shrink_index(
+            original_size_px, seed, for_canvas=not is_host
+        )
+        image = decode.decode_shrunk_image(encoded, halves)
+        small = labels._replace(boxes_yxyx=labels.boxes_yxyx / shrinking.factor(halves))
+        drawn = augmentation.draw(tf.shape(image)[:2], small.boxes_yxyx, seed)
+        moved = augmentation.move_labels(small, drawn)
+        if is_host:
+            image, left_to_do = augmentation.show(image, drawn), ()
+        else:
+            image, left_to_do = augmentation.to_canvas(image, drawn, num_boxes)
+        shown = geometry.before_shrinking(drawn.geometry, shrinking.factor(halves))
+        return image, moved, shown, left_to_do
+
+    def _show_whole(self, image: tf.Tensor) -> tuple[tf.Tensor, geometry.Geometry]:
+        """Returns a picture at the network's size, and the map from its own pixels."""
+        size_px = self._config.image_size_px
+        scale = geometry.fitting_scale(tf.shape(image)[:2], size_px)
+        halves = shrinking.exponent(scale)
+        image = shrinking.shrink(image, halves)
+        shown = geometry.fit(tf.shape(image)[:2], size_px)
+        return (
+            warp.warp_image(image, shown, size_px),
+            geometry.before_shrinking(shown, shrinking.factor(halves)),
         )
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
         return self._augmentation.show_canvases(images, changes) if changes else images
 
     def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size_px = self._config.image_size_px
-        shown = geometry.fit(tf.shape(image)[:2], size_px)
-        return warp.warp_image(image, shown, size_px), geometry.scale_yx(shown)
+        shown_image, shown = self._show_whole(image)
+        return shown_image, geometry.scale_yx(shown)
 
     def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
         return decode.decode_labels(

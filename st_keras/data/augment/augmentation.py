@@ -13,6 +13,7 @@ from st_keras.data.augment import (
     geometry,
     operations,
     pixels,
+    shrinking,
     warp,
 )
 from st_keras.data.augment.changes import Changes
@@ -39,6 +40,26 @@ class Augmentation:
     color_strength: float = 0.0
     min_visible_share: float = 0.25  # A box of which less is seen is dropped.
     authors_quirks: bool = False
+
+    def shrink_index(
+        self, size_px: tf.Tensor, seed: tf.Tensor, *, for_canvas: bool = False
+    ) -> tf.Tensor:
+        """Returns how far a picture can be shrunk before `draw`, losing nothing.
+
+        Args:
+          size_px: [2] int32 height and width of the picture.
+          seed: As `draw` will get it.
+          for_canvas: The picture goes to a canvas first, which shows it whole.
+
+        Returns:
+          [] int32 in `shrinking.FACTORS`.
+        """
+        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        factor = geometry.jitter_scale(seeds[0], self.scale_min, self.scale_max)
+        if for_canvas:
+            factor = 1.0
+        scale = geometry.fitting_scale(size_px, self.target_size_px) * factor
+        return shrinking.exponent(scale)
 
     def draw(
         self, size_px: tf.Tensor, boxes_yxyx: tf.Tensor, seed: tf.Tensor

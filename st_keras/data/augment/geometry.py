@@ -35,8 +35,16 @@ def fit(original_size_px: tf.Tensor, target_size_px: tuple[int, int]) -> Geometr
       original_size_px: [2] int32 height and width.
       target_size_px: Height and width of the network's input.
     """
-    scale = _fitting_scale(original_size_px, target_size_px)
+    scale = fitting_scale(original_size_px, target_size_px)
     return straight(_matrix(scale, scale, [0.0, 0.0]), original_size_px, target_size_px)
+
+
+def fitting_scale(
+    original_size_px: tf.Tensor, target_size_px: tuple[int, int]
+) -> tf.Tensor:
+    """Returns [] float32, pixels of the target per pixel of a picture shown whole."""
+    target = tf.constant(target_size_px, tf.float32)
+    return tf.reduce_min(target / tf.cast(original_size_px, tf.float32))
 
 
 def jitter(
@@ -64,8 +72,8 @@ def jitter(
       flip_probability: Of mirroring left to right.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
-    factor = tf.random.stateless_uniform([], seeds[0], scale_min, scale_max)
-    scale = _fitting_scale(original_size_px, target_size_px) * factor
+    factor = jitter_scale(seed, scale_min, scale_max)
+    scale = fitting_scale(original_size_px, target_size_px) * factor
     target = tf.constant(target_size_px, tf.float32)
     room = target - tf.cast(original_size_px, tf.float32) * scale
     offset = tf.random.stateless_uniform([2], seeds[1]) * room
@@ -75,6 +83,12 @@ def jitter(
     x_offset = tf.where(flips, target[1] - offset[1], offset[1])
     matrix = _matrix(scale, x_scale, [offset[0], x_offset])
     return straight(matrix, original_size_px, target_size_px)
+
+
+def jitter_scale(seed: tf.Tensor, scale_min: float, scale_max: float) -> tf.Tensor:
+    """Returns the [] float32 factor that `jitter` draws with the same seed."""
+    seeds = tf.random.experimental.stateless_split(seed, 3)
+    return tf.random.stateless_uniform([], seeds[0], scale_min, scale_max)
 
 
 def straight(
@@ -195,6 +209,20 @@ def scale_yx(geometry: Geometry) -> tf.Tensor:
     return tf.linalg.norm(geometry.matrix[:, :2], axis=1)
 
 
+def before_shrinking(shown: Geometry, factor: tf.Tensor) -> Geometry:
+    """Returns the geometry of a picture of which another was given, shrunk.
+
+    Only its map: its windows are those of the shrunken picture.
+
+    Args:
+      shown: How the shrunken picture is shown.
+      factor: [] float32, pixels of the picture per pixel of the shrunken one.
+    """
+    return shown._replace(
+        matrix=tf.concat([shown.matrix[:, :2] / factor, shown.matrix[:, 2:]], axis=1)
+    )
+
+
 def compose(second: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
     """Returns the map that does one thing after another."""
     linear = tf.linalg.matmul(second[:, :2], first[:, :2])
@@ -209,11 +237,6 @@ def inverse(matrix: tf.Tensor) -> tf.Tensor:
     linear = tf.stack([tf.stack([d, -b]), tf.stack([-c, a])]) / determinant
     offset = -tf.linalg.matvec(linear, tf.stack([p, q]))
     return tf.concat([linear, offset[:, None]], axis=1)
-
-
-def _fitting_scale(original_size_px, target_size_px) -> tf.Tensor:
-    target = tf.constant(target_size_px, tf.float32)
-    return tf.reduce_min(target / tf.cast(original_size_px, tf.float32))
 
 
 def _matrix(y_scale, x_scale, offset_yx) -> tf.Tensor:

@@ -1,0 +1,56 @@
+"""Halves of a picture, for where it is shown at half its size or less.
+
+A bilinear resize reads four pixels. Where it shrinks by more than two, it leaves out
+most of the picture, and small objects flicker; a mean of 2, 4 or 8 pixels first does
+not. A JPEG can be decoded that way, in a fraction of the time.
+"""
+
+import tensorflow as tf
+
+FACTORS = (1, 2, 4, 8)  # By exponent. What is still larger is left to the resize.
+
+
+def exponent(scale: tf.Tensor) -> tf.Tensor:
+    """Returns the [] int32 index in `FACTORS` for a picture shown at a [] scale.
+
+    The shrunken picture is at least as large as it will be shown.
+    """
+    halves = tf.math.floor(tf.math.log(1.0 / scale) / tf.math.log(2.0) + 1e-5)
+    return tf.cast(tf.clip_by_value(halves, 0.0, len(FACTORS) - 1.0), tf.int32)
+
+
+def factor(index: tf.Tensor) -> tf.Tensor:
+    """Returns [] float32, pixels per pixel of the shrunken picture."""
+    return tf.cast(tf.gather(FACTORS, index), tf.float32)
+
+
+def shrink(image: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of squares of pixels.
+
+    Args:
+      image: [H, W, 3] uint8.
+      index: [] int32 in `FACTORS`.
+
+    Returns:
+      [H', W', 3] uint8, each side divided by the factor and rounded up.
+    """
+
+    size = tf.shape(image)[:2]
+
+    def mean_of(factor):
+        # A rest counts as a pixel, as in a JPEG, and is the mean of what is there.
+        small = (size + factor - 1) // factor
+        missing = small * factor - size
+        padding = [[0, missing[0]], [0, missing[1]], [0, 0]]
+        pixels = tf.pad(tf.cast(image, tf.float32), padding)[None]
+        means = tf.nn.avg_pool2d(pixels, factor, factor, "VALID")[0]
+        y, x = (
+            factor / tf.minimum(factor, size[axis] - factor * tf.range(small[axis]))
+            for axis in (0, 1)
+        )
+        means *= tf.cast(y[:, None, None] * x[None, :, None], tf.float32)
+        return tf.cast(means + 0.5, tf.uint8)
+
+    todo = [lambda: image]
+    todo += [lambda factor=factor: mean_of(factor) for factor in FACTORS[1:]]
+    return tf.ensure_shape(tf.switch_case(index, todo), [None, None, 3])
