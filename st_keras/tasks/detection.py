@@ -9,7 +9,7 @@ from st_keras import models
 from st_keras.config import DetectionConfig
 from st_keras.data import decode
 from st_keras.data.augment import geometry, policies, shrinking, warp
-from st_keras.data.augment.augmentation import move_labels
+from st_keras.data.augment.augmentation import keep_rows, move_labels
 from st_keras.data.records import Record
 from st_keras.losses import detection as losses
 from st_keras.metrics.average_precision import AveragePrecision
@@ -123,8 +123,7 @@ class DetectionTask(Task):
     def _augment(self, encoded, labels, original_size_px, seed, num_boxes):
         augmentation, is_host = self._augmentation, self._config.augment.where == "host"
         # A box around a crowd says nothing about a single object.
-        single = tf.logical_not(labels.is_crowd)
-        labels = Labels(*(tf.boolean_mask(field, single) for field in labels))
+        labels = keep_rows(labels, tf.logical_not(labels.is_crowd))
         halves = augmentation.shrink_index(
             original_size_px, seed, for_canvas=not is_host
         )

@@ -72,7 +72,7 @@ class Augmentation:
           seed: [2] int32 or int64.
         """
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        shown = geometry.jitter(
+        jitter = geometry.jitter_map(
             size_px,
             self.target_size_px,
             seeds[0],
@@ -84,7 +84,7 @@ class Augmentation:
             self.menu,
             size_px,
             boxes_yxyx,
-            shown,
+            jitter,
             self.target_size_px,
             seeds[1],
             color_strength=self.color_strength,
@@ -103,11 +103,7 @@ class Augmentation:
         """
         image = self._change_pixels(image, drawn, None)
         if self._has_cuts:
-            image = tf.cond(
-                tf.reduce_any(drawn.cuts_yxyx > 0.0),
-                lambda: cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY),
-                lambda: image,
-            )
+            image = cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY)
         return warp.warp_image(image, drawn.geometry, self.target_size_px)
 
     def show_label_map(self, label_map: tf.Tensor, drawn: Changes) -> tf.Tensor:
@@ -198,8 +194,7 @@ class Augmentation:
     def _show_canvas(self, image: tf.Tensor, drawn: Changes) -> tf.Tensor:
         image = self._change_pixels(image, drawn, drawn.window_yxyx)
         if self._has_cuts:
-            image = cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY)
-            image = tf.ensure_shape(image, [*self.target_size_px, 3])
+            image = canvas.paint_over(image, drawn.cuts_yxyx, fill=FILL_GREY)
         return canvas.warp(
             image,
             drawn.geometry.matrix,
@@ -265,5 +260,10 @@ def move_labels(
     if cuts_yxyx is not None:
         share *= 1.0 - cuts.covered_share(labels.boxes_yxyx, cuts_yxyx)
     stays = tf.logical_and(share > 0.0, share >= min_visible_share)
-    kept = Labels(*(tf.boolean_mask(field, stays) for field in labels))
-    return kept._replace(boxes_yxyx=tf.boolean_mask(moved, stays))
+    return keep_rows(labels._replace(boxes_yxyx=moved), stays)
+
+
+def keep_rows(labels: Labels, stays: tf.Tensor) -> Labels:
+    """Returns the rows of [N, ...] labels for which [N] bool says so."""
+    rows = tf.where(stays)[:, 0]
+    return Labels(*(tf.gather(field, rows) for field in labels))

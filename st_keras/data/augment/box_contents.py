@@ -88,7 +88,7 @@ def _on_canvas(image, name, one: BoxContents) -> tf.Tensor:
         corner = tf.cast(window[:2], tf.float32)
         cut = cuts.square(one.centers_yx * size, one.arguments, size)
         cut += tf.concat([corner, corner], 0)
-        return cuts.paint_over(image, cut[None], FILL_GREY)
+        return canvas.paint_over(image, cut[None], fill=FILL_GREY)
     if name in pixels.OPERATIONS:
         changed = pixels.OPERATIONS[name](image, one.arguments, window)
         return tf.where(pixels.inside_window(image, window), changed, image)
@@ -107,8 +107,7 @@ def _cut_out(image, name, one: BoxContents) -> tf.Tensor:
         content = pixels.OPERATIONS[name](content, one.arguments)
     else:
         content = warp.move_image(content, _matrix(name, one.arguments, size))
-    middle = tf.concat([image[y0:y1, :x0], content, image[y0:y1, x1:]], axis=1)
-    return tf.concat([image[:y0], middle, image[y1:]], axis=0)
+    return cuts.put(image, content, one.boxes_yxyx)
 
 
 def _matrix(name, argument, size) -> tf.Tensor:

@@ -33,12 +33,8 @@ def warp(
       [*target_size_px, C] uint8.
     """
     height, width, channels = pixels.shape
-    inside = inside_window(pixels, window_yxyx)
-    border = tf.constant([[1, 1], [1, 1], [0, 0]])
-    filled = tf.where(inside, pixels, tf.cast(fill, tf.uint8))
-    # A border of one pixel stands for everything farther out.
-    filled = tf.pad(filled, border, constant_values=tf.cast(fill, tf.uint8))
-    flat = tf.reshape(filled, [(height + 2) * (width + 2), channels])
+    flat = tf.reshape(pixels, [height * width, channels])
+    top_px, left_px, bottom_px, right_px = tf.unstack(window_yxyx)
     back = maps.inverse(matrix)
     target_y = tf.range(target_size_px[0], dtype=tf.float32)[:, None] + 0.5
     target_x = tf.range(target_size_px[1], dtype=tf.float32)[None, :] + 0.5
@@ -46,9 +42,13 @@ def warp(
     x = back[1, 0] * target_y + back[1, 1] * target_x + back[1, 2]
 
     def take(row, column):
-        row = tf.clip_by_value(tf.cast(row, tf.int32) + 1, 0, height + 1)
-        column = tf.clip_by_value(tf.cast(column, tf.int32) + 1, 0, width + 1)
-        return tf.gather(flat, row * (width + 2) + column)
+        row, column = tf.cast(row, tf.int32), tf.cast(column, tf.int32)
+        inside = (row >= top_px) & (row < bottom_px)
+        inside &= (column >= left_px) & (column < right_px)
+        index = tf.where(inside, row * width + column, 0)
+        return tf.where(
+            inside[..., None], tf.gather(flat, index), tf.cast(fill, tf.uint8)
+        )
 
     if nearest:
         return take(tf.floor(y), tf.floor(x))
@@ -64,6 +64,20 @@ def warp(
     upper = between(top)
     value = upper + down * (between(top + 1) - upper)
     return tf.cast(value + 0.5, tf.uint8)
+
+
+def paint_over(image: tf.Tensor, cuts_yxyx: tf.Tensor, *, fill: int) -> tf.Tensor:
+    """Returns the canvas with rectangles of one value.
+
+    Args:
+      image: [H, W, C] uint8.
+      cuts_yxyx: [K, 4] float32 in whole pixels; empty ones paint nothing.
+      fill: From 0 to 255.
+    """
+    is_cut = tf.zeros([*image.shape[:2], 1], tf.bool)
+    for cut in tf.unstack(tf.cast(cuts_yxyx, tf.int32)):
+        is_cut |= inside_window(image, cut)
+    return tf.where(is_cut, tf.cast(fill, tf.uint8), image)
 
 
 def within(

@@ -43,7 +43,7 @@ def draw(
     menu: Menu,
     size_px: tf.Tensor,
     boxes_yxyx: tf.Tensor,
-    shown: Geometry,
+    jitter: tf.Tensor,
     target_size_px: tuple[int, int],
     seed: tf.Tensor,
     *,
@@ -56,7 +56,7 @@ def draw(
       menu: What to draw from.
       size_px: [2] int32 height and width of the picture.
       boxes_yxyx: [N, 4] float32, its boxes; none is legal.
-      shown: How the picture is shown if the menu moves nothing.
+      jitter: [2, 3] float32 map to the target if the menu moves nothing.
       target_size_px: Height and width of the network's input.
       seed: [2] int32 or int64.
       color_strength: Brightness, contrast and saturation are each multiplied by a
@@ -79,10 +79,12 @@ def draw(
         arguments,
     )
     contents = ()
-    if any(name in menu.operations for name in operations.BOX_CONTENTS):
+    if not menu.operations.isdisjoint(operations.BOX_CONTENTS):
         chances = tf.where(in_boxes, probabilities * _BOX_SHARE, 0.0)
         contents = _draw_contents(ids, arguments, boxes_yxyx, chances, seeds[3])
-    cuts_yxyx = _draw_cuts(ids, arguments, boxes_yxyx, size, seeds[4])
+    cuts_yxyx = tf.zeros([slots, 4])
+    if not menu.operations.isdisjoint(operations.CUTS):
+        cuts_yxyx = _draw_cuts(ids, arguments, boxes_yxyx, size, seeds[4])
     if color_strength:
         factors = tf.random.stateless_uniform(
             [3], seeds[5], 1.0 - color_strength, 1.0 + color_strength
@@ -94,11 +96,7 @@ def draw(
         arguments=arguments,
         cuts_yxyx=cuts_yxyx,
         contents=contents,
-        geometry=shown
-        if not slots
-        else geometry.after(
-            shown, _move(ids, arguments, size, slots), size_px, target_size_px
-        ),
+        geometry=_geometry(menu, ids, arguments, jitter, size_px, target_size_px),
         window_yxyx=tf.concat([tf.zeros([2], tf.int32), size_px], 0),
     )
 
@@ -166,23 +164,23 @@ def _draw_cuts(ids, arguments, boxes_yxyx, size, seed) -> tf.Tensor:
     # A row of zeros stands for the box of a picture that has none.
     boxes = tf.concat([boxes_yxyx, tf.zeros([1, 4])], 0)
     chosen = tf.random.stateless_uniform([slots], seeds[1]) * tf.cast(count, tf.float32)
-    found = []
-    for k in range(slots):
-        half = tf.round(arguments[k])
-        square = cuts.square(places[k] * size, half, size)
-        box = boxes[tf.minimum(tf.cast(chosen[k], tf.int32), count)]
-        part = cuts.part_of_box(box, places[k], arguments[k], size)
-        cut = tf.where(ids[k] == _index("Cutout"), square, tf.zeros([4]))
-        found.append(tf.where(ids[k] == _index("BBox_Cutout"), part, cut))
-    return tf.reshape(tf.stack(found) if found else tf.zeros([0, 4]), [slots, 4])
+    box = tf.gather(boxes, tf.minimum(tf.cast(chosen, tf.int32), count))
+    square = cuts.square(places * size, tf.round(arguments), size)
+    part = cuts.part_of_box(box, places, arguments, size)
+    is_square = (ids == _index("Cutout"))[:, None]
+    is_part = (ids == _index("BBox_Cutout"))[:, None]
+    return tf.where(is_square, square, tf.where(is_part, part, 0.0))
 
 
-def _move(ids, arguments, size, slots) -> tf.Tensor:
-    matrix = tf.constant([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    for k in range(slots):
-        move = geometry.move_of(operations.NAMES, ids[k], arguments[k], size)
-        matrix = geometry.compose(move, matrix)
-    return matrix
+def _geometry(menu, ids, arguments, jitter, size_px, target_size_px) -> Geometry:
+    if menu.operations.isdisjoint(operations.MOVES):
+        return geometry.straight(jitter, size_px, target_size_px)
+    size = tf.cast(size_px, tf.float32)
+    moves = geometry.move_of(operations.NAMES, ids, arguments, size)
+    first, *others = tf.unstack(moves[: menu.slots])
+    for move in others:
+        first = geometry.compose(move, first)
+    return geometry.after(jitter, first, size_px, target_size_px)
 
 
 def _signs(shape, seed) -> tf.Tensor:

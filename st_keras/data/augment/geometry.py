@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from st_keras.data.augment import operations
-
 
 class Geometry(NamedTuple):
     """How an original is shown in the network's input."""
@@ -56,7 +54,28 @@ def jitter(
     scale_max: float,
     flip_probability: float,
 ) -> Geometry:
-    """Returns a random geometry: scale, place, and perhaps mirror.
+    """Returns a random geometry: that of `jitter_map`."""
+    matrix = jitter_map(
+        original_size_px,
+        target_size_px,
+        seed,
+        scale_min=scale_min,
+        scale_max=scale_max,
+        flip_probability=flip_probability,
+    )
+    return straight(matrix, original_size_px, target_size_px)
+
+
+def jitter_map(
+    original_size_px: tf.Tensor,
+    target_size_px: tuple[int, int],
+    seed: tf.Tensor,
+    *,
+    scale_min: float,
+    scale_max: float,
+    flip_probability: float,
+) -> tf.Tensor:
+    """Returns a random map: scale, place, and perhaps mirror.
 
     The image fits the target times a scale drawn from [scale_min, scale_max). Where
     that is larger than the target, a random part is seen; where it is smaller, it lies
@@ -81,8 +100,7 @@ def jitter(
     # Mirrored at the middle of the target: x becomes width - x.
     x_scale = tf.where(flips, -scale, scale)
     x_offset = tf.where(flips, target[1] - offset[1], offset[1])
-    matrix = _matrix(scale, x_scale, [offset[0], x_offset])
-    return straight(matrix, original_size_px, target_size_px)
+    return _matrix(scale, x_scale, [offset[0], x_offset])
 
 
 def jitter_scale(seed: tf.Tensor, scale_min: float, scale_max: float) -> tf.Tensor:
@@ -137,7 +155,7 @@ def straight(
 
 
 def after(
-    shown: Geometry,
+    matrix: tf.Tensor,
     move: tf.Tensor,
     original_size_px: tf.Tensor,
     target_size_px: tuple[int, int],
@@ -145,63 +163,57 @@ def after(
     """Returns the geometry of an original that was moved first.
 
     Args:
-      shown: From the moved original to the input.
+      matrix: Map from the moved original to the input, as `straight` takes it.
       move: Map from the original to the moved one.
       original_size_px: [2] int32 height and width of the original.
       target_size_px: Height and width of the network's input.
     """
-    matrix = compose(shown.matrix, move)
-    shifted = straight(matrix, original_size_px, target_size_px)
+    both = compose(matrix, move)
+    shifted = straight(both, original_size_px, target_size_px)
     is_straight = shifted.is_straight & tf.reduce_all(move[:, :2] == tf.eye(2))
     return shifted._replace(
-        matrix=tf.where(is_straight, shifted.matrix, matrix), is_straight=is_straight
+        matrix=tf.where(is_straight, shifted.matrix, both), is_straight=is_straight
     )
 
 
 def move_of(
     names: tuple[str, ...], index: tf.Tensor, argument: tf.Tensor, size_px: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the map of one operation of `operations.MOVES`.
+    """Returns the maps of operations of `operations.MOVES`.
 
     A picture turns about its centre and is sheared from its top left corner, as in the
     authors' code.
 
     Args:
       names: Operations by index.
-      index: [] int32; operations that move nothing give the identity.
-      argument: [] float32, signed: degrees clockwise, pixels per pixel, or pixels.
+      index: [...] int32; operations that move nothing give the identity.
+      argument: [...] float32, signed: degrees clockwise, pixels per pixel, or pixels.
       size_px: [2] float32, height and width of the picture.
+
+    Returns:
+      [..., 2, 3] float32.
     """
-    value = {
-        name: tf.where(
-            tf.equal(index, names.index(name)) if name in names else False,
-            argument,
-            0.0,
-        )
-        for name in operations.MOVES
-    }
-    angle = value["Rotate"] * (3.141592653589793 / 180.0)
+
+    def value(name):
+        if name not in names:
+            return tf.zeros_like(argument)
+        return tf.where(index == names.index(name), argument, 0.0)
+
+    angle = value("Rotate") * (3.141592653589793 / 180.0)
     cos, sin = tf.cos(angle), tf.sin(angle)
     y, x = size_px[0] / 2, size_px[1] / 2
     # At most one of them is not 0, so the sum is the map of that one.
-    return tf.stack(
-        [
-            tf.stack(
-                [
-                    cos,
-                    sin - value["ShearY"],
-                    y - cos * y - sin * x + value["TranslateY"],
-                ]
-            ),
-            tf.stack(
-                [
-                    -sin - value["ShearX"],
-                    cos,
-                    x - cos * x + sin * y + value["TranslateX"],
-                ]
-            ),
-        ]
-    )
+    to_y = [
+        cos,
+        sin - value("ShearY"),
+        y - cos * y - sin * x + value("TranslateY"),
+    ]
+    to_x = [
+        -sin - value("ShearX"),
+        cos,
+        x - cos * x + sin * y + value("TranslateX"),
+    ]
+    return tf.stack([tf.stack(to_y, axis=-1), tf.stack(to_x, axis=-1)], axis=-2)
 
 
 def scale_yx(geometry: Geometry) -> tf.Tensor:

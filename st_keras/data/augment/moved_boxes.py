@@ -5,6 +5,7 @@ import tensorflow as tf
 from st_keras.data.augment import geometry
 from st_keras.ops import boxes as box_ops
 
+_NOTHING = 1e-5  # A share that is a rounding error.
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0))  # Round a unit square.
 
 
@@ -34,38 +35,28 @@ def move_boxes(
     window_in_box = _apply(geometry.inverse(matrix), window) - low
     window_in_box = tf.math.divide_no_nan(window_in_box, side)
     window = tf.broadcast_to(window, tf.shape(shape))
-    # Around what is seen run the box's sides, where they are inside the target, and
-    # the target's edges, where they are inside the box. An edge along a side must
-    # count once, so there the box is without its border.
-    starts, ends, is_there = [], [], []
-    for corners, in_unit_square, with_border in (
-        (shape, shape / size, True),
-        (window, window_in_box, False),
-    ):
-        first, last, crosses = _inside_unit_square(in_unit_square, with_border)
+    # Its corners are on the box's sides inside the target, and on the target's edges
+    # inside the box.
+    points, is_there = [], []
+    for corners, in_unit_square in ((shape, shape / size), (window, window_in_box)):
+        first, last, crosses = _inside_unit_square(in_unit_square)
         way = tf.roll(corners, -1, axis=1) - corners
-        starts.append(corners + first[..., None] * way)
-        ends.append(corners + last[..., None] * way)
-        is_there.append(crosses)
-    starts, ends = tf.concat(starts, 1), tf.concat(ends, 1)
-    determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
-    whole = box_ops.area(boxes_yxyx) * tf.abs(determinant)
-    # A mirrored box is run around the other way.
-    turns = tf.concat([tf.fill([4], tf.sign(determinant)), tf.ones([4])], axis=0)
-    twice = starts[..., 0] * ends[..., 1] - starts[..., 1] * ends[..., 0]
-    twice = tf.where(tf.concat(is_there, 1), twice * turns, 0.0)
-    seen = tf.abs(tf.reduce_sum(twice, axis=1)) / 2
-    share = tf.minimum(tf.math.divide_no_nan(seen, whole), 1.0)
-    points = tf.concat([starts, ends], axis=1)
-    counts = tf.concat([*is_there, *is_there], axis=1)[..., None]
+        points += [corners + first[..., None] * way, corners + last[..., None] * way]
+        is_there += [crosses, crosses]
+    points = tf.concat(points, axis=1)
+    is_there = tf.concat(is_there, axis=1)[..., None]
     around = tf.concat(
         [
-            tf.reduce_min(tf.where(counts, points, points.dtype.max), axis=1),
-            tf.reduce_max(tf.where(counts, points, points.dtype.min), axis=1),
+            tf.reduce_min(tf.where(is_there, points, points.dtype.max), axis=1),
+            tf.reduce_max(tf.where(is_there, points, points.dtype.min), axis=1),
         ],
         axis=-1,
     )
     around = box_ops.clip_to_window(around, size)
+    determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
+    whole = box_ops.area(boxes_yxyx) * tf.abs(determinant)
+    share = tf.math.divide_no_nan(_area_inside(shape, size), whole)
+    share = tf.where(share > _NOTHING, tf.minimum(share, 1.0), 0.0)
     return tf.where(share[:, None] > 0.0, around, 0.0), share
 
 
@@ -73,22 +64,47 @@ def _apply(matrix: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
     return tf.einsum("...ci,ji->...cj", points, matrix[:, :2]) + matrix[:, 2]
 
 
-def _inside_unit_square(corners: tf.Tensor, with_border: bool):
+def _inside_unit_square(corners: tf.Tensor):
     """Returns where the sides of [N, 4, 2] polygons enter and leave the unit square.
 
-    As shares of each side's way, [N, 4] each, and whether there is any such part.
+    As shares of each side's way, [N, 4] each, and whether there is any such part. What
+    is outside by a rounding error is inside.
     """
     way = tf.roll(corners, -1, axis=1) - corners
-    runs_along = tf.abs(way) < 1e-7
+    runs_along = tf.abs(way) < _NOTHING
     safe = tf.where(runs_along, 1.0, way)
     at_0, at_1 = -corners / safe, (1.0 - corners) / safe
     first = tf.where(runs_along, 0.0, tf.minimum(at_0, at_1))
     last = tf.where(runs_along, 1.0, tf.maximum(at_0, at_1))
     first = tf.maximum(tf.reduce_max(first, axis=-1), 0.0)
     last = tf.minimum(tf.reduce_min(last, axis=-1), 1.0)
-    if with_border:
-        between = tf.logical_and(corners >= 0.0, corners <= 1.0)
-    else:
-        between = tf.logical_and(corners > 0.0, corners < 1.0)
+    between = tf.logical_and(corners >= -_NOTHING, corners <= 1.0 + _NOTHING)
     between = tf.reduce_all(tf.logical_or(between, ~runs_along), axis=-1)
-    return first, last, tf.logical_and(between, first < last)
+    return first, last, tf.logical_and(between, first <= last)
+
+
+def _area_inside(corners: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Returns [N], how much of [N, 4, 2] polygons lies in [0, size].
+
+    The integral of y dx around the polygon, with y held in the target and x stopping
+    at its edges: a side along an edge, or a hair beside it, changes nothing much.
+    """
+    start, end = corners, tf.roll(corners, -1, axis=1)
+    slope = tf.math.divide_no_nan(
+        end[..., 0] - start[..., 0], end[..., 1] - start[..., 1]
+    )
+    x0 = tf.clip_by_value(start[..., 1], 0.0, size[1])
+    x1 = tf.clip_by_value(end[..., 1], 0.0, size[1])
+    y0 = start[..., 0] + slope * (x0 - start[..., 1])
+    y1 = start[..., 0] + slope * (x1 - start[..., 1])
+
+    def integral(y):  # Of y held in the target.
+        held = tf.clip_by_value(y, 0.0, size[0])
+        return held * held / 2 + size[0] * tf.maximum(y - size[0], 0.0)
+
+    rise = y1 - y0
+    is_flat = tf.abs(rise) < 1e-2  # There the middle is exact enough.
+    middle = tf.clip_by_value((y0 + y1) / 2, 0.0, size[0])
+    mean = (integral(y1) - integral(y0)) / tf.where(is_flat, 1.0, rise)
+    mean = tf.where(is_flat, middle, mean)
+    return tf.abs(tf.reduce_sum(mean * (x1 - x0), axis=1))

@@ -1,10 +1,15 @@
 """Shows an image or a label map under a geometry, on the host."""
 
+import functools
+
 import tensorflow as tf
 
+from st_keras.data.augment import canvas
 from st_keras.data.augment import geometry as maps
 from st_keras.data.augment.geometry import Geometry
 
+_CANVASES = (2, 1)  # Sides of a static picture, in those of the target; largest first.
+_compiled_warp = tf.function(canvas.warp, jit_compile=True)
 FILL_GREY = 128  # Outside the original: a constant, so that nothing has a ghost.
 FILL_LABEL = 255  # Not to be learned.
 
@@ -56,9 +61,7 @@ def _warp(pixels, geometry, target_size_px, interpolation, fill) -> tf.Tensor:
     warped = tf.cond(
         geometry.is_straight,
         lambda: _cut_and_resize(pixels, geometry, target_size_px, interpolation, fill),
-        lambda: _transform(
-            pixels, geometry.matrix, target_size_px, interpolation, fill
-        ),
+        lambda: _bend(pixels, geometry.matrix, target_size_px, interpolation, fill),
     )
     warped.set_shape([*target_size_px, pixels.shape[-1]])
     return warped
@@ -72,6 +75,32 @@ def _cut_and_resize(pixels, geometry, target_size_px, interpolation, fill):
     )
     shown = tf.cond(geometry.is_mirrored, lambda: tf.reverse(shown, [1]), lambda: shown)
     return _fill_around(_to_bytes(shown), window, target_size_px, fill)
+
+
+def _bend(pixels, matrix, target_size_px, interpolation, fill):
+    def transform():
+        return _transform(pixels, matrix, target_size_px, interpolation, fill)
+
+    if interpolation == "NEAREST":  # One channel and one pixel of four: fast as it is.
+        return transform()
+    size = tf.shape(pixels)[:2]
+    window = tf.concat([tf.zeros([2], tf.int32), size], 0)
+
+    def compiled(canvas_px):
+        room = tf.constant(canvas_px) - size
+        padding = [[0, room[0]], [0, room[1]], [0, 0]]
+        on_canvas = tf.ensure_shape(tf.pad(pixels, padding), [*canvas_px, 3])
+        return _compiled_warp(on_canvas, matrix, window, target_size_px, fill=fill)
+
+    # TensorFlow's own kernel takes twice as long, but takes any size.
+    warped = transform
+    for times in _CANVASES:
+        canvas_px = tuple(times * side for side in target_size_px)
+        fits = tf.reduce_all(size <= tf.constant(canvas_px))
+        warped = functools.partial(
+            tf.cond, fits, functools.partial(compiled, canvas_px), warped
+        )
+    return warped()
 
 
 def _transform(pixels, matrix, target_size_px, interpolation, fill):

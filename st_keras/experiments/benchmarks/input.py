@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import tempfile
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ DETECTION_PX, SEGMENTATION_PX = (640, 640), (512, 512)
 _BATCH = 8
 _SCENES = 64
 _MOST_RECORDS = 256  # Of those that are given; enough to be a sample of them.
-_SHARE_FOR_AN_OPERATION = 0.125  # Of the seconds that a pipeline is measured.
+_SHARE_FOR_AN_OPERATION = 0.25  # Of the seconds that a pipeline is measured.
 _WEAK, _STRONG = (0.8, 1.2), (0.5, 2.0)  # Jitter of S2, and of S3 and S4.
 
 _BYTES = (
@@ -139,7 +140,8 @@ def format_content(content: dict) -> str:
     ]
     parts = ["\n".join(limits)]
     if content["operations"]:
-        parts.insert(0, input_operations.format_operations(content["operations"]))
+        table = input_operations.format_operations(content["operations"])
+        parts = [table, textwrap.fill(content["operations_note"], 79), *parts]
     if content["rows"]:
         parts.append(rows.format_rows(content["rows"]))
     return "\n\n".join(parts)
@@ -172,6 +174,7 @@ def _measure(glob: str, chosen: list[str], seconds: float, pairs: int) -> dict:
             }
         ],
         "operations": operations,
+        "operations_note": input_operations.NOTE if operations else "",
         "records": about,
         "machine": rows.machine(),
         "versions": rows.versions(),

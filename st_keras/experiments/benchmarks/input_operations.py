@@ -5,56 +5,80 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from st_keras.config import AugmentConfig
 from st_keras.data import decode
 from st_keras.data.augment import (
-    augmentation,
     cuts,
     geometry,
     operations,
     pixels,
+    policies,
     rand_augment,
     warp,
 )
+from st_keras.data.augment.augmentation import Augmentation
 from st_keras.data.augment.operations import MOVES, Step
 from st_keras.experiments.benchmarks import input_ours, input_peer, rows
 from st_keras.experiments.benchmarks.one_core import Pipeline
 from st_keras.experiments.tables import align
 from st_keras.ops import images
+from st_keras.tasks.augmentation import build_augmentation
+from st_keras.types import Example
 
+NOTE = (
+    "Operations on pixels and moves are at magnitude 8. A policy of ours joins its "
+    "moves with flip, jitter and crop into one; the rows of single moves do not."
+)
 _MAGNITUDE = 8.0  # At 10, Solarize does nothing.
-_SCALE = (0.5, 2.0)
+_WEAK, _STRONG = (0.8, 1.2), (0.5, 2.0)
 _SIZE_PX = (640, 640)
+_BEFORE_DECODING = ("decode JPEG", "decode record")
 
 
 class Operation(NamedTuple):
-    """Two ways to do one thing to a `types.Example`."""
+    """Two ways to do one thing to an Example, or to a record."""
 
     ours: Callable
-    peer: Callable
+    peer: Callable | None  # None where the peer does no such thing.
 
 
 def all_operations() -> dict[str, Operation]:
     """Returns every operation that is measured, by what a reader calls it."""
-    argument_of = _arguments()
+    argument_of = arguments()
     peers = input_peer.operations(argument_of)
-    found = {
-        "decode the JPEG": Operation(_decode_jpeg, _decode_jpeg),
-        "decode the record": Operation(_decode_ours, _decode_peer),
-    }
-    found |= {
-        name: Operation(_on_image(ours), _on_image_and_boxes(peers[name]))
+    single = {
+        name: Operation(_on_image(ours), _on_boxes(peers[name]))
         for name, ours in our_operations(argument_of).items()
     }
-    return found | {
+    s4, s2 = _augmentation("S4"), _augmentation("S2")
+    jitter = _augmentation("S1", scale_min=_STRONG[0], scale_max=_STRONG[1])
+    return {
+        "decode JPEG": Operation(_decode_jpeg, None),
+        "decode record": Operation(decode.decode_example, input_peer.decode_record),
+        **single,
+        "flip, jitter, crop": Operation(_augment(jitter), None),
         "normalise": Operation(
             _on_image(images.normalize), _on_image(input_peer.normalize)
         ),
         "flip, jitter, crop, normalise": Operation(
-            _jitter_ours,
-            _on_image_and_boxes(
-                lambda image, boxes: input_peer.jitter(image, boxes, _SCALE, _SIZE_PX)
+            _augment(jitter, normalize=True),
+            _on_boxes(input_peer.jitter, scale=_STRONG, size_px=_SIZE_PX),
+        ),
+        "S4 drawn, nothing done": Operation(lambda example: _draw(s4, example), None),
+        "S4, normalise": Operation(
+            _augment(s4, normalize=True),
+            _on_boxes(
+                input_peer.whole_policy("randaugment"), scale=_STRONG, size_px=_SIZE_PX
             ),
         ),
+        "S4": Operation(_augment(s4), None),
+        "S2, normalise": Operation(
+            _augment(s2, normalize=True),
+            _on_boxes(
+                input_peer.whole_policy("autoaugment"), scale=_WEAK, size_px=_SIZE_PX
+            ),
+        ),
+        "S2": Operation(_augment(s2), None),
         "anchor targets": Operation(
             lambda example: input_ours.anchor_targets(example.labels, _SIZE_PX),
             lambda example: input_peer.anchor_targets(
@@ -87,12 +111,23 @@ def our_operations(argument_of: dict[str, float]) -> dict[str, Callable]:
 
     def cut(image):
         size = tf.cast(tf.shape(image)[:2], tf.float32)
-        center = tf.random.stateless_uniform([2], [1, 2]) * size
-        square = cuts.square(center, argument_of["Cutout"], size)
+        center = tf.random.uniform([2]) * size
+        square = cuts.square(center, tf.constant(argument_of["Cutout"]), size)
         return cuts.paint_over(image, square[None], warp.FILL_GREY)
 
     changes = {name: change(name) for name in pixels.OPERATIONS}
     return changes | {"Cutout": cut} | {name: move(name) for name in MOVES}
+
+
+def arguments() -> dict[str, float]:
+    """Returns the number each operation of RandAugment works with here."""
+    menu = rand_augment.rand_augment(1, _MAGNITUDE)
+    return {
+        name: operations.argument(
+            Step(name, 1.0, _MAGNITUDE), menu, authors_quirks=False
+        )
+        for name in rand_augment.OPERATIONS
+    }
 
 
 def measure(
@@ -106,20 +141,22 @@ def measure(
       after_each: Called after each operation.
 
     Returns:
-      Rows with `name`, and in milliseconds per image `ours` and `peer`; the time to
-      hand over a decoded picture, which is not in the others, is the first row.
+      Rows with `name`, and in milliseconds per image `ours` and `peer` (or None). The
+      first is what it takes to hand over a decoded picture; the others are without it.
     """
     decoded = serialized.map(decode.decode_example).cache()
     nothing = _milliseconds(decoded, lambda example: example.image, seconds)
-    found = [{"name": "hand over a picture", "ours": nothing, "peer": nothing}]
+    found = [{"name": "hand over picture", "ours": nothing, "peer": nothing}]
     after_each()
     for name, operation in all_operations().items():
-        is_on_records = name.startswith("decode")
-        source = serialized if is_on_records else decoded
-        less = 0.0 if is_on_records else nothing
+        is_early = name in _BEFORE_DECODING
+        source, less = (serialized, 0.0) if is_early else (decoded, nothing)
         row = {"name": name}
-        for side in operation._fields:
-            spent = _milliseconds(source, getattr(operation, side), seconds)
+        for side, function in operation._asdict().items():
+            if function is None:
+                row[side] = None
+                continue
+            spent = _milliseconds(source, function, seconds)
             row[side] = round(max(spent - less, 0.0), 3)
         found.append(row)
         after_each()
@@ -135,8 +172,10 @@ def format_operations(measured: list[dict]) -> str:
     """Returns what `measure` found as an aligned table."""
     cells = [["ms per image on one core", "ours", "peer", "ratio"]]
     for row in measured:
-        ratio = f"{row['peer'] / row['ours']:.1f}" if row["ours"] else "-"
-        cells.append([row["name"], f"{row['ours']:.2f}", f"{row['peer']:.2f}", ratio])
+        ours, peer = row["ours"], row["peer"]
+        told = [f"{ours:.2f}", "-" if peer is None else f"{peer:.2f}"]
+        told.append(f"{peer / ours:.1f}" if ours and peer is not None else "-")
+        cells.append([row["name"], *told])
     return align(cells)
 
 
@@ -146,68 +185,46 @@ def jpeg_decode(serialized: tf.data.Dataset, seconds: float) -> float:
     return rows.per_second(Pipeline(dataset).measure(seconds))
 
 
-def _milliseconds(dataset, operation, seconds: float) -> float:
-    # The picture's elements come as one argument, also where they are a tuple.
-    mapped = dataset.repeat().map(_as_one_argument(operation))
-    return rows.milliseconds(Pipeline(mapped).measure(seconds))
+def _milliseconds(dataset, function, seconds: float) -> float:
+    return rows.milliseconds(Pipeline(dataset.repeat().map(function)).measure(seconds))
 
 
-def _as_one_argument(operation):
-    def call(*elements):
-        if len(elements) == 1:
-            return operation(elements[0])
-        return operation(decode.Example(*elements))
+def _augmentation(policy: str, **changes) -> Augmentation:
+    config = AugmentConfig(policy=policy, **changes)
+    return build_augmentation(config, policies.DETECTION, _SIZE_PX)
+
+
+def _draw(augmentation: Augmentation, example: Example):
+    # Another draw for every picture, without a seed to hand on.
+    seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
+    size_px = tf.shape(example.image)[:2]
+    return augmentation.draw(size_px, example.labels.boxes_yxyx, seed)
+
+
+def _augment(augmentation: Augmentation, *, normalize: bool = False) -> Callable:
+    def call(example):
+        drawn = _draw(augmentation, example)
+        image = augmentation.show(example.image, drawn)
+        image = images.normalize(image) if normalize else image
+        return image, augmentation.move_labels(example.labels, drawn)
 
     return call
-
-
-def _arguments() -> dict[str, float]:
-    menu = rand_augment.rand_augment(1, _MAGNITUDE)
-    return {
-        name: operations.argument(
-            Step(name, 1.0, _MAGNITUDE), menu, authors_quirks=False
-        )
-        for name in rand_augment.OPERATIONS
-    }
 
 
 def _on_image(function) -> Callable:
     return lambda example: function(example.image)
 
 
-def _on_image_and_boxes(function) -> Callable:
+def _on_boxes(function, **settings) -> Callable:
+    """Returns a function of an Example for one of an image and of boxes in shares."""
+
     def call(example):
         size = tf.cast(tf.shape(example.image)[:2], tf.float32)
         shares = example.labels.boxes_yxyx / tf.concat([size, size], 0)
-        return function(example.image, shares)
+        return function(example.image, shares, **settings)
 
     return call
 
 
 def _decode_jpeg(serialized):
     return decode.decode_image(decode.decode_encoded(serialized))
-
-
-def _decode_ours(serialized):
-    return decode.decode_example(serialized)
-
-
-def _decode_peer(serialized):
-    return input_peer.decode_record(serialized)
-
-
-def _jitter_ours(example):
-    shown = geometry.jitter(
-        tf.shape(example.image)[:2],
-        _SIZE_PX,
-        # Another draw for every picture, without a seed to hand on.
-        tf.cast(tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32), tf.int64),
-        scale_min=_SCALE[0],
-        scale_max=_SCALE[1],
-        flip_probability=0.5,
-    )
-    labels = augmentation.move_labels(
-        example.labels, shown, _SIZE_PX, min_visible_share=0.25
-    )
-    shown_image = warp.warp_image(example.image, shown, _SIZE_PX)
-    return images.normalize(shown_image), labels

@@ -4,8 +4,20 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-FLIP = True
-ANCHORS = {
+# The defaults of its configs are another AutoAugment, made for classification, and a
+# translation by at most 10 px; these are the authors' and those of its own classes.
+_RANDAUGMENT = {
+    "num_layers": 2,
+    "magnitude": 10.0,
+    "cutout_const": 40.0,
+    "translate_const": 100.0,
+}
+_AUTOAUGMENT = {
+    "augmentation_name": "detection_v0",
+    "cutout_const": 100.0,
+    "translate_const": 250.0,
+}
+_ANCHORS = {
     "min_level": 3,
     "max_level": 7,
     "num_scales": 3,
@@ -29,33 +41,21 @@ def detection(
     from official.vision.configs import common
     from official.vision.dataloaders import retinanet_input, tf_example_decoder
 
-    # Its defaults are another policy, made for classification, and a translation by at
-    # most 10 px; these are what the authors and its own classes have.
-    augmentations = {
-        "randaugment": common.Augmentation(
-            type="randaug",
-            randaug=common.RandAugment(
-                num_layers=2, magnitude=10.0, cutout_const=40.0, translate_const=100.0
-            ),
-        ),
-        "autoaugment": common.Augmentation(
-            type="autoaug",
-            autoaug=common.AutoAugment(
-                augmentation_name="detection_v0",
-                cutout_const=100.0,
-                translate_const=250.0,
-            ),
-        ),
-    }
+    if policy == "randaugment":
+        settings = common.RandAugment(**_RANDAUGMENT)
+        augmentation = common.Augmentation(type="randaug", randaug=settings)
+    else:
+        settings = common.AutoAugment(**_AUTOAUGMENT)
+        augmentation = common.Augmentation(type="autoaug", autoaug=settings)
     decoder = tf_example_decoder.TfExampleDecoder()
     parser = retinanet_input.Parser(
         output_size=list(size_px),
-        aug_type=augmentations[policy],
-        aug_rand_hflip=FLIP,
+        aug_type=augmentation,
+        aug_rand_hflip=True,
         aug_scale_min=scale[0],
         aug_scale_max=scale[1],
         dtype=_DETECTION_DTYPE,
-        **ANCHORS,
+        **_ANCHORS,
     )
     return _decode_and_parse(decoder, parser)
 
@@ -71,7 +71,7 @@ def segmentation(scale: tuple[float, float], size_px: tuple[int, int]) -> Callab
 
     parser = segmentation_input.Parser(
         output_size=list(size_px),
-        aug_rand_hflip=FLIP,
+        aug_rand_hflip=True,
         aug_scale_min=scale[0],
         aug_scale_max=scale[1],
         dtype=_SEGMENTATION_DTYPE,
@@ -136,6 +136,29 @@ def operations(argument_of: dict[str, float]) -> dict[str, Callable]:
     }
 
 
+def whole_policy(policy: str) -> Callable:
+    """Returns all that its RetinaNet parser does to a picture and its boxes.
+
+    Args:
+      policy: randaugment or autoaugment.
+
+    Returns:
+      A function with the arguments of `jitter`.
+    """
+    from official.vision.ops import augment
+
+    if policy == "randaugment":
+        augmenter = augment.RandAugment.build_for_detection(**_RANDAUGMENT)
+    else:
+        augmenter = augment.AutoAugment(**_AUTOAUGMENT)
+
+    def call(image, boxes, scale, size_px):
+        image, boxes = augmenter.distort_with_boxes(image, boxes)
+        return jitter(image, boxes, scale, size_px)
+
+    return call
+
+
 def normalize(image: tf.Tensor) -> tf.Tensor:
     """Returns zero-mean, unit-variance floats for uint8 pixels."""
     from official.vision.ops import preprocess_ops
@@ -180,7 +203,7 @@ def anchor_targets(
     """Matches and codes boxes, in pixels of the network's input."""
     from official.vision.ops import anchor
 
-    anchors = anchor.build_anchor_generator(**ANCHORS)(image_size=size_px)
+    anchors = anchor.build_anchor_generator(**_ANCHORS)(image_size=size_px)
     return anchor.AnchorLabeler().label_anchors(
         anchors, boxes_yxyx, tf.cast(class_ids[:, None], tf.int64), {}
     )

@@ -31,10 +31,11 @@ def options() -> tf.data.Options:
     chosen.threading.max_intra_op_parallelism = 1
     chosen.autotune.enabled = False
     chosen.deterministic = True
-    # Otherwise tf.data would make maps parallel and add a prefetch by itself, and
-    # work of one side could run while the other is measured.
+    # Otherwise tf.data would make maps parallel, add a prefetch, or join map and batch
+    # to one step that works ahead: while the other side is measured.
     chosen.experimental_optimization.map_parallelization = False
     chosen.experimental_optimization.inject_prefetch = False
+    chosen.experimental_optimization.map_and_batch_fusion = False
     return chosen
 
 

@@ -1,0 +1,584 @@
+"""What a policy promises: boxes, label maps and pixels stay together."""
+
+import functools
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras.data.augment import geometry, operations, policies
+from st_keras.data.augment.augmentation import Augmentation
+from st_keras.data.augment.operations import Menu, Step
+from st_keras.types import Labels
+
+TARGET = (64, 96)
+SIZE = (60, 100)  # Fits the target at 0.96.
+BOX = (12, 55, 31, 93)  # 19 high, 38 wide, right of the middle.
+PIXEL = (20, 33, 21, 34)
+PICTURES = {
+    "none": (),
+    "one": (BOX,),
+    "pixel": (PIXEL,),
+    "many": (BOX, PIXEL, (40, 2, 58, 30), (0, 40, 10, 52)),
+}
+STRAIGHT = {"scale_min": 1.0, "scale_max": 1.0, "flip_probability": 0.0}
+TABLES = ("autoaugment_v1", "autoaugment_v2", "autoaugment_v3")
+# To trace a policy takes seconds; these have every operation there is for a picture.
+ALL = [
+    *("S1", "S3", "S4", "autoaugment_v2"),
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("S2", "autoaugment_v1", "autoaugment_v3")
+    ),
+]
+POLICIES = {
+    **policies.DETECTION,
+    **{
+        name: policies.Policy(scale_min=0.8, scale_max=1.2, operations=name)
+        for name in TABLES
+    },
+}
+
+
+def single(name, magnitude):
+    return Menu(rows=((Step(name, 1.0, magnitude),),))
+
+
+def augmentation_of(name, **changes):
+    policy = POLICIES[name]
+    return Augmentation(
+        **{
+            **{"target_size_px": TARGET, "flip_probability": 0.5},
+            **{"scale_min": policy.scale_min, "scale_max": policy.scale_max},
+            **{"menu": policies.menu(policy.operations), "min_visible_share": 0.0},
+            **changes,
+        }
+    )
+
+
+def without_color(menu):
+    """The rows of a menu with nothing left that would hide a box."""
+    stay = (*operations.MOVES, *operations.CUTS)
+    rows = tuple(
+        tuple(step for step in row if operations.plain_name(step.operation) in stay)
+        for row in menu.rows
+    )
+    return Menu(rows=rows, draws=menu.draws, translate_px=menu.translate_px)
+
+
+def labels_of(*boxes):
+    rows = np.reshape(boxes, [-1, 4]).astype(np.float32)
+    count = len(rows)
+    return Labels(
+        tf.constant(rows, tf.float32),
+        tf.range(count) + 3,
+        tf.ones([count]),
+        tf.ones([count]),
+        tf.zeros([count], tf.bool),
+    )
+
+
+def filled(*boxes, size=SIZE):
+    """A black picture with white boxes, and its label map: 3 for the first, and on."""
+    label_map = np.zeros(size, np.uint8)
+    for class_id, (y0, x0, y1, x1) in enumerate(boxes, 3):
+        label_map[y0:y1, x0:x1] = class_id
+    image = np.where(label_map > 0, 255, 0).astype(np.uint8)
+    return np.repeat(image[..., None], 3, axis=2), label_map
+
+
+def show(augmentation, image, label_map, labels, seed):
+    drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
+    return (
+        augmentation.show(image, drawn),
+        augmentation.show_label_map(label_map, drawn),
+        augmentation.move_labels(labels, drawn),
+        drawn,
+    )
+
+
+def draws(augmentation, count, image, label_map, labels, traced=None):
+    """Yields (image, label map, labels, changes) of `count` draws for a picture."""
+    do = traced or functools.partial(show, augmentation)
+    for number in range(count):
+        seed = tf.constant([count, number])
+        found = do(tf.constant(image), tf.constant(label_map), labels, seed)
+        yield tf.nest.map_structure(lambda field: field.numpy(), found)
+
+
+def trace(augmentation):
+    """A graph for pictures of any size; faster where there are many."""
+    return tf.function(
+        functools.partial(show, augmentation),
+        input_signature=[
+            tf.TensorSpec([None, None, 3], tf.uint8),
+            tf.TensorSpec([None, None], tf.uint8),
+            Labels(
+                *(
+                    tf.TensorSpec([None, *field.shape[1:]], field.dtype)
+                    for field in labels_of()
+                )
+            ),
+            tf.TensorSpec([2], tf.int32),
+        ],
+    )
+
+
+@functools.cache
+def shown(policy):
+    """Sixty draws of a policy for each of `PICTURES`, by name."""
+    augmentation = augmentation_of(policy)
+    traced = trace(augmentation)
+    return {
+        name: list(
+            draws(augmentation, 60, *filled(*boxes), labels_of(*boxes), traced=traced)
+        )
+        for name, boxes in PICTURES.items()
+    }
+
+
+def around(is_seen):
+    """The smallest box around pixels."""
+    seen = np.argwhere(is_seen)
+    return np.concatenate([seen.min(axis=0), seen.max(axis=0) + 1])
+
+
+def iou(first, second):
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
+    both = np.prod(np.maximum(high - low, 0))
+    areas = sum(np.prod(box[2:] - box[:2]) for box in (first, second))
+    return both / (areas - both)
+
+
+def assert_box_follows(is_seen, boxes, tolerance_px):
+    """Checks the one box of a picture against its pixels; returns whether there is one.
+
+    A pixel counts where its centre is in the box, so a turned corner reaches beyond
+    the last one; by how much is the tolerance. Where the edge of the input cuts a side
+    at a flat angle, what is left can be a needle with no pixel at all; there, the box
+    must hold all pixels, and not much more if they are many.
+    """
+    assert len(boxes) <= 1
+    if not is_seen.any():
+        if len(boxes):
+            assert np.min(boxes[0, 2:] - boxes[0, :2]) < 1.5, boxes
+        return False
+    assert len(boxes) == 1
+    (box,), seen = boxes, around(is_seen)
+    assert np.all(box[:2] <= seen[:2] + 1) and np.all(box[2:] >= seen[2:] - 1)
+    if np.min(seen[2:] - seen[:2]) >= 8:
+        assert iou(box, seen) > 0.75
+    is_whole = np.all(box[:2] > 0.0) and np.all(box[2:] < TARGET)
+    if is_whole:
+        np.testing.assert_allclose(box, seen, atol=tolerance_px)
+    return is_whole
+
+
+def test_a_box_follows_its_pixels_through_every_move_of_every_magnitude():
+    # One operation for each picture.
+    menu = Menu(
+        rows=tuple(
+            (Step(f"{name}_BBox", 1.0, magnitude),)
+            for name in operations.MOVES
+            for magnitude in (2, 6, 10)
+        )
+    )
+    augmentation = augmentation_of("S3", menu=menu)
+    compared = {}
+    for image, label_map, labels, drawn in draws(
+        augmentation, 600, *filled(BOX), labels_of(BOX), traced=trace(augmentation)
+    ):
+        # The box alone is brighter than the grey outside.
+        found = assert_box_follows(image[..., 0] > 191, labels.boxes_yxyx, 1.6)
+        assert_box_follows(label_map == 3, labels.boxes_yxyx, 1.6)
+        if found:
+            assert labels.class_ids.tolist() == [3]
+            what = (drawn.operations[0], round(float(abs(drawn.arguments[0])), 4))
+            compared[what] = compared.get(what, 0) + 1
+    assert len(compared) == 15 and min(compared.values()) >= 5, compared
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_a_box_follows_its_pixels_through_a_policy(policy):
+    # Colours can hide a box in the picture, but not in the label map.
+    compared = 0
+    for _, label_map, labels, drawn in shown(policy)["one"]:
+        if np.any(drawn.cuts_yxyx[:, 2] > 0):
+            # A cut hides pixels, but the box goes on behind it.
+            assert_holds(labels.boxes_yxyx, label_map == 3)
+        else:
+            # Two shears make a sharper corner than one.
+            compared += assert_box_follows(label_map == 3, labels.boxes_yxyx, 2.5)
+    assert compared >= 8
+
+
+def assert_holds(boxes, is_seen):
+    if is_seen.any():
+        (box,), seen = boxes, around(is_seen)
+        assert np.all(box[:2] <= seen[:2] + 1) and np.all(box[2:] >= seen[2:] - 1)
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_a_picture_may_have_no_boxes(policy):
+    for image, _, labels, _ in shown(policy)["none"]:
+        assert image.shape == (*TARGET, 3)
+        assert labels.boxes_yxyx.shape == (0, 4) and labels.class_ids.shape == (0,)
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_a_box_may_be_one_pixel(policy):
+    kept = 0
+    for _, label_map, labels, _ in shown(policy)["pixel"]:
+        is_seen = label_map == 3
+        assert len(labels.boxes_yxyx) == 1 or not is_seen.any()
+        for box in labels.boxes_yxyx:
+            # At most 1.92 times as large; turned and sheared, 1.6 times that.
+            assert np.all(box[2:] > box[:2]) and np.all(box[2:] - box[:2] < 1.92 * 1.6)
+            assert np.all(box >= 0) and np.all(box <= [*TARGET, *TARGET])
+            if is_seen.any():
+                np.testing.assert_allclose(box, around(is_seen), atol=1.6)
+            kept += 1
+    assert kept > 15
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_every_box_keeps_its_own_row(policy):
+    compared = 0
+    for _, label_map, labels, drawn in shown(policy)["many"]:
+        found = dict(zip(labels.class_ids.tolist(), labels.boxes_yxyx, strict=True))
+        assert list(found) == sorted(found)
+        for class_id in set(np.unique(label_map)) - {0, 255}:
+            seen = around(label_map == class_id)
+            assert_holds([found[class_id]], label_map == class_id)
+            is_whole = np.all(seen[:2] > 1) and np.all(seen[2:] < np.array(TARGET) - 1)
+            if is_whole and not drawn.cuts_yxyx.any():
+                np.testing.assert_allclose(found[class_id], seen, atol=2.5)
+                compared += 1
+    assert compared > 30
+
+
+def neighbours_agree(label_map):
+    """Where a pixel and the eight around it have the same label."""
+    agrees = np.zeros(label_map.shape, bool)
+    middle = label_map[1:-1, 1:-1]
+    agrees[1:-1, 1:-1] = np.all(
+        [
+            label_map[1 + dy : dy - 1 or None, 1 + dx : dx - 1 or None] == middle
+            for dy in (-1, 0, 1)
+            for dx in (-1, 0, 1)
+        ],
+        axis=0,
+    )
+    return agrees
+
+
+@pytest.mark.parametrize("policy", ["S1", "S4", "autoaugment_v2"])
+def test_the_label_map_says_what_is_seen_in_the_picture(policy):
+    colors = np.array([10, 60, 200, 250], np.uint8)
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[8:40, 5:60], label_map[30:55, 40:95], label_map[:, 70:80] = 1, 2, 3
+    image = np.repeat(colors[label_map][..., None], 3, axis=2)
+    menu = without_color(augmentation_of(policy).menu)
+    augmentation = augmentation_of(policy, menu=menu, scale_min=0.5, scale_max=2.0)
+    compared = 0
+    for image_shown, label_map_shown, _, _ in draws(
+        augmentation, 60, image, label_map, labels_of(BOX), traced=trace(augmentation)
+    ):
+        clear = neighbours_agree(label_map_shown)
+        is_filled = label_map_shown == 255
+        # Outside of the picture and where it is painted over, both say so.
+        assert np.all(image_shown[clear & is_filled] == 128)
+        known = clear & ~is_filled
+        expected = colors[label_map_shown[known]]
+        # The corner of a region can lie between the pixels a label map is read from.
+        assert np.mean(image_shown[known][:, 0] != expected) < 0.002
+        compared += known.sum()
+    assert compared > 60 * 500
+
+
+@pytest.mark.parametrize("name, magnitude", [("Cutout", 2), ("Cutout", 10)])
+def test_what_is_cut_is_grey_and_not_to_be_learned(name, magnitude):
+    image, label_map = filled(BOX)
+    image = np.clip(image, 0, 250)
+    menu = Menu(rows=((Step(name, 1.0, magnitude),),), cutout_px=120.0)
+    augmentation = augmentation_of("S1", menu=menu, target_size_px=SIZE, **STRAIGHT)
+    for image_shown, label_map_shown, _, drawn in draws(
+        augmentation, 20, image, label_map, labels_of(BOX)
+    ):
+        y0, x0, y1, x1 = drawn.cuts_yxyx[0].astype(int)
+        is_cut = np.zeros(SIZE, bool)
+        is_cut[y0:y1, x0:x1] = True
+        assert is_cut.any()
+        expected = np.where(is_cut[..., None], 128, image)
+        np.testing.assert_array_equal(image_shown, expected)
+        np.testing.assert_array_equal(label_map_shown, np.where(is_cut, 255, label_map))
+
+
+@pytest.mark.parametrize(
+    "min_visible_share, class_ids",
+    [(0.0, [4, 5, 6]), (0.25, [4, 5, 6]), (0.3, [5, 6]), (0.51, [6])],
+)
+def test_a_box_that_is_painted_over_is_dropped(min_visible_share, class_ids):
+    # Of 20 x 30 px each, there are hidden: all, 15 rows, 15 columns, nothing.
+    boxes = ((10, 60, 30, 90), (10, 20, 30, 50), (40, 60, 60, 90), (35, 0, 55, 30))
+    hidden = ((8, 58, 31, 92), (9, 10, 25, 55), (35, 75, 60, 100), (0, 0, 0, 0))
+    augmentation = augmentation_of(
+        "S1",
+        menu=Menu(rows=((Step("Cutout", 1.0, 2),) * 4,)),
+        target_size_px=SIZE,
+        min_visible_share=min_visible_share,
+        **STRAIGHT,
+    )
+    image, label_map = filled(*boxes)
+    labels = labels_of(*boxes)
+    drawn = augmentation.draw(tf.constant(SIZE), labels.boxes_yxyx, tf.constant([1, 2]))
+    drawn = drawn._replace(cuts_yxyx=tf.constant(hidden, tf.float32))
+    image_shown = augmentation.show(tf.constant(image), drawn).numpy()
+    label_map_shown = augmentation.show_label_map(tf.constant(label_map), drawn).numpy()
+    assert np.all(image_shown[10:30, 60:90] == 128)
+    assert np.all(label_map_shown[10:30, 60:90] == 255)
+    kept = augmentation.move_labels(labels, drawn)
+    assert kept.class_ids.numpy().tolist() == class_ids
+    np.testing.assert_array_equal(
+        kept.boxes_yxyx, np.array(boxes)[np.array(class_ids) - 3]
+    )
+
+
+@pytest.mark.parametrize("policy", ["spinenet", "autoaugment_v1"])
+def test_every_shape_is_static_for_pictures_of_any_size(policy):
+    augmentation = augmentation_of(policy, color_strength=0.2)
+    sizes = [(32, 40), (40, 333), (600, 50), (64, 96), (1000, 1300)]
+
+    def pictures():
+        for height, width in sizes:
+            yield np.full([height, width, 3], 77, np.uint8)
+
+    def prepare(image):
+        drawn = augmentation.draw(
+            tf.shape(image)[:2], tf.constant([[3.0, 4, 30, 38]]), tf.constant([1, 2])
+        )
+        canvas, left = augmentation.to_canvas(image, drawn, 5)
+        return augmentation.show(image, drawn), canvas, left
+
+    dataset = tf.data.Dataset.from_generator(
+        pictures, output_signature=tf.TensorSpec([None, None, 3], tf.uint8)
+    ).map(prepare)
+    image, canvas, left = dataset.element_spec
+    assert image.shape == canvas.shape == [*TARGET, 3]
+    assert image.dtype == canvas.dtype == tf.uint8
+    assert all(spec.shape.is_fully_defined() for spec in tf.nest.flatten(left))
+    assert len(list(dataset.batch(5, drop_remainder=True))) == 1
+
+
+def test_color_strength_alone_changes_colors_and_no_place():
+    image = np.random.default_rng(0).integers(60, 190, [*TARGET, 3]).astype(np.uint8)
+    label_map = (image[..., 0] > 100).astype(np.uint8)
+    augmentation = augmentation_of("S1", color_strength=0.5, **STRAIGHT)
+    means = []
+    for image_shown, label_map_shown, labels, _ in draws(
+        augmentation, 30, image, label_map, labels_of(BOX)
+    ):
+        np.testing.assert_array_equal(label_map_shown, label_map)
+        np.testing.assert_array_equal(labels.boxes_yxyx, [BOX])
+        means.append(image_shown.mean())
+    assert min(means) < 0.7 * image.mean() and max(means) > 1.2 * image.mean()
+
+
+@pytest.mark.parametrize("authors_quirks", [False, True])
+def test_solarize_at_10_does_nothing_unless_it_is_the_authors(authors_quirks):
+    image = np.random.default_rng(0).integers(0, 256, [*TARGET, 3]).astype(np.uint8)
+    augmentation = augmentation_of(
+        "S1", menu=single("Solarize", 10), authors_quirks=authors_quirks, **STRAIGHT
+    )
+    ((found, *_),) = draws(augmentation, 1, image, image[..., 0], labels_of())
+    np.testing.assert_array_equal(found, 255 - image if authors_quirks else image)
+
+
+def picture(seed=0):
+    """Smooth, with a box of its own, as large as the target."""
+    y, x = np.mgrid[: TARGET[0], : TARGET[1]]
+    phase = seed * 0.7
+    image = np.stack(
+        [
+            120 + 90 * np.sin(y / 15 + phase),
+            100 + 80 * np.cos(x / 19 - phase),
+            60 + y + x / 2,
+        ],
+        axis=-1,
+    )
+    image[20:40, 30:70] += 40
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def on_host_and_device(augmentation, count, boxes=((20, 30, 40, 70), (5, 60, 33, 90))):
+    """Returns [count, H, W, 3] twice: all on the host, and compiled from canvases."""
+    labels = labels_of(*boxes)
+    pictures = np.stack([picture(number) for number in range(3)])
+
+    def prepare(index):
+        seed = tf.random.experimental.stateless_fold_in(tf.constant([9, 3]), index)
+        image = tf.gather(tf.constant(pictures), index % 3)
+        drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
+        canvas, left = augmentation.to_canvas(image, drawn, 4)
+        return augmentation.show(image, drawn), canvas, left
+
+    dataset = (
+        tf.data.Dataset.range(count).map(prepare).batch(count, drop_remainder=True)
+    )
+    on_host, canvases, left = next(iter(dataset))
+    finish = tf.function(augmentation.show_canvases, jit_compile=True)
+    on_device = finish(canvases, left)
+    assert on_device.dtype == tf.uint8
+    return on_host.numpy().astype(int), on_device.numpy().astype(int)
+
+
+def assert_alike(on_host, on_device):
+    assert on_host.shape == on_device.shape
+    error = np.abs(on_host - on_device).mean(axis=(1, 2, 3))
+    assert error.max() < 1.0, error
+
+
+SINGLES = {
+    "nothing but jitter": Menu(),
+    "rotate": single("Rotate_BBox", 10),
+    "shear": single("ShearX_BBox", 10),
+    "translate": single("TranslateY_BBox", 6),
+    "cut": single("Cutout", 8),
+    "cut in a box": single("BBox_Cutout", 10),
+    "equalize": single("Equalize", 10),
+    "autocontrast": single("AutoContrast", 10),
+    "contrast": single("Contrast", 10),
+    "sharpness": single("Sharpness", 10),
+    "shear of boxes": single("ShearX_Only_BBoxes", 10),
+    "flip of boxes": single("Flip_Only_BBoxes", 10),
+    "cut of boxes": single("Cutout_Only_BBoxes", 10),
+    "equalize of boxes": single("Equalize_Only_BBoxes", 10),
+}
+
+
+FAST = ("rotate", "cut", "equalize", "shear of boxes")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+        for name in SINGLES
+    ],
+)
+def test_the_device_shows_what_the_host_shows(name):
+    augmentation = augmentation_of("S3", menu=SINGLES[name])
+    on_host, on_device = on_host_and_device(augmentation, 12)
+    assert_alike(on_host, on_device)
+    # The draws differ, so that the comparison is not of one picture.
+    assert np.abs(on_host[0] - on_host[3]).mean() > 5
+
+
+def test_the_device_jitters_colors_as_the_host_does():
+    augmentation = augmentation_of("S1", menu=Menu(), color_strength=0.4)
+    assert_alike(*on_host_and_device(augmentation, 12))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["S2", "S4", *TABLES])
+def test_the_device_shows_what_the_host_shows_of_a_policy(policy):
+    assert_alike(*on_host_and_device(augmentation_of(policy), 24))
+
+
+def test_a_canvas_holds_a_whole_picture_and_boxes_of_its_pixels():
+    # 128 x 160 fits 64 x 96 at a half: 64 x 80 px.
+    image = np.repeat(picture(), 2, axis=0)[:, :80].repeat(2, axis=1)
+    augmentation = augmentation_of("S1", menu=single("TranslateX_Only_BBoxes", 10))
+    labels = labels_of((40, 60, 80, 140))
+    for number in range(20):
+        drawn = augmentation.draw(
+            tf.constant([128, 160]), labels.boxes_yxyx, tf.constant([1, number])
+        )
+        canvas, left = augmentation.to_canvas(tf.constant(image), drawn, 3)
+        assert left.window_yxyx.numpy().tolist() == [0, 0, 64, 80]
+        assert np.all(canvas[:, 80:] == 128)
+        np.testing.assert_allclose(canvas[:, :80], picture()[:, :80], atol=1)
+        if drawn.contents.arguments[0, 0] != 0.0:
+            # 120 px of 640 is 30 of 160, and 15 on the canvas.
+            np.testing.assert_allclose(abs(left.contents.arguments[0, 0]), 15.0)
+            np.testing.assert_allclose(left.contents.boxes_yxyx[0, 0], [20, 30, 40, 70])
+            return
+    raise AssertionError("The box was never chosen.")
+
+
+def test_a_cut_is_made_on_the_canvas_where_it_is_in_the_picture():
+    augmentation = augmentation_of("S1", menu=single("Cutout", 10))
+    image = tf.zeros([128, 160, 3], tf.uint8)
+    for number in range(10):
+        seed = tf.constant([1, number])
+        drawn = augmentation.draw(tf.constant([128, 160]), tf.zeros([0, 4]), seed)
+        _, left = augmentation.to_canvas(image, drawn, 3)
+        cut = drawn.cuts_yxyx.numpy()
+        assert cut.any()
+        # The canvas shows the picture at a half, in whole pixels.
+        np.testing.assert_allclose(left.cuts_yxyx, cut / 2, atol=0.5)
+        np.testing.assert_array_equal(left.cuts_yxyx, np.round(left.cuts_yxyx))
+
+
+@pytest.mark.parametrize("policy", ["S1", "S4", "spinenet"])
+def test_shrinking_leaves_as_many_pixels_as_are_shown(policy):
+    augmentation = augmentation_of(policy)
+    found = set()
+    for number in range(60):
+        seed = tf.constant([4, number])
+        size = tf.constant([640, 960])  # Ten times the target.
+        index = int(augmentation.shrink_index(size, seed))
+        for_canvas = int(augmentation.shrink_index(size, seed, for_canvas=True))
+        drawn = augmentation_of(policy, menu=Menu()).draw(size, tf.zeros([0, 4]), seed)
+        scale = float(geometry.scale_yx(drawn.geometry)[0])
+        # Half the size at least once more would be too small; eighths are the end.
+        assert scale * 2**index <= 1.02 and (index == 3 or scale * 2**index > 0.49)
+        assert for_canvas == 3
+        found.add(index)
+    assert len(found) >= 2 or policy == "S1"
+
+
+def digest():
+    """Stands alone, so that another process can do it."""
+    import hashlib
+
+    import numpy as np
+    import tensorflow as tf
+
+    from st_keras.data.augment import policies
+    from st_keras.data.augment.augmentation import Augmentation
+    from st_keras.types import Labels
+
+    augmentation = Augmentation(
+        target_size_px=(64, 96),
+        scale_min=0.5,
+        scale_max=2.0,
+        flip_probability=0.5,
+        menu=policies.menu("autoaugment_v1"),
+        color_strength=0.2,
+    )
+    image = np.random.default_rng(3).integers(0, 256, [60, 100, 3]).astype(np.uint8)
+    boxes = tf.constant([[12.0, 55, 31, 93], [2, 3, 9, 30]])
+    one, none = tf.ones([2]), tf.zeros([2], tf.bool)
+    text = hashlib.sha256()
+    for number in range(6):
+        drawn = augmentation.draw(
+            tf.constant([60, 100]), boxes, tf.constant([7, number])
+        )
+        shown = augmentation.show(tf.constant(image), drawn)
+        labels = augmentation.move_labels(
+            Labels(boxes, tf.range(2), one, one, none), drawn
+        )
+        for field in (shown, *labels):
+            text.update(np.ascontiguousarray(field.numpy()).tobytes())
+    return text.hexdigest()
+
+
+def test_another_process_shows_the_same():
+    code = inspect.getsource(digest) + "\nprint(digest())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == digest()
