@@ -116,6 +116,32 @@ def test_two_replicas_train_like_one(ready_student, tmp_path):
             assert other[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["S1", "S4"])
+def test_changing_pictures_in_the_step_trains_like_changing_them_before(
+    ready_student, policy, tmp_path
+):
+    # 64 px pictures for a 64 px input: nothing is lost on the canvas.
+    rows = {}
+    for where in ("host", "device"):
+        augment = dataclasses.replace(
+            ready_student.detection.augment, policy=policy, where=where
+        )
+        changed = dataclasses.replace(
+            ready_student,
+            detection=dataclasses.replace(ready_student.detection, augment=augment),
+            training=dataclasses.replace(ready_student.training, steps=2),
+            runtime=dataclasses.replace(
+                ready_student.runtime, jit_compile=where == "device"
+            ),
+        )
+        train(changed, str(tmp_path / where))
+        rows[where] = read_rows(tmp_path / where)[0]
+    # The same draws; at the border of a picture one mixes in the grey.
+    for name in ("human/loss", "pseudo/loss", "human/box"):
+        assert rows["device"][name] == pytest.approx(rows["host"][name], rel=0.03)
+
+
 def test_replicas_that_do_not_divide_the_batch_are_refused(ready_student, tmp_path):
     human = dataclasses.replace(ready_student.human, images_per_step=5)
     runtime = dataclasses.replace(ready_student.runtime, strategy="mirrored")

@@ -54,6 +54,8 @@ class Augmentation:
         Returns:
           [] int32 in `shrinking.FACTORS`.
         """
+        if self.authors_quirks:  # Their lengths are pixels of the whole picture.
+            return tf.constant(0)
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         factor = geometry.jitter_scale(seeds[0], self.scale_min, self.scale_max)
         if for_canvas:

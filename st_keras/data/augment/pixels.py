@@ -1,8 +1,9 @@
 """Changes of an image's pixels where they are; boxes stay where they are.
 
-Semantics are PIL's (`ImageOps`, `ImageEnhance`), to one level of 255. The operations of
-tf-models-official and TensorFlow Addons give the same; these are arithmetic on whole
-rows and take a tenth to a half of their time (`tools/benchmark.py --suite input`).
+Semantics are PIL's (`ImageOps`, `ImageEnhance`), to one level of 255, contrast to two.
+Those of tf-models-official and TensorFlow Addons give the same, but they gather or
+choose byte by byte; these are arithmetic on whole rows, and most take less than half
+the time (`tools/benchmark.py --suite input`).
 
 Every image is [H, W, 3] uint8. Where only a part of it is the picture, as on a canvas
 of fixed size, `window_yxyx` [4] int32 says which: statistics are taken from there. What

@@ -264,13 +264,14 @@ def test_a_box_may_be_a_pixel_or_reach_out_of_the_picture(name, on_canvas):
     assert worst(found, expected(SMOOTH, name, CASES[name], inside)) <= 1
 
 
+@pytest.mark.parametrize("image", [SMOOTH, NOISE], ids=["smooth", "noise"])
 @pytest.mark.parametrize("name, argument", PAIRS)
-def test_on_a_canvas_and_compiled_it_is_the_same(name, argument):
+def test_on_a_canvas_and_compiled_it_is_the_same(name, argument, image):
     boxes = (*BOXES, (8, 30, 33, 60))  # The last one overlaps.
     contents = contents_of(argument, boxes)
-    on_host = change(SMOOTH, name, contents)
-    found = compiled(name, len(boxes) + 1)(tf.constant(SMOOTH), contents).numpy()
-    assert found.shape == SMOOTH.shape and found.dtype == np.uint8
+    on_host = change(image, name, contents)
+    found = compiled(name, len(boxes) + 1)(tf.constant(image), contents).numpy()
+    assert found.shape == image.shape and found.dtype == np.uint8
     assert worst(found, on_host) <= 1
 
 
