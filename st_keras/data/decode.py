@@ -20,6 +20,7 @@ _SPEC = {
     records.SCORE: tf.io.VarLenFeature(tf.float32),
 }
 _IMAGE_SPEC = {records.ENCODED: tf.io.FixedLenFeature([], tf.string)}
+_LABEL_MAP_SPEC = {records.LABEL_MAP: tf.io.FixedLenFeature([], tf.string, "")}
 _ID_SPEC = {records.IMAGE_ID: _SPEC[records.IMAGE_ID]}
 
 
@@ -31,6 +32,21 @@ def decode_image_id(serialized: tf.Tensor) -> tf.Tensor:
 def decode_encoded(serialized: tf.Tensor) -> tf.Tensor:
     """Returns the picture files in [...] serialised records, reading nothing else."""
     return tf.io.parse_example(serialized, _IMAGE_SPEC)[records.ENCODED]
+
+
+def decode_label_map(serialized: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
+    """Returns the [H, W] uint8 labels of pixels in a serialised record.
+
+    Args:
+      serialized: [] string.
+      size_px: [2] int32 of its picture; a record without a map has 0 everywhere.
+    """
+    encoded = tf.io.parse_single_example(serialized, _LABEL_MAP_SPEC)[records.LABEL_MAP]
+    return tf.cond(
+        encoded == "",
+        lambda: tf.zeros(size_px, tf.uint8),
+        lambda: tf.io.decode_png(encoded, channels=1)[..., 0],
+    )
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:

@@ -80,6 +80,21 @@ def draw_batch(batch: Batch, class_names: tuple[str, ...]) -> np.ndarray:
     )
 
 
+def tint_label_map(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:
+    """Returns the image with its pixels half in the colours of their labels.
+
+    Args:
+      image: [H, W, 3] uint8.
+      label_map: [H, W] uint8; 0 is background, and 255 is not known: both stay plain.
+    """
+    tinted = image.copy()
+    for label in np.unique(label_map):
+        if label not in (0, 255):
+            where = label_map == label
+            tinted[where] = (tinted[where] + np.uint16(class_color(label - 1))) // 2
+    return tinted
+
+
 def contact_sheet(
     pictures: Sequence[np.ndarray], *, columns: int, titles: Sequence[str] = ()
 ) -> np.ndarray:

@@ -26,7 +26,8 @@ def show_augmentations(
 ) -> str:
     """Draws what a policy makes of the first records and returns what was drawn.
 
-    Each row is a picture and five draws with their operations, scale and boxes.
+    Each row is a picture and five draws with their operations, scale and boxes; pixels
+    of a label map are tinted.
 
     Args:
       records: Glob of TFRecords.
@@ -45,27 +46,33 @@ def show_augmentations(
     augmentation = build_augmentation(augment, policies.DETECTION, size_px)
 
     @tf.function
-    def draw_one(image, labels, number):
+    def draw_one(image, labels, label_map, number):
         drawn = augmentation.draw(
             tf.shape(image)[:2], labels.boxes_yxyx, tf.stack([seed, number])
         )
-        shown = augmentation.show(image, drawn)
-        return shown, augmentation.move_labels(labels, drawn), drawn
+        return (
+            augmentation.show(image, drawn),
+            augmentation.move_labels(labels, drawn),
+            augmentation.show_label_map(label_map, drawn),
+            drawn,
+        )
 
     pictures, titles = [], []
     rows = max(count // _COLUMNS, 1)
     records_shown = pipeline.serialized_records(source).take(rows)
     for row, serialized in enumerate(records_shown):
         example = decode.decode_example(serialized)
-        views = [(example.image, example.labels, _size(example.image))]
+        label_map = decode.decode_label_map(serialized, example.image.shape[:2])
+        seen = (example.image, example.labels, label_map)
+        views = [(*seen, _size(example.image))]
         for column in range(_COLUMNS - 1):
-            number = tf.constant(row * _COLUMNS + column)
-            image, labels, drawn = draw_one(example.image, example.labels, number)
-            views.append((image, labels, describe(drawn)))
-        for image, labels, title in views:
+            *view, drawn = draw_one(*seen, tf.constant(row * _COLUMNS + column))
+            views.append((*view, describe(drawn)))
+        for image, labels, label_map, title in views:
             labels = Labels(*(field.numpy() for field in labels))
+            tinted = drawing.tint_label_map(image.numpy(), label_map.numpy())
             pictures.append(
-                drawing.draw_labels(image.numpy(), labels, names, **sheets.SIDES_PX)
+                drawing.draw_labels(tinted, labels, names, **sheets.SIDES_PX)
             )
             titles.append(title)
     sheets.save(pictures, titles, output, columns=_COLUMNS)

@@ -154,3 +154,16 @@ class DecodeImageIdTest(tf.test.TestCase):
     def test_it_is_the_id_of_the_record(self):
         text = serialized(image_id="für/日本")
         self.assertEqual(decode.decode_image_id(text), "für/日本".encode())
+
+
+class DecodeLabelMapTest(tf.test.TestCase):
+    def test_it_is_the_map_of_the_record(self):
+        label_map = np.arange(60 * 100).reshape(60, 100).astype(np.uint8)
+        png = tf.io.encode_png(label_map[..., None]).numpy()
+        text = serialized(label_map_png=png)
+        self.assertAllEqual(decode.decode_label_map(text, [60, 100]), label_map)
+
+    def test_without_one_all_is_background(self):
+        found = decode.decode_label_map(serialized(), tf.constant([60, 100]))
+        self.assertAllEqual(found, np.zeros([60, 100]))
+        self.assertEqual(found.dtype, tf.uint8)

@@ -8,6 +8,7 @@ from st_keras.data.drawing import (
     contact_sheet,
     draw_batch,
     draw_labels,
+    tint_label_map,
 )
 from st_keras.types import Batch, Labels
 
@@ -130,3 +131,13 @@ def test_a_sheet_shows_pictures_of_any_size_row_by_row(titles, title_px):
 def test_a_title_is_cut_to_the_width_of_its_picture():
     sheet = contact_sheet([BLACK, BLACK], columns=2, titles=["long " * 40, ""])
     assert colors(sheet[:25, 112:]) == {(255, 255, 255)}
+
+
+def test_a_label_map_tints_what_it_knows():
+    image = np.full([2, 3, 3], 100, np.uint8)
+    label_map = np.array([[0, 1, 2], [255, 1, 0]], np.uint8)
+    tinted = tint_label_map(image, label_map)
+    for label, pixels in ((1, tinted[:, 1]), (2, tinted[:1, 2])):
+        expected = (100 + np.array(class_color(label - 1))) // 2
+        assert np.all(pixels == expected)
+    assert np.all(tinted[[0, 1, 1], [0, 0, 2]] == 100) and np.all(image == 100)

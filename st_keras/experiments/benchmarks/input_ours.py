@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from st_keras.config import AugmentConfig, DetectionConfig
-from st_keras.data import decode, records
+from st_keras.data import decode
 from st_keras.data.augment import policies
 from st_keras.ops import anchors, box_coding, images, matching
 from st_keras.tasks.augmentation import build_augmentation
@@ -53,15 +53,10 @@ def segmentation(policy: str, size_px: tuple[int, int]) -> Callable:
     augmentation = build_augmentation(
         AugmentConfig(policy=policy), policies.SEGMENTATION, size_px
     )
-    spec = {
-        key: tf.io.FixedLenFeature([], tf.string)
-        for key in (records.ENCODED, records.LABEL_MAP)
-    }
 
     def prepare(serialized, seed):
-        fields = tf.io.parse_single_example(serialized, spec)
-        image = decode.decode_image(fields[records.ENCODED])
-        label_map = tf.io.decode_png(fields[records.LABEL_MAP], channels=1)[..., 0]
+        image = decode.decode_image(decode.decode_encoded(serialized))
+        label_map = decode.decode_label_map(serialized, tf.shape(image)[:2])
         drawn = augmentation.draw(tf.shape(image)[:2], tf.zeros([0, 4]), seed)
         return (
             augmentation.show(image, drawn),
