@@ -163,7 +163,12 @@ class BentTest(tf.test.TestCase, parameterized.TestCase):
         expected = np.asarray(expected).astype(int)
         self.assertAllClose(found[inside], expected[inside], atol=1)
 
-    @parameterized.parameters((BENT,), (((0.2, 1.1, -8.0), (-1.3, 0.1, 88.0)),))
+    @parameterized.parameters(
+        (BENT,),
+        (((0.2, 1.1, -8.0), (-1.3, 0.1, 88.0)),),
+        # All of it is seen, away from the edges of the target.
+        (((0.5, 0.2, 5.0), (-0.2, 0.5, 30.0)),),
+    )
     def test_a_label_is_that_of_the_pixel_it_comes_from(self, rows):
         source = come_from(rows)
         # A hair from the edge between two pixels, rounding decides.
