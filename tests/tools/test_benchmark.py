@@ -56,6 +56,7 @@ def test_a_short_run_has_every_part_and_stays_on_one_core(tmp_path):
         "input/detection_s2_640",
         "input/segmentation_s4_512",
         "input/detection_s4_640_with_targets",
+        "input/segmentation_jitter_512",
     } == set(names)
     for row in content["rows"]:
         assert len(row["runs"]) == 2 and row["note"]

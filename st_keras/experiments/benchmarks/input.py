@@ -40,9 +40,12 @@ _TARGETS = (
     "input/detection_s4_640."
 )
 _MAPS = (
-    "Ours does RandAugment, flip and jitter on image and label map; the peer's has no "
-    "RandAugment for label maps and does flip and jitter only. Ours yields uint8, the "
-    "peer's normalised float32 images and float32 maps. Both decode the map's PNG."
+    "Ours yields uint8, the peer's normalised float32 images and float32 maps. Both "
+    "decode the map's PNG."
+)
+_MAPS_POLICY = (
+    "The peer's parser has no policy for label maps. Here its RandAugment changes the "
+    "image before its parser goes on, and the map does not follow; ours moves both. "
 )
 
 
@@ -76,8 +79,14 @@ CASES = {
     ),
     "input/segmentation_s4_512": Case(
         lambda: input_ours.segmentation("S4", SEGMENTATION_PX),
-        lambda: input_peer.segmentation(_STRONG, SEGMENTATION_PX),
-        _MAPS,
+        lambda: input_peer.segmentation("randaugment", _STRONG, SEGMENTATION_PX),
+        _MAPS_POLICY + _MAPS,
+        record_format.LABEL_MAP,
+    ),
+    "input/segmentation_jitter_512": Case(
+        lambda: input_ours.segmentation("S4", SEGMENTATION_PX, "none"),
+        lambda: input_peer.segmentation("none", _STRONG, SEGMENTATION_PX),
+        "Flip and jitter alone, which is all that the peer has. " + _MAPS,
         record_format.LABEL_MAP,
     ),
 }

@@ -43,16 +43,18 @@ def detection_with_targets(policy: str, size_px: tuple[int, int]) -> Callable:
     return prepare_and_match
 
 
-def segmentation(policy: str, size_px: tuple[int, int]) -> Callable:
+def segmentation(
+    policy: str, size_px: tuple[int, int], operations: str | None = None
+) -> Callable:
     """Returns what segmentation does to a record before batching, given a seed.
 
     Args:
       policy: S1 and so on.
       size_px: Height and width of the network's input.
+      operations: Instead of the policy's.
     """
-    augmentation = build_augmentation(
-        AugmentConfig(policy=policy), policies.SEGMENTATION, size_px
-    )
+    config = AugmentConfig(policy=policy, operations=operations)
+    augmentation = build_augmentation(config, policies.SEGMENTATION, size_px)
 
     def prepare(serialized, seed):
         image = decode.decode_image(decode.decode_encoded(serialized))

@@ -60,16 +60,33 @@ def detection(
     return _decode_and_parse(decoder, parser)
 
 
-def segmentation(scale: tuple[float, float], size_px: tuple[int, int]) -> Callable:
+def segmentation(
+    policy: str, scale: tuple[float, float], size_px: tuple[int, int]
+) -> Callable:
     """Returns its segmentation parser after its decoder: record to image and map.
 
     Args:
+      policy: randaugment or none. It has no policy for label maps; here, its
+        RandAugment changes the image alone, where the parser has decoded it.
       scale: Smallest and largest jitter.
       size_px: Height and width of the network's input.
     """
     from official.vision.dataloaders import segmentation_input
+    from official.vision.ops import augment, preprocess_ops
 
-    parser = segmentation_input.Parser(
+    augmenter = augment.RandAugment(**_RANDAUGMENT)
+
+    class ParserWithRandAugment(segmentation_input.Parser):
+        def _prepare_image_and_label(self, data):
+            shape = [data["image/height"], data["image/width"]]
+            encoded = data["image/segmentation/class/encoded"]
+            label = tf.reshape(tf.io.decode_image(encoded, channels=1), [1, *shape])
+            image = tf.io.decode_image(data["image/encoded"], channels=3)
+            image = augmenter.distort(tf.reshape(image, [*shape, 3]))
+            return preprocess_ops.normalize_image(image), tf.cast(label, tf.float32)
+
+    kinds = {"none": segmentation_input.Parser, "randaugment": ParserWithRandAugment}
+    parser = kinds[policy](
         output_size=list(size_px),
         aug_rand_hflip=True,
         aug_scale_min=scale[0],

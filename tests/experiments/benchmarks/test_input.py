@@ -132,9 +132,15 @@ def test_the_peers_detection_yields_an_image_of_the_same_size(record, policy):
     assert sum(np.prod(level.shape) for level in targets) == anchors
 
 
-def test_both_segmentations_yield_an_image_and_a_map_of_the_same_size(record):
-    mine = input_ours.segmentation("S4", SIZE)(record, tf.constant([1, 2]))
-    theirs = input_peer.segmentation((0.5, 2.0), SIZE)(tf.constant(record))
+@pytest.mark.parametrize(
+    "operations, policy", [(None, "randaugment"), ("none", "none")]
+)
+def test_both_segmentations_yield_an_image_and_a_map_of_the_same_size(
+    record, operations, policy
+):
+    seed = tf.constant([1, 2])
+    mine = input_ours.segmentation("S4", SIZE, operations)(record, seed)
+    theirs = input_peer.segmentation(policy, (0.5, 2.0), SIZE)(tf.constant(record))
     assert mine[0].shape == theirs[0].shape == (*SIZE, 3)
     assert mine[1].shape == theirs[1]["masks"].shape[:2] == SIZE
     for label_map in (mine[1], theirs[1]["masks"]):
