@@ -86,25 +86,26 @@ def _inside_unit_square(corners: tf.Tensor):
 def _area_inside(corners: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Returns [N], how much of [N, 4, 2] polygons lies in [0, size].
 
-    The integral of y dx around the polygon, with y held in the target and x stopping
-    at its edges: a side along an edge, or a hair beside it, changes nothing much.
+    The integral of x dy around the polygon, with y and x held in the target: a side
+    along an edge, or a hair beside it, changes nothing much. A side is taken in three
+    pieces, so that each is straight where it is held, and no small area is left over
+    from two large numbers.
     """
-    start, end = corners, tf.roll(corners, -1, axis=1)
-    slope = tf.math.divide_no_nan(
-        end[..., 0] - start[..., 0], end[..., 1] - start[..., 1]
-    )
-    x0 = tf.clip_by_value(start[..., 1], 0.0, size[1])
-    x1 = tf.clip_by_value(end[..., 1], 0.0, size[1])
-    y0 = start[..., 0] + slope * (x0 - start[..., 1])
-    y1 = start[..., 0] + slope * (x1 - start[..., 1])
-
-    def integral(y):  # Of y held in the target.
-        held = tf.clip_by_value(y, 0.0, size[0])
-        return held * held / 2 + size[0] * tf.maximum(y - size[0], 0.0)
-
-    rise = y1 - y0
-    is_flat = tf.abs(rise) < 1e-2  # There the middle is exact enough.
-    middle = tf.clip_by_value((y0 + y1) / 2, 0.0, size[0])
-    mean = (integral(y1) - integral(y0)) / tf.where(is_flat, 1.0, rise)
-    mean = tf.where(is_flat, middle, mean)
-    return tf.abs(tf.reduce_sum(mean * (x1 - x0), axis=1))
+    way = tf.roll(corners, -1, axis=1) - corners
+    runs_along = tf.abs(way) < 1e-6
+    safe = tf.where(runs_along, 1.0, way)
+    at_low = tf.where(runs_along, 0.0, -corners / safe)
+    at_high = tf.where(runs_along, 1.0, (size - corners) / safe)
+    enters, leaves = tf.minimum(at_low, at_high), tf.maximum(at_low, at_high)
+    first = tf.clip_by_value(enters[..., 0], 0.0, 1.0)
+    last = tf.maximum(first, tf.clip_by_value(leaves[..., 0], 0.0, 1.0))
+    stops = [
+        first,
+        tf.clip_by_value(enters[..., 1], first, last),
+        tf.clip_by_value(leaves[..., 1], first, last),
+        last,
+    ]
+    points = corners[:, :, None] + tf.stack(stops, -1)[..., None] * way[:, :, None]
+    y, x = tf.unstack(tf.clip_by_value(points, 0.0, size), axis=-1)
+    middle = (x[..., 1:] + x[..., :-1]) / 2
+    return tf.abs(tf.reduce_sum(middle * (y[..., 1:] - y[..., :-1]), axis=[1, 2]))

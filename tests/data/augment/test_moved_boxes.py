@@ -279,6 +279,25 @@ class OracleTest(tf.test.TestCase):
                 gone += 1
         self.assertGreater(gone, 20)
 
+    def test_the_share_of_a_small_box_is_exact_far_from_the_corner_at_zero(self):
+        # Sides that are nearly level: 3 px wide, they rise by 0.09 and by 0.16 px.
+        rng = np.random.default_rng(14)
+        target = (640, 640)
+        low = rng.uniform(500, 645, [200, 2]).astype(np.float32)
+        boxes = np.concatenate([low, low + [4.0, 3.0]], axis=1).astype(np.float32)
+        degree = math.sin(math.radians(3))
+        for slope_y, slope_x in ((0.03, 0.0), (0.0, 0.03), (degree, -degree)):
+            how = np.array([[1, slope_y, -16], [slope_x, 1, -16]], np.float32)
+            _, shares = move_boxes(tf.constant(boxes), tf.constant(how), target)
+            linear, offset = np.split(how.astype(float), [2], axis=1)
+            expected = []
+            for box in boxes.astype(float):
+                corners = box[:2] + CORNERS * (box[2:] - box[:2])
+                corners = corners @ linear.T + offset[:, 0]
+                expected.append(_area(_cut(corners, target)) / _area(corners))
+            self.assertAllClose(shares, expected, atol=5e-3)
+            self.assertGreater(np.mean(np.array(expected) == 1), 0.2)
+
 
 def _cut(polygon, target):
     """Returns a convex [N, 2] polygon inside a target, cut by one edge at a time."""
