@@ -45,27 +45,6 @@ def fitting_scale(
     return tf.reduce_min(target / tf.cast(original_size_px, tf.float32))
 
 
-def jitter(
-    original_size_px: tf.Tensor,
-    target_size_px: tuple[int, int],
-    seed: tf.Tensor,
-    *,
-    scale_min: float,
-    scale_max: float,
-    flip_probability: float,
-) -> Geometry:
-    """Returns a random geometry: that of `jitter_map`."""
-    matrix = jitter_map(
-        original_size_px,
-        target_size_px,
-        seed,
-        scale_min=scale_min,
-        scale_max=scale_max,
-        flip_probability=flip_probability,
-    )
-    return straight(matrix, original_size_px, target_size_px)
-
-
 def jitter_map(
     original_size_px: tf.Tensor,
     target_size_px: tuple[int, int],
@@ -75,7 +54,7 @@ def jitter_map(
     scale_max: float,
     flip_probability: float,
 ) -> tf.Tensor:
-    """Returns a random map: scale, place, and perhaps mirror.
+    """Returns a random [2, 3] map for `straight`: scale, place, and perhaps mirror.
 
     The image fits the target times a scale drawn from [scale_min, scale_max). Where
     that is larger than the target, a random part is seen; where it is smaller, it lies
@@ -104,7 +83,7 @@ def jitter_map(
 
 
 def jitter_scale(seed: tf.Tensor, scale_min: float, scale_max: float) -> tf.Tensor:
-    """Returns the [] float32 factor that `jitter` draws with the same seed."""
+    """Returns the [] float32 factor that `jitter_map` draws with the same seed."""
     seeds = tf.random.experimental.stateless_split(seed, 3)
     return tf.random.stateless_uniform([], seeds[0], scale_min, scale_max)
 
@@ -114,7 +93,8 @@ def straight(
 ) -> Geometry:
     """Returns the nearest geometry that is a window of whole pixels in another.
 
-    Sides move by half a pixel at most. It is not straight if nothing is seen.
+    Sides move by half a pixel, and those of pictures thinner than one by more. It is
+    not straight if nothing is seen.
 
     Args:
       matrix: [2, 3] float32 map that neither turns nor shears, and mirrors left to
