@@ -87,7 +87,9 @@ def test_a_missing_flag_is_named(tmp_path, tool):
 def test_show_must_be_told_what(tmp_path, command):
     result = run(tmp_path, "show", *command, "--output=sheet.png")
     assert result.returncode == 1
-    assert "Say what to do: records, batches, predictions." in result.stderr
+    assert (
+        "Say what to do: records, augmentations, batches, predictions." in result.stderr
+    )
 
 
 def test_a_checkpoint_that_is_not_there_is_one_line(tmp_path):
