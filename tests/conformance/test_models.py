@@ -106,23 +106,14 @@ def model(build):
 def randomize(model):
     draw = np.random.default_rng(2)
     for variable in model.variables:
-        if variable.name.endswith("gamma:0"):
+        if variable.name.endswith(("gamma:0", "moving_variance:0")):
             variable.assign(draw.uniform(0.5, 1.5, variable.shape))
-        elif variable.name.endswith("beta:0"):
+            if variable.name.endswith("project_norm/gamma:0"):
+                # Added to what goes around the block. At full size, numbers grow by
+                # the block, and 50 gated ones make 1e-7 of rounding another answer.
+                variable.assign(0.3 * variable)
+        elif variable.name.endswith(("beta:0", "moving_mean:0")):
             variable.assign(draw.normal(0.0, 0.1, variable.shape))
-    # Statistics of what they see: with any others, numbers grow by the block, and 50
-    # blocks of gates make 1e-7 of rounding to a different answer.
-    norms = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, tf.keras.layers.BatchNormalization)
-    ]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0
-    model(pictures(4), training=True)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
 
 
 @pytest.fixture
@@ -154,7 +145,7 @@ def value_and_gradients(model, images):
     return loss, tape.gradient(loss, model.trainable_variables)
 
 
-def assert_same(ours, theirs, tolerance=1e-3):
+def assert_same(ours, theirs, tolerance=1e-4):
     """Compares outputs, relative to the largest number of each."""
     assert ours.keys() == theirs.keys()
     for name in ours:

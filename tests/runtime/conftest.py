@@ -12,7 +12,7 @@ from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import restore_run
 from st_keras.tasks import build_task
 
-_STEPS = 60
+_STEPS = 120  # With 60, the seed decides between 8 and 90 AP.
 _SETTINGS = ("pseudo=null", "self_training=null", "detection.image_size_px=[64, 96]")
 
 

@@ -91,7 +91,7 @@ def test_a_served_model_reproduces_the_evaluation(
     for image_id, wanted in evaluated.items():
         assert_same(found[image_id], wanted)
     number = evaluate_run(run, tiny_records.glob)["metrics"]["AP"]
-    assert 2 < number < 99  # A model that sees nothing would reproduce anything.
+    assert 20 < number < 99  # A model that sees nothing would reproduce anything.
     again = average_precision(run, tiny_records, found)
     np.testing.assert_allclose(again, number, atol=1e-6)
 
