@@ -9,7 +9,7 @@ from st_keras import models
 from st_keras.config import DetectionConfig
 from st_keras.data import decode
 from st_keras.data.augment import geometry, policies, shrinking, warp
-from st_keras.data.augment.augmentation import keep_rows, move_labels
+from st_keras.data.augment.moved_boxes import keep_rows, move_labels
 from st_keras.data.records import Record
 from st_keras.losses import detection as losses
 from st_keras.metrics.average_precision import AveragePrecision
@@ -102,7 +102,8 @@ class DetectionTask(Task):
             serialized, label_of_class_0=config.label_of_class_0
         )
         if seed is None:
-            image, shown = self._show_whole(decode.decode_image(encoded))
+            image = decode.decode_image(encoded)
+            image, shown = warp.show_whole(image, config.image_size_px)
             labels = move_labels(
                 labels, shown, config.image_size_px, min_visible_share=0.0
             )
@@ -138,23 +139,11 @@ class DetectionTask(Task):
         shown = geometry.before_shrinking(drawn.geometry, shrinking.factor(halves))
         return image, moved, shown, left_to_do
 
-    def _show_whole(self, image: tf.Tensor) -> tuple[tf.Tensor, geometry.Geometry]:
-        """Returns a picture at the network's size, and the map from its own pixels."""
-        size_px = self._config.image_size_px
-        scale = geometry.fitting_scale(tf.shape(image)[:2], size_px)
-        halves = shrinking.exponent(scale)
-        image = shrinking.shrink(image, halves)
-        shown = geometry.fit(tf.shape(image)[:2], size_px)
-        return (
-            warp.warp_image(image, shown, size_px),
-            geometry.before_shrinking(shown, shrinking.factor(halves)),
-        )
-
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
         return self._augmentation.show_canvases(images, changes) if changes else images
 
     def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shown_image, shown = self._show_whole(image)
+        shown_image, shown = warp.show_whole(image, self._config.image_size_px)
         return shown_image, geometry.scale_yx(shown)
 
     def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:

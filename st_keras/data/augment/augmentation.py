@@ -11,14 +11,13 @@ from st_keras.data.augment import (
     changes,
     cuts,
     geometry,
+    moved_boxes,
     operations,
     pixels,
     shrinking,
     warp,
 )
 from st_keras.data.augment.changes import Changes
-from st_keras.data.augment.geometry import Geometry
-from st_keras.data.augment.moved_boxes import move_boxes
 from st_keras.data.augment.operations import Menu
 from st_keras.data.augment.warp import FILL_GREY, FILL_LABEL
 from st_keras.types import Labels
@@ -132,7 +131,7 @@ class Augmentation:
           labels: [N, ...] in pixels of the picture.
           drawn: For this picture.
         """
-        return move_labels(
+        return moved_boxes.move_labels(
             labels,
             drawn.geometry,
             self.target_size_px,
@@ -235,37 +234,3 @@ class Augmentation:
             for k, name in enumerate(changes.COLOR_JITTER, self.menu.slots):
                 image = tf.ensure_shape(do(name, image, k), shape)
         return image
-
-
-def move_labels(
-    labels: Labels,
-    shown: Geometry,
-    target_size_px: tuple[int, int],
-    *,
-    min_visible_share: float,
-    cuts_yxyx: tf.Tensor | None = None,
-) -> Labels:
-    """Moves boxes with their pixels and drops those that are hardly seen.
-
-    Args:
-      labels: [N, ...] in pixels of the original.
-      shown: How the original is shown.
-      target_size_px: Height and width of the network's input.
-      min_visible_share: Boxes that show less of their area are dropped; so is
-        whatever shows nothing.
-      cuts_yxyx: [K, 4] float32, what is painted over, in pixels of the original.
-
-    Returns:
-      Labels with at most N rows, in pixels of the target, inside it.
-    """
-    moved, share = move_boxes(labels.boxes_yxyx, shown.matrix, target_size_px)
-    if cuts_yxyx is not None:
-        share *= 1.0 - cuts.covered_share(labels.boxes_yxyx, cuts_yxyx)
-    stays = tf.logical_and(share > 0.0, share >= min_visible_share)
-    return keep_rows(labels._replace(boxes_yxyx=moved), stays)
-
-
-def keep_rows(labels: Labels, stays: tf.Tensor) -> Labels:
-    """Returns the rows of [N, ...] labels for which [N] bool says so."""
-    rows = tf.where(stays)[:, 0]
-    return Labels(*(tf.gather(field, rows) for field in labels))

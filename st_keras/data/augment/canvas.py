@@ -92,7 +92,8 @@ def within(
       fill: Inside the window, where it was moved away from.
     """
     corner = tf.cast(window_yxyx[:2], tf.float32)
-    offset = matrix[:, 2] + corner - tf.linalg.matvec(matrix[:, :2], corner)
+    # There and back: the window's corner is the origin of its pixels.
+    offset = corner + matrix[:, 2] - tf.reduce_sum(matrix[:, :2] * corner, axis=1)
     on_canvas = tf.concat([matrix[:, :2], offset[:, None]], axis=1)
     size = (image.shape[0], image.shape[1])
     moved = warp(image, on_canvas, window_yxyx, size, fill=fill)

@@ -64,7 +64,7 @@ def draw(
       authors_quirks: Lengths are pixels of any picture, and other numbers are as the
         authors' code computes them; else lengths grow with the picture.
     """
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 7))
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
     size = tf.cast(size_px, tf.float32)
     unit = 1.0 if authors_quirks else tf.reduce_max(size) / REFERENCE_SIDE_PX
     ids, probabilities, arguments = _draw_rows(menu, seeds[0], authors_quirks)

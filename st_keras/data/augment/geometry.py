@@ -217,18 +217,24 @@ def before_shrinking(shown: Geometry, factor: tf.Tensor) -> Geometry:
 
 def compose(second: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
     """Returns the map that does one thing after another."""
-    linear = tf.linalg.matmul(second[:, :2], first[:, :2])
-    offset = tf.linalg.matvec(second[:, :2], first[:, 2]) + second[:, 2]
-    return tf.concat([linear, offset[:, None]], axis=1)
+    # Sums of products and no product of matrices, which a TPU rounds to 8 bits.
+    linear = tf.reduce_sum(second[:, :2, None] * first[None, :, :2], axis=1)
+    return tf.concat([linear, apply(second, first[:, 2])[:, None]], axis=1)
 
 
 def inverse(matrix: tf.Tensor) -> tf.Tensor:
     """Returns the map back; its determinant must not be 0."""
-    (a, b, p), (c, d, q) = [tf.unstack(row) for row in tf.unstack(matrix)]
+    (a, b, _), (c, d, _) = [tf.unstack(row) for row in tf.unstack(matrix)]
     determinant = a * d - b * c
     linear = tf.stack([tf.stack([d, -b]), tf.stack([-c, a])]) / determinant
-    offset = -tf.linalg.matvec(linear, tf.stack([p, q]))
+    offset = -tf.reduce_sum(linear * matrix[:, 2], axis=1)
     return tf.concat([linear, offset[:, None]], axis=1)
+
+
+def apply(matrix: tf.Tensor, points_yx: tf.Tensor) -> tf.Tensor:
+    """Returns where a map takes [..., 2] points."""
+    products = points_yx[..., None, :] * matrix[:, :2]
+    return tf.reduce_sum(products, axis=-1) + matrix[:, 2]
 
 
 def _matrix(y_scale, x_scale, offset_yx) -> tf.Tensor:

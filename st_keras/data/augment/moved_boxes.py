@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
-from st_keras.data.augment import geometry
+from st_keras.data.augment import cuts, geometry
+from st_keras.data.augment.geometry import Geometry
 from st_keras.ops import boxes as box_ops
+from st_keras.types import Labels
 
 _NOTHING = 1e-5  # A share that is a rounding error.
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0))  # Round a unit square.
@@ -29,10 +31,10 @@ def move_boxes(
     """
     low, side = tf.split(boxes_yxyx[:, None, :], 2, axis=-1)
     side -= low
-    shape = _apply(matrix, low + tf.constant(_CORNERS) * side)
+    shape = geometry.apply(matrix, low + tf.constant(_CORNERS) * side)
     size = tf.constant(target_size_px, tf.float32)
     window = tf.constant(_CORNERS) * size
-    window_in_box = _apply(geometry.inverse(matrix), window) - low
+    window_in_box = geometry.apply(geometry.inverse(matrix), window) - low
     window_in_box = tf.math.divide_no_nan(window_in_box, side)
     window = tf.broadcast_to(window, tf.shape(shape))
     # Its corners are on the box's sides inside the target, and on the target's edges
@@ -60,8 +62,38 @@ def move_boxes(
     return tf.where(share[:, None] > 0.0, around, 0.0), share
 
 
-def _apply(matrix: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
-    return tf.einsum("...ci,ji->...cj", points, matrix[:, :2]) + matrix[:, 2]
+def move_labels(
+    labels: Labels,
+    shown: Geometry,
+    target_size_px: tuple[int, int],
+    *,
+    min_visible_share: float,
+    cuts_yxyx: tf.Tensor | None = None,
+) -> Labels:
+    """Moves boxes with their pixels and drops those that are hardly seen.
+
+    Args:
+      labels: [N, ...] in pixels of the original.
+      shown: How the original is shown.
+      target_size_px: Height and width of the network's input.
+      min_visible_share: Boxes that show less of their area are dropped; so is
+        whatever shows nothing.
+      cuts_yxyx: [K, 4] float32, what is painted over, in pixels of the original.
+
+    Returns:
+      Labels with at most N rows, in pixels of the target, inside it.
+    """
+    moved, share = move_boxes(labels.boxes_yxyx, shown.matrix, target_size_px)
+    if cuts_yxyx is not None:
+        share *= 1.0 - cuts.covered_share(labels.boxes_yxyx, cuts_yxyx)
+    stays = tf.logical_and(share > 0.0, share >= min_visible_share)
+    return keep_rows(labels._replace(boxes_yxyx=moved), stays)
+
+
+def keep_rows(labels: Labels, stays: tf.Tensor) -> Labels:
+    """Returns the rows of [N, ...] labels for which [N] bool says so."""
+    rows = tf.where(stays)[:, 0]
+    return Labels(*(tf.gather(field, rows) for field in labels))
 
 
 def _inside_unit_square(corners: tf.Tensor):

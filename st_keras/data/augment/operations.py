@@ -82,9 +82,10 @@ def plain_name(published: str) -> str:
 def argument(step: Step, menu: Menu, *, authors_quirks: bool) -> float:
     """Returns the number an operation works with.
 
-    Degrees for a rotation, sources' pixels per pixel for a shear, pixels for a
-    translation and for half a cut, the kept bits for Posterize, a threshold, a summand
-    or a factor for the other operations on pixels, 0 where there is nothing to say.
+    Degrees for a rotation, pixels per pixel for a shear, pixels for a translation and
+    for half a side of a Cutout, the share of a box's sides for BBox_Cutout, the kept
+    bits for Posterize, a threshold, a summand or a factor for the other operations on
+    pixels, 0 where there is nothing to say.
 
     Args:
       step: Its magnitude is from 0 to 10.

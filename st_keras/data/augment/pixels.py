@@ -5,9 +5,10 @@ Those of tf-models-official and TensorFlow Addons give the same, but they gather
 choose byte by byte; these are arithmetic on whole rows, and most take less than half
 the time (`tools/benchmark.py --suite input`).
 
-Every image is [H, W, 3] uint8. Where only a part of it is the picture, as on a canvas
-of fixed size, `window_yxyx` [4] int32 says which: statistics are taken from there. What
-becomes of the pixels around it does not matter.
+Every image is [H, W, 3] uint8, and the second argument is the [] float32 that
+`operations.argument` gives for the operation. Where only a part of the image is the
+picture, as on a canvas of fixed size, `window_yxyx` [4] int32 says which: statistics
+are taken from there. What becomes of the pixels around it does not matter.
 """
 
 from collections.abc import Callable

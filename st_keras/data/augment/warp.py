@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from st_keras.data.augment import canvas
+from st_keras.data.augment import canvas, shrinking
 from st_keras.data.augment import geometry as maps
 from st_keras.data.augment.geometry import Geometry
 
@@ -45,6 +45,29 @@ def warp_label_map(
     """
     pixels = label_map[..., None]
     return _warp(pixels, geometry, target_size_px, "NEAREST", FILL_LABEL)[..., 0]
+
+
+def show_whole(
+    image: tf.Tensor, target_size_px: tuple[int, int]
+) -> tuple[tf.Tensor, Geometry]:
+    """Shows a picture as it is, as large as it fits, as evaluation and serving do.
+
+    Args:
+      image: [H, W, 3] uint8.
+      target_size_px: Height and width of the result.
+
+    Returns:
+      [*target_size_px, 3] uint8, and the geometry from the image's own pixels; only
+      its map counts.
+    """
+    scale = maps.fitting_scale(tf.shape(image)[:2], target_size_px)
+    halves = shrinking.exponent(scale)
+    small = shrinking.shrink(image, halves)
+    shown = maps.fit(tf.shape(small)[:2], target_size_px)
+    return (
+        warp_image(small, shown, target_size_px),
+        maps.before_shrinking(shown, shrinking.factor(halves)),
+    )
 
 
 def move_image(image: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
@@ -109,7 +132,7 @@ def _transform(pixels, matrix, target_size_px, interpolation, fill):
     back = maps.inverse(matrix)
     # The kernel counts pixels from their centres: centre of pixel i is i + 0.5.
     corner = tf.cast(window[:2], tf.float32) + 0.5
-    shift = tf.linalg.matvec(back[:, :2], corner) + back[:, 2] - 0.5
+    shift = maps.apply(back, corner) - 0.5
     rows = [back[1, 1], back[1, 0], shift[1], back[0, 1], back[0, 0], shift[0]]
     if interpolation == "BILINEAR":  # In bytes, the kernel would not round.
         pixels = tf.cast(pixels, tf.float32)
@@ -130,7 +153,7 @@ def _window_of(matrix, size, target_size_px) -> tf.Tensor:
     A warp costs by the pixel it fills, and a shrunken picture fills few.
     """
     corners = tf.constant([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) * size
-    moved = tf.linalg.matmul(corners, matrix[:, :2], transpose_b=True) + matrix[:, 2]
+    moved = maps.apply(matrix, corners)
     target = tf.convert_to_tensor(target_size_px)
     low = tf.cast(tf.floor(tf.reduce_min(moved, 0) - 0.5), tf.int32)
     high = tf.cast(tf.math.ceil(tf.reduce_max(moved, 0) + 0.5), tf.int32)

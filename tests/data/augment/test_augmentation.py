@@ -10,12 +10,18 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from st_keras.data.augment import geometry, operations, policies
-from st_keras.data.augment.augmentation import Augmentation
+from st_keras.data.augment import geometry, operations
 from st_keras.data.augment.operations import Menu, Step
 from st_keras.types import Labels
+from tests.data.augment.augmentations import (
+    STRAIGHT,
+    TARGET,
+    augmentation_of,
+    labels_of,
+    picture,
+    single,
+)
 
-TARGET = (64, 96)
 SIZE = (60, 100)  # Fits the target at 0.96.
 BOX = (12, 55, 31, 93)  # 19 high, 38 wide, right of the middle.
 PIXEL = (20, 33, 21, 34)
@@ -25,8 +31,6 @@ PICTURES = {
     "pixel": (PIXEL,),
     "many": (BOX, PIXEL, (40, 2, 58, 30), (0, 40, 10, 52)),
 }
-STRAIGHT = {"scale_min": 1.0, "scale_max": 1.0, "flip_probability": 0.0}
-TABLES = ("autoaugment_v1", "autoaugment_v2", "autoaugment_v3")
 # To trace a policy takes seconds; these have every operation there is for a picture.
 ALL = [
     *("S1", "S3", "S4", "autoaugment_v2"),
@@ -35,29 +39,6 @@ ALL = [
         for name in ("S2", "autoaugment_v1", "autoaugment_v3")
     ),
 ]
-POLICIES = {
-    **policies.DETECTION,
-    **{
-        name: policies.Policy(scale_min=0.8, scale_max=1.2, operations=name)
-        for name in TABLES
-    },
-}
-
-
-def single(name, magnitude):
-    return Menu(rows=((Step(name, 1.0, magnitude),),))
-
-
-def augmentation_of(name, **changes):
-    policy = POLICIES[name]
-    return Augmentation(
-        **{
-            **{"target_size_px": TARGET, "flip_probability": 0.5},
-            **{"scale_min": policy.scale_min, "scale_max": policy.scale_max},
-            **{"menu": policies.menu(policy.operations), "min_visible_share": 0.0},
-            **changes,
-        }
-    )
 
 
 def without_color(menu):
@@ -68,18 +49,6 @@ def without_color(menu):
         for row in menu.rows
     )
     return Menu(rows=rows, draws=menu.draws, translate_px=menu.translate_px)
-
-
-def labels_of(*boxes):
-    rows = np.reshape(boxes, [-1, 4]).astype(np.float32)
-    count = len(rows)
-    return Labels(
-        tf.constant(rows, tf.float32),
-        tf.range(count) + 3,
-        tf.ones([count]),
-        tf.ones([count]),
-        tf.zeros([count], tf.bool),
-    )
 
 
 def filled(*boxes, size=SIZE):
@@ -398,43 +367,22 @@ def test_solarize_at_10_does_nothing_unless_it_is_the_authors(authors_quirks):
     np.testing.assert_array_equal(found, 255 - image if authors_quirks else image)
 
 
-def picture(seed=0):
-    """As large as the target, with a box; noise, so that half a pixel is seen."""
-    noise = np.random.default_rng(seed).integers(0, 150, [*TARGET, 3])
-    y, x = np.mgrid[: TARGET[0], : TARGET[1]]
-    noise += np.stack([40 + y // 2, 10 + x // 3, 60 - y // 3 + 0 * x], axis=-1)
-    noise[20:40, 30:70] += 50
-    return np.clip(noise, 0, 255).astype(np.uint8)
-
-
-def on_host_and_device(augmentation, count, boxes=((20, 30, 40, 70), (5, 60, 33, 90))):
-    """Returns [count, H, W, 3] twice: all on the host, and compiled from canvases."""
-    labels = labels_of(*boxes)
-    pictures = np.stack([picture(number) for number in range(3)])
-
-    def prepare(index):
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([9, 3]), index)
-        image = tf.gather(tf.constant(pictures), index % 3)
-        drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
-        canvas, left = augmentation.to_canvas(image, drawn, 4)
-        return augmentation.show(image, drawn), canvas, left
-
-    dataset = (
-        tf.data.Dataset.range(count).map(prepare).batch(count, drop_remainder=True)
-    )
-    on_host, canvases, left = next(iter(dataset))
-    finish = tf.function(augmentation.show_canvases, jit_compile=True)
-    on_device = finish(canvases, left)
-    assert on_device.dtype == tf.uint8
-    return on_host.numpy().astype(int), on_device.numpy().astype(int)
-
-
-def assert_alike(on_host, on_device):
-    assert on_host.shape == on_device.shape
-    error = np.abs(on_host - on_device)
-    # A resize repeats the last pixel of what it shows; a warp has the next one.
-    assert error.mean(axis=(1, 2, 3)).max() < 1.0
-    assert np.mean(error > 2, axis=(1, 2, 3)).max() < 0.06
+@pytest.mark.parametrize("policy", ["S1", "S4", "spinenet"])
+def test_shrinking_leaves_as_many_pixels_as_are_shown(policy):
+    augmentation = augmentation_of(policy)
+    found = set()
+    for number in range(60):
+        seed = tf.constant([4, number])
+        size = tf.constant([640, 960])  # Ten times the target.
+        index = int(augmentation.shrink_index(size, seed))
+        for_canvas = int(augmentation.shrink_index(size, seed, for_canvas=True))
+        drawn = augmentation_of(policy, menu=Menu()).draw(size, tf.zeros([0, 4]), seed)
+        scale = float(geometry.scale_yx(drawn.geometry)[0])
+        # Half the size at least once more would be too small; eighths are the end.
+        assert scale * 2**index <= 1.02 and (index == 3 or scale * 2**index > 0.49)
+        assert for_canvas == 3
+        found.add(index)
+    assert len(found) >= 2 or policy == "S1"
 
 
 def test_a_moved_picture_is_what_pil_makes_by_the_same_map():
@@ -456,108 +404,6 @@ def test_a_moved_picture_is_what_pil_makes_by_the_same_map():
         error = np.abs(moved.astype(int) - np.asarray(expected))
         # It does not fade into the grey around the picture.
         assert np.mean(error > 2) < 0.06
-
-
-SINGLES = {
-    "nothing but jitter": Menu(),
-    "rotate": single("Rotate_BBox", 10),
-    "shear": single("ShearX_BBox", 10),
-    "translate": single("TranslateY_BBox", 6),
-    "cut": single("Cutout", 8),
-    "cut in a box": single("BBox_Cutout", 10),
-    "equalize": single("Equalize", 10),
-    "autocontrast": single("AutoContrast", 10),
-    "contrast": single("Contrast", 10),
-    "sharpness": single("Sharpness", 10),
-    "shear of boxes": single("ShearX_Only_BBoxes", 10),
-    "flip of boxes": single("Flip_Only_BBoxes", 10),
-    "cut of boxes": single("Cutout_Only_BBoxes", 10),
-    "equalize of boxes": single("Equalize_Only_BBoxes", 10),
-}
-
-
-FAST = ("rotate", "cut", "equalize", "shear of boxes")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
-        for name in SINGLES
-    ],
-)
-def test_the_device_shows_what_the_host_shows(name):
-    augmentation = augmentation_of("S3", menu=SINGLES[name])
-    on_host, on_device = on_host_and_device(augmentation, 12)
-    assert_alike(on_host, on_device)
-    # The draws differ, so that the comparison is not of one picture.
-    assert np.abs(on_host[0] - on_host[3]).mean() > 5
-
-
-def test_the_device_jitters_colors_as_the_host_does():
-    augmentation = augmentation_of("S1", menu=Menu(), color_strength=0.4)
-    assert_alike(*on_host_and_device(augmentation, 12))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("policy", ["S2", "S4", *TABLES])
-def test_the_device_shows_what_the_host_shows_of_a_policy(policy):
-    assert_alike(*on_host_and_device(augmentation_of(policy), 24))
-
-
-def test_a_canvas_holds_a_whole_picture_and_boxes_of_its_pixels():
-    # 128 x 160 fits 64 x 96 at a half: 64 x 80 px.
-    image = np.repeat(picture(), 2, axis=0)[:, :80].repeat(2, axis=1)
-    augmentation = augmentation_of("S1", menu=single("TranslateX_Only_BBoxes", 10))
-    labels = labels_of((40, 60, 80, 140))
-    for number in range(20):
-        drawn = augmentation.draw(
-            tf.constant([128, 160]), labels.boxes_yxyx, tf.constant([1, number])
-        )
-        canvas, left = augmentation.to_canvas(tf.constant(image), drawn, 3)
-        assert left.window_yxyx.numpy().tolist() == [0, 0, 64, 80]
-        assert np.all(canvas[:, 80:] == 128)
-        np.testing.assert_allclose(
-            canvas[:, :80].numpy().astype(int), picture()[:, :80], atol=1
-        )
-        if drawn.contents.arguments[0, 0] != 0.0:
-            # 120 px of 640 is 30 of 160, and 15 on the canvas.
-            np.testing.assert_allclose(abs(left.contents.arguments[0, 0]), 15.0)
-            np.testing.assert_allclose(left.contents.boxes_yxyx[0, 0], [20, 30, 40, 70])
-            return
-    raise AssertionError("The box was never chosen.")
-
-
-def test_a_cut_is_made_on_the_canvas_where_it_is_in_the_picture():
-    augmentation = augmentation_of("S1", menu=single("Cutout", 10))
-    image = tf.zeros([128, 160, 3], tf.uint8)
-    for number in range(10):
-        seed = tf.constant([1, number])
-        drawn = augmentation.draw(tf.constant([128, 160]), tf.zeros([0, 4]), seed)
-        _, left = augmentation.to_canvas(image, drawn, 3)
-        cut = drawn.cuts_yxyx.numpy()
-        assert cut.any()
-        # The canvas shows the picture at a half, in whole pixels.
-        np.testing.assert_allclose(left.cuts_yxyx, cut / 2, atol=0.5)
-        np.testing.assert_array_equal(left.cuts_yxyx, np.round(left.cuts_yxyx))
-
-
-@pytest.mark.parametrize("policy", ["S1", "S4", "spinenet"])
-def test_shrinking_leaves_as_many_pixels_as_are_shown(policy):
-    augmentation = augmentation_of(policy)
-    found = set()
-    for number in range(60):
-        seed = tf.constant([4, number])
-        size = tf.constant([640, 960])  # Ten times the target.
-        index = int(augmentation.shrink_index(size, seed))
-        for_canvas = int(augmentation.shrink_index(size, seed, for_canvas=True))
-        drawn = augmentation_of(policy, menu=Menu()).draw(size, tf.zeros([0, 4]), seed)
-        scale = float(geometry.scale_yx(drawn.geometry)[0])
-        # Half the size at least once more would be too small; eighths are the end.
-        assert scale * 2**index <= 1.02 and (index == 3 or scale * 2**index > 0.49)
-        assert for_canvas == 3
-        found.add(index)
-    assert len(found) >= 2 or policy == "S1"
 
 
 def digest():
@@ -591,12 +437,12 @@ def digest():
         labels = augmentation.move_labels(
             Labels(boxes, tf.range(2), one, one, none), drawn
         )
-        for field in (shown, *labels):
+        for field in (*tf.nest.flatten(drawn), shown, *labels):
             text.update(np.ascontiguousarray(field.numpy()).tobytes())
     return text.hexdigest()
 
 
-def test_another_process_shows_the_same():
+def test_another_process_draws_and_shows_the_same():
     code = inspect.getsource(digest) + "\nprint(digest())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,57 @@
+"""Augmentations of the tests: a small target, one operation alone, a whole policy."""
+
+import numpy as np
+import tensorflow as tf
+
+from st_keras.data.augment import policies
+from st_keras.data.augment.augmentation import Augmentation
+from st_keras.data.augment.operations import Menu, Step
+from st_keras.types import Labels
+
+TARGET = (64, 96)
+STRAIGHT = {"scale_min": 1.0, "scale_max": 1.0, "flip_probability": 0.0}
+TABLES = ("autoaugment_v1", "autoaugment_v2", "autoaugment_v3")
+POLICIES = {
+    **policies.DETECTION,
+    **{
+        name: policies.Policy(scale_min=0.8, scale_max=1.2, operations=name)
+        for name in TABLES
+    },
+}
+
+
+def single(name, magnitude):
+    return Menu(rows=((Step(name, 1.0, magnitude),),))
+
+
+def augmentation_of(name, **changes):
+    policy = POLICIES[name]
+    return Augmentation(
+        **{
+            **{"target_size_px": TARGET, "flip_probability": 0.5},
+            **{"scale_min": policy.scale_min, "scale_max": policy.scale_max},
+            **{"menu": policies.menu(policy.operations), "min_visible_share": 0.0},
+            **changes,
+        }
+    )
+
+
+def labels_of(*boxes):
+    rows = np.reshape(boxes, [-1, 4]).astype(np.float32)
+    count = len(rows)
+    return Labels(
+        tf.constant(rows, tf.float32),
+        tf.range(count) + 3,
+        tf.ones([count]),
+        tf.ones([count]),
+        tf.zeros([count], tf.bool),
+    )
+
+
+def picture(seed=0):
+    """As large as the target, with a box; noise, so that half a pixel is seen."""
+    noise = np.random.default_rng(seed).integers(0, 150, [*TARGET, 3])
+    y, x = np.mgrid[: TARGET[0], : TARGET[1]]
+    noise += np.stack([40 + y // 2, 10 + x // 3, 60 - y // 3 + 0 * x], axis=-1)
+    noise[20:40, 30:70] += 50
+    return np.clip(noise, 0, 255).astype(np.uint8)
