@@ -8,16 +8,20 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3; do \
 	sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2>/dev/null \
 	&& command -v $$p && break; done)
 SEED ?= 0
-WORKDIR ?= runs/demo
+TASK ?= detection
+WORKDIR ?= runs/demo$(if $(filter segmentation,$(TASK)),_segmentation)
+DEMO := configs/demo/digits$(if $(filter segmentation,$(TASK)),_segmentation)_student.yaml
 
 .PHONY: demo test test-all lint clean
 
-## Teacher, pseudo labels, student, control and report, on embedded data.
+## Teacher, pseudo labels, student, control and report, on embedded data; with
+## TASK=segmentation, of a model that says a class for every pixel.
 demo: $(READY)
+	@test "$(TASK)" = detection -o "$(TASK)" = segmentation || \
+		{ echo "TASK must be detection or segmentation, got $(TASK)."; exit 1; }
 	@test -f data/digits/test/dataset.json || \
 		$(RUN) tools/make_records.py --source digits --output data/digits --overwrite
-	$(RUN) tools/self_train.py --config configs/demo/digits_student.yaml \
-		--workdir $(WORKDIR) --set seed=$(SEED)
+	$(RUN) tools/self_train.py --config $(DEMO) --workdir $(WORKDIR) --set seed=$(SEED)
 
 ## The tests that CI runs.
 test: $(READY)

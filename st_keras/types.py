@@ -1,18 +1,22 @@
 """Every tensor that crosses a border between packages: shape, dtype, unit.
 
-Shape letters: B batch, H W pixels, N boxes (padded), A anchors, K classes, C channels.
+Shape letters: B batch, H W pixels, N boxes (padded), A anchors, K classes, C channels,
+V views of a picture.
 Coordinates: y before x, height before width; float pixels, edges not centres, so that
 `y1 - y0` is the height (no "+1"). A box covers the pixels of the image it is said to
 belong to: the original picture in records and predictions, the network's input after
-`Task.prepare`. `class_id` is in [0, K); a row that must not count has weight 0.
+`Task.prepare`. `class_id` is in [0, K); a row that must not count has weight 0, and a
+pixel that must not count has class id 255.
 
 The fields hold tensors inside TensorFlow and NumPy arrays outside it.
 """
 
 from typing import Any, NamedTuple
 
+IGNORED = 255  # Class id of a pixel that nobody knows or that is not to be learned.
 
-class Labels(NamedTuple):
+
+class Boxes(NamedTuple):
     """Boxes with their classes: human labels, predictions and pseudo labels alike.
 
     A padding row is all zeros, so its weight is 0. A batch has a leading B.
@@ -25,6 +29,19 @@ class Labels(NamedTuple):
     is_crowd: Any  # [N] bool; one box around many objects, as COCO has them.
 
 
+class LabelMap(NamedTuple):
+    """A class for every pixel: human labels, predictions and pseudo labels alike.
+
+    A batch has a leading B.
+    """
+
+    class_ids: Any  # [H, W] uint8; `IGNORED` where it is not known.
+    confidences: Any  # [H, W] uint8, in 1/255; 255 where a human said it.
+
+
+Labels = Boxes | LabelMap  # What is said of a picture; each task has one kind.
+
+
 class Example(NamedTuple):
     """One decoded record."""
 
@@ -34,13 +51,11 @@ class Example(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """One example at the network's fixed size. A batch has a leading B."""
+    """One training example at the network's fixed size. A batch has a leading B."""
 
     image: Any  # [H, W, 3] uint8, static shape.
-    labels: Labels  # Pixels of `image`, N static.
+    labels: Labels  # Pixels of `image`; N static.
     image_id: Any  # [] string.
-    scale_yx: Any  # [2] float32, pixels of `image` per pixel of the original.
-    original_size_px: Any  # [2] int32, height and width of the original.
     # What is still to be done to the pixels, in the training step; () if nothing.
     changes: Any = ()
 
@@ -49,8 +64,24 @@ class Batch(NamedTuple):
     """What a training step needs of its examples; no strings, which no TPU holds."""
 
     image: Any  # [B, H, W, 3] uint8.
-    labels: Labels  # [B, N, ...], as the image is after the changes.
+    labels: Labels  # [B, ...], as the image is after the changes.
     changes: Any = ()  # As in Prepared, [B, ...] each; `Task.finish_images` does them.
+
+
+class View(NamedTuple):
+    """A picture or a part of it as inference shows it to the network.
+
+    The picture is scaled; the view is the window of the network's size that starts at
+    `offset_yx` of it, grey where no picture is, and perhaps mirrored. So a point
+    (y, x) of the picture is at `(y, x) * scale_yx - offset_yx`; in a view that is
+    mirrored, x counts from its right edge. Several views have a leading V or B.
+    """
+
+    image: Any  # [H, W, 3] uint8, static shape.
+    scale_yx: Any  # [2] float32, pixels of the view per pixel of the picture.
+    offset_yx: Any  # [2] float32, pixels of the scaled picture.
+    is_mirrored: Any  # [] bool, left to right.
+    picture_size_px: Any  # [2] int32, height and width of the original.
 
 
 class Ratio(NamedTuple):

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from PIL import Image
 
 from st_keras import config as config_lib
@@ -135,6 +136,24 @@ self_training:
 """
     path = digit_records / "student.yaml"
     path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def segmentation_yaml(student_yaml) -> str:
+    """The same for a student that says a class for every pixel."""
+    settings = yaml.safe_load(pathlib.Path(student_yaml).read_text())
+    del settings["detection"]
+    settings["segmentation"] = {
+        **{"image_size_px": [64, 64], "backbone": "tiny", "batch_norm_momentum": 0.9},
+        "deeplab": {"output_stride": 32, "aspp_rates": [1], "aspp_filters": 16},
+        "labeling_views": {"scales": [0.75, 1.5], "flip": True},
+        "augment": {"color_strength": 0.2},
+    }
+    settings["segmentation"]["deeplab"]["decoder_filters"] = 16
+    settings["pseudo"]["min_score"] = 0.2
+    path = pathlib.Path(student_yaml).with_name("segmentation_student.yaml")
+    path.write_text(yaml.safe_dump(settings))
     return str(path)
 
 

@@ -14,6 +14,12 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Workdir or checkpoint pre
 _RECORDS = flags.DEFINE_string("records", None, "Glob of TFRecords; quote it.")
 _IDS = flags.DEFINE_string("ids", "", "File of ids of the pictures; empty: all.")
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file for the numbers; empty: none.")
+_PURPOSE = flags.DEFINE_enum(
+    "purpose",
+    "evaluation",
+    ["evaluation", "labeling"],
+    "Whose views of a picture: for labelling, there may be more.",
+)
 _CHECK = flags.DEFINE_bool("check", False, "Compare with the config's `expect`.")
 flags.mark_flags_as_required(["checkpoint", "records"])
 
@@ -26,7 +32,7 @@ def main(argv):
     from st_keras.runtime import restored, run_log
     from st_keras.training import evaluate
 
-    run = restored.restore_run(_CHECKPOINT.value)
+    run = restored.restore_run(_CHECKPOINT.value, purpose=_PURPOSE.value)
     expectation = expected.read_expectation(run.config) if _CHECK.value else None
     result = evaluate.evaluate_run(run, _RECORDS.value, _IDS.value)
     print(tables.format_evaluation(result))

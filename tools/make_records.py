@@ -6,6 +6,12 @@ r"""Turns a data set into TFRecord shards, one folder per split.
     python tools/make_records.py --source yolo --images coco128 --output data/coco128
     python tools/make_records.py --source images --images photos --output data/photos
     python tools/make_records.py --source digits --output data/digits
+    python tools/make_records.py --source masks --images pictures --masks masks \
+        --classes sky,building,road --ignore 3 --output data/streets
+
+`{split}` in both paths stands for train, val, ...: `--images camvid/{split} --masks
+camvid/{split}annot`. `voc_segmentation` and `coco_segmentation` read the masks of their
+data sets.
 
 Beside the shards are dataset.json and skipped.txt, which lists all that was left out.
 """
@@ -15,22 +21,28 @@ from absl import flags
 from st_keras import command_line, environment
 
 _SOURCE = flags.DEFINE_enum(
-    "source", None, ["coco", "voc", "yolo", "images", "digits"], "Kind of data set."
+    "source",
+    None,
+    [
+        *("coco", "voc", "yolo", "images", "digits"),
+        *("masks", "voc_segmentation", "coco_segmentation"),
+    ],
+    "Kind of data set.",
 )
-_IMAGES = flags.DEFINE_string("images", None, "Folder of pictures or of the data set.")
-_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO: the JSON.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for a sub-folder per split.")
-_SPLIT = flags.DEFINE_string("split", None, "COCO, images: what to call the split.")
 _SPLITS = flags.DEFINE_list("splits", [], "Which splits; all by default.")
-_CLASSES = flags.DEFINE_list("classes", None, "VOC, YOLO: class names, first id first.")
-_KEEP_IDS = flags.DEFINE_bool(
-    "keep_category_ids", None, "COCO: labels are the JSON's ids, with gaps."
-)
-_ZERO_BASED = flags.DEFINE_bool(
-    "voc_zero_based", None, "VOC: boxes are edges counted from 0."
-)
-_SIZE = flags.DEFINE_integer("image_size_px", None, "Digits: side of a scene.")
-_SEED = flags.DEFINE_integer("seed", None, "Digits: another seed, other scenes.")
+_OF_SOURCE = [
+    flags.DEFINE_string("images", None, "Folder of pictures or of the data set."),
+    flags.DEFINE_string("masks", None, "Folder of masks, where a kind has one."),
+    flags.DEFINE_string("annotations", None, "COCO: the JSON."),
+    flags.DEFINE_string("split", None, "COCO, images, masks: the split's name."),
+    flags.DEFINE_list("classes", None, "Names, first id first. Masks: or a text file."),
+    flags.DEFINE_list("ignore", None, "Masks: values to ignore besides 255."),
+    flags.DEFINE_bool("keep_category_ids", None, "COCO: labels are ids, with gaps."),
+    flags.DEFINE_bool("voc_zero_based", None, "VOC: boxes are edges counted from 0."),
+    flags.DEFINE_integer("image_size_px", None, "Digits: side of a scene."),
+    flags.DEFINE_integer("seed", None, "Digits: another seed, other scenes."),
+]
 _SHARDS = flags.DEFINE_integer("num_shards", 0, "Per split; 0: one per 500 pictures.")
 _MAX_SIDE = flags.DEFINE_integer("max_side_px", 0, "Shrink larger pictures; 0: never.")
 _STRICT = flags.DEFINE_bool("strict", False, "Anything skipped is an error.")
@@ -44,17 +56,8 @@ def main(argv):
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras.data import sources
 
-    source = sources.open_source(
-        _SOURCE.value,
-        images=_IMAGES.value,
-        annotations=_ANNOTATIONS.value,
-        split=_SPLIT.value,
-        classes=_CLASSES.value,
-        keep_category_ids=_KEEP_IDS.value,
-        voc_zero_based=_ZERO_BASED.value,
-        image_size_px=_SIZE.value,
-        seed=_SEED.value,
-    )
+    options = {flag.name: flag.value for flag in _OF_SOURCE}
+    source = sources.open_source(_SOURCE.value, **options)
     from st_keras.data import conversion
 
     conversion.convert(

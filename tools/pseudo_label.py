@@ -15,7 +15,7 @@ _RECORDS = flags.DEFINE_string("records", None, "Glob of TFRecords; quote it.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the labelled TFRecords.")
 _IDS = flags.DEFINE_string("ids", "", "File of ids of the pictures; empty: all.")
 _SCORE_FLOOR = flags.DEFINE_float(
-    "score_floor", 0.05, "Weaker detections are not written.", 0.0, 1.0
+    "score_floor", 0.05, "Weaker boxes are not written.", 0.0, 1.0
 )
 _SHARDS = flags.DEFINE_integer("shards", 1, "Files to write.", 1)
 flags.mark_flags_as_required(["checkpoint", "records", "output"])
@@ -35,7 +35,7 @@ def main(argv):
         score_floor=_SCORE_FLOOR.value,
         num_shards=_SHARDS.value,
     )
-    print("{pictures} pictures, {boxes} boxes:".format(**manifest), _OUTPUT.value)
+    print(manifest["summary"], f"Written: {_OUTPUT.value}", sep="\n")
 
 
 if __name__ == "__main__":

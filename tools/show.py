@@ -20,7 +20,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "Picture file to write.")
 _COUNT = flags.DEFINE_integer("count", 24, "Pictures at most; of batches, per part.")
 _RECORDS = flags.DEFINE_string("records", None, "Glob of TFRecords; quote it.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Workdir or checkpoint prefix.")
-_MIN_SCORE = flags.DEFINE_float("min_score", 0.3, "Weaker boxes: dashed or left out.")
+_MIN_SCORE = flags.DEFINE_float(
+    "min_score", 0.3, "Weaker labels: dashed, hatched or left out."
+)
 _CONFIG = flags.DEFINE_string("config", None, "YAML file with the settings.")
 _POLICY = flags.DEFINE_string("policy", None, "Augmentations: instead of the config's.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides, as `pseudo.min_score=0.6`.")
@@ -32,6 +34,7 @@ def main(argv):
     what, how = argv[1], {"count": _COUNT.value}
     settings = config.load(_CONFIG.value, _SET.value) if _CONFIG.value else None
     # Here and not above: a mistake in the config need not wait for TensorFlow.
+    from st_keras import tasks
     from st_keras.experiments import augmentation_sheet, showing
 
     output = _OUTPUT.value
@@ -39,11 +42,12 @@ def main(argv):
         _given(_CONFIG)
         print(showing.show_batches(settings, output, **how))
     elif what == "augmentations":
-        detection = settings.detection if settings else config.DetectionConfig()
-        augment = detection.augment
+        augment, size_px = config.AugmentConfig(), (320, 320)
+        if settings:
+            augment, size_px = settings.section.augment, settings.section.image_size_px
+            how["policy_of"] = tasks.policies_of(settings)
         if _POLICY.value:
             augment = dataclasses.replace(augment, policy=_POLICY.value)
-        size_px = detection.image_size_px if settings else (320, 320)
         show = augmentation_sheet.show_augmentations
         print(show(_given(_RECORDS), augment, size_px, output, **how))
     elif what == "predictions":

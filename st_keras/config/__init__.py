@@ -27,8 +27,20 @@ from st_keras.config.schema import (
     SelfTrainingConfig,
     TrainingConfig,
 )
+from st_keras.config.segmentation import (
+    DeepLabConfig,
+    NasFpnConfig,
+    SegmentationConfig,
+    ViewsConfig,
+)
+from st_keras.config.task import TaskConfig
 
 __all__ = [
+    "TaskConfig",
+    "ViewsConfig",
+    "SegmentationConfig",
+    "NasFpnConfig",
+    "DeepLabConfig",
     "AugmentConfig",
     "BoxHeadConfig",
     "Config",

@@ -1,6 +1,5 @@
 """Settings of object detection."""
 
-from st_keras.config.augment import AugmentConfig
 from st_keras.config.checks import (
     check,
     check_above_zero,
@@ -9,16 +8,7 @@ from st_keras.config.checks import (
     check_share,
     settings,
 )
-
-BACKBONES = (
-    "tiny",
-    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
-    *("spinenet_49s", "spinenet_49", "spinenet_96", "spinenet_143", "spinenet_190"),
-    "spinenet_mobile_49",
-    *("efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3"),
-    *("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7"),
-    "efficientnet_l2",
-)
+from st_keras.config.task import TaskConfig
 
 
 @settings
@@ -48,19 +38,12 @@ class PostprocessConfig:
 
 
 @settings
-class DetectionConfig:
+class DetectionConfig(TaskConfig):
     """A RetinaNet and how it is trained (reference: section 3 of the authors' code)."""
 
-    # Empty: taken from dataset.json beside `human.records` when training starts.
-    class_names: tuple[str, ...] = ()
     # Label in the records that class id 0 stands for. 0 adds a class `background`, as
     # the authors' checkpoints with their 91 logits have it.
     label_of_class_0: int = 1
-    # Whose weights the backbone is for: authors; tf_models (ResNet, SpineNet) or keras
-    # (ResNet), which pad or stride otherwise.
-    flavor: str = "authors"
-    image_size_px: tuple[int, int] = (640, 640)  # Height, width of the network's input.
-    backbone: str = "resnet50"
     min_level: int = 3  # Pyramid level l has a stride of 2^l pixels.
     max_level: int = 7
     # fpn, nas_fpn or none. Empty: none on a SpineNet, which joins scales itself, and
@@ -78,18 +61,10 @@ class DetectionConfig:
     focal_gamma: float = 1.5
     huber_delta: float = 0.1  # In anchor sides.
     box_weight: float = 50.0  # Of the box term against the class term.
-    batch_norm_momentum: float = 0.997
-    batch_norm_epsilon: float = 1e-4
-    activation: str = "relu"
-    # Share of examples for which the last residual branch is dropped while training;
-    # earlier ones drop less. Empty: what the authors set for the backbone.
-    drop_connect: float | None = None
-    augment: AugmentConfig = AugmentConfig()
     postprocess: PostprocessConfig = PostprocessConfig()
 
     def __post_init__(self):
-        check_choice(self, "backbone", BACKBONES)
-        check_choice(self, "flavor", ("authors", "tf_models", "keras"))
+        super().__post_init__()
         if self.neck:
             check_choice(self, "neck", ("fpn", "nas_fpn", "none"))
         check(
@@ -98,7 +73,6 @@ class DetectionConfig:
             self.label_of_class_0 in (0, 1),
             "0 or 1",
         )
-        check_choice(self, "activation", ("relu", "relu6", "swish", "gelu"))
         check_not_negative(self, "box_weight", "focal_gamma")
         check_above_zero(
             self,
@@ -108,16 +82,7 @@ class DetectionConfig:
             "anchor_scales",
             "huber_delta",
         )
-        check_above_zero(self, "batch_norm_epsilon")
-        check(
-            "drop_connect",
-            self.drop_connect,
-            self.drop_connect is None or 0.0 <= self.drop_connect < 1.0,
-            "in [0, 1)",
-        )
-        check_share(
-            self, "positive_iou", "negative_iou", "focal_alpha", "batch_norm_momentum"
-        )
+        check_share(self, "positive_iou", "negative_iou", "focal_alpha")
         check(
             "negative_iou",
             self.negative_iou,
@@ -131,14 +96,7 @@ class DetectionConfig:
             self.max_level >= self.min_level,
             f"at least `min_level` ({self.min_level})",
         )
-        stride = 2**self.max_level
-        for side in self.image_size_px:
-            check(
-                "image_size_px",
-                list(self.image_size_px),
-                side > 0 and side % stride == 0,
-                f"multiples of {stride} (2^max_level)",
-            )
+        self._check_sides(2**self.max_level, "2^max_level")
         check(
             "aspect_ratios",
             self.aspect_ratios,

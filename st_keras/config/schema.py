@@ -11,7 +11,10 @@ from st_keras.config.checks import (
     settings,
 )
 from st_keras.config.detection import DetectionConfig
+from st_keras.config.segmentation import SegmentationConfig
+from st_keras.config.task import TaskConfig
 
+_TASKS = ("detection", "segmentation")
 _STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -82,7 +85,8 @@ class OptimizationConfig:
 
     optimizer: str = "sgd"  # sgd: momentum, L2 on kernels. adamw: decoupled decay.
     learning_rate: float = 0.08  # At the end of the warm-up.
-    schedule: str = "cosine"  # cosine (to 0), step or constant.
+    schedule: str = "cosine"  # cosine or polynomial (to 0), step, or constant.
+    power: float = 0.9  # Of `polynomial`: 1 is a straight line.
     step_boundaries: tuple[int, ...] = ()  # Of `step`: steps at which...
     step_factor: float = 0.1  # ...the learning rate is multiplied by this.
     warmup_steps: int = 500
@@ -95,8 +99,8 @@ class OptimizationConfig:
 
     def __post_init__(self):
         check_choice(self, "optimizer", ("sgd", "adamw"))
-        check_choice(self, "schedule", ("cosine", "step", "constant"))
-        check_above_zero(self, "learning_rate", "step_factor")
+        check_choice(self, "schedule", ("cosine", "polynomial", "step", "constant"))
+        check_above_zero(self, "learning_rate", "step_factor", "power")
         check_not_negative(
             self, "warmup_steps", "warmup_learning_rate", "weight_decay", "clip_norm"
         )
@@ -218,7 +222,9 @@ class ExpectConfig:
 class Config:
     """One training run: a teacher, or with a `pseudo` part a student."""
 
-    detection: DetectionConfig
+    # The task: one of these.
+    detection: DetectionConfig | None = None
+    segmentation: SegmentationConfig | None = None
     human: RecordsConfig
     pseudo: PseudoConfig | None = None
     init: InitConfig = InitConfig()
@@ -231,13 +237,20 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
+        given = [name for name in _TASKS if getattr(self, name) is not None]
+        check(
+            "` or `".join(_TASKS),
+            " and ".join(given) or "none",
+            len(given) == 1,
+            "given, one of them",
+        )
         check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
         # The published checkpoints of these kinds are of these families.
         family = {"imagenet++": "efficientnet", "simclr": "resnet"}.get(self.init.kind)
         check(
-            "detection.backbone",
-            repr(self.detection.backbone),
-            not family or self.detection.backbone.startswith(family),
+            f"{self.task_name}.backbone",
+            repr(self.section.backbone),
+            not family or self.section.backbone.startswith(family),
             f"{family}... with `init.kind: {self.init.kind}`",
         )
         if self.pseudo and self.self_training:
@@ -249,6 +262,16 @@ class Config:
                 f"at most `pseudo.min_score` ({min_score}), or boxes in between are "
                 "never written",
             )
+
+    @property
+    def task_name(self) -> str:
+        """Which of the tasks it is, as the part of the config is called."""
+        return next(name for name in _TASKS if getattr(self, name) is not None)
+
+    @property
+    def section(self) -> TaskConfig:
+        """The part of the config that describes the task."""
+        return getattr(self, self.task_name)
 
     @property
     def role(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from st_keras.data import box_checks, dataset_info, images, records, splits
+from st_keras.data import box_checks, dataset_info, images, mask_checks, records, splits
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.skipping import KEPT, Reason, SkipLog, SkipPicture
 from st_keras.data.sources.source import Item, Scene, Source, storable
@@ -38,7 +38,7 @@ def convert(
       output: Folder; made if needed.
       split_names: Which splits; empty means `source.splits`.
       num_shards: Per split; 0 means one per 500 pictures.
-      max_side_px: Larger pictures are shrunk to it with their boxes; 0 never does.
+      max_side_px: Larger pictures are shrunk to it with their labels; 0 never does.
       strict: Anything skipped is an error.
       overwrite: Replace records that are there.
 
@@ -124,12 +124,18 @@ class _Conversion:
             checked = [box_checks.check_box(b, scene, picture) for b in scene.boxes]
             # Once more, for pictures without boxes.
             box_checks.needs_turn(scene, picture)
+            mask = self._checked_map(scene, picture)
         except SkipPicture as skip:
             self._log.add(item.image_id, skip.reason, skip.detail)
             return None
         for index, (box, result) in enumerate(zip(scene.boxes, checked, strict=True)):
             for reason in result.reasons:
                 self._log.add(item.image_id, reason, box.told, index)
+        for problem in scene.problems:
+            self._log.add(item.image_id, problem.reason, problem.told, problem.index)
+        if mask is not None and not mask.labeled_pixels:
+            detail = f"none of {mask.label_map.size} pixels"
+            self._log.add(item.image_id, Reason.NOTHING_LABELED, detail)
         kept = [
             (box, result.box_yxyx)
             for box, result in zip(scene.boxes, checked, strict=True)
@@ -137,16 +143,18 @@ class _Conversion:
         ]
         self._files.add(scene.picture)
         self._labels_by_id[item.image_id] = {box.label for box, _ in kept}
-        return self._assemble(item, scene, picture, kept)
+        return self._assemble(item, scene, picture, kept, mask)
 
-    def _assemble(self, item, scene, picture, kept) -> records.Record:
+    def _checked_map(
+        self, scene: Scene, picture: images.Picture
+    ) -> mask_checks.Checked | None:
+        if scene.label_map is None:
+            return None
+        num_classes = len(self._source.label_map_names)
+        return mask_checks.check_label_map(scene.label_map, picture, num_classes)
+
+    def _assemble(self, item, scene, picture, kept, mask) -> records.Record:
         size_px = (picture.height_px, picture.width_px)
-        if scene.label_map_png and size_px != picture.upright_size_px:
-            raise ValueError(
-                "`max_side_px` must not shrink pictures with label maps, got "
-                f"{self._max_side_px} for {picture.upright_size_px}; use "
-                "`image_size_px`."
-            )
         from_file = isinstance(scene.picture, pathlib.Path)
         name = scene.picture.name if from_file else f"{item.image_id}.png"
         scale_yxyx = np.tile(np.divide(size_px, picture.upright_size_px), 2)
@@ -163,7 +171,7 @@ class _Conversion:
             labels=np.array(labels, np.int64),
             texts=tuple(self._source.class_names[label - 1] for label in labels),
             is_crowd=np.array([box.is_crowd for box, _ in kept], bool),
-            label_map_png=scene.label_map_png,
+            label_map_png=None if mask is None else images.encode_png(mask.label_map),
         )
 
     def _check_new(self, item: Item, scene: Scene) -> None:
@@ -216,12 +224,14 @@ def _check_folder(folder: pathlib.Path, overwrite: bool) -> None:
 
 def _summary(folder: pathlib.Path, info: DatasetInfo) -> str:
     kept = {reason.value for reason in KEPT}
-    lines = [
-        f"{folder}: {info.images} pictures ({info.images_without_boxes} without "
-        f"boxes), {info.boxes} boxes, {len(info.shards)} shard(s)"
-    ]
+    boxes = f" ({info.images_without_boxes} without boxes), {info.boxes} boxes"
+    if info.label_map_names and not info.class_names:
+        boxes = " with label maps"
+    lines = [f"{folder}: {info.images} pictures{boxes}, {len(info.shards)} shard(s)"]
     if info.class_names:
         lines.append(f"  boxes per class: {_counted(info.boxes_per_class)}")
+    if info.label_map_names:
+        lines += _pixel_lines(info)
     if info.skipped:
         left_out = sum(n for reason, n in info.skipped.items() if reason not in kept)
         lines.append(
@@ -229,6 +239,22 @@ def _summary(folder: pathlib.Path, info: DatasetInfo) -> str:
             f"{_counted(info.skipped)}"
         )
     return "\n".join(lines)
+
+
+def _pixel_lines(info: DatasetInfo) -> list[str]:
+    labeled = sum(info.pixels_per_class.values())
+    # At least 1: a split may have nothing but ignored pixels.
+    shares = {n: count / max(labeled, 1) for n, count in info.pixels_per_class.items()}
+    shown = ", ".join(f"{n} {100 * share:.3g} %" for n, share in shares.items())
+    ignored = 100 * info.ignored_pixels / max(labeled + info.ignored_pixels, 1)
+    lines = [
+        f"  labelled pixels per class: {shown}",
+        f"  ignored pixels: {ignored:.3g} % of all",
+    ]
+    absent = [name for name, count in info.pixels_per_class.items() if not count]
+    if absent:
+        lines.append(f"  classes without a pixel: {', '.join(absent)}")
+    return lines
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -3,13 +3,16 @@
 import collections
 import dataclasses
 import glob
+import io
 import json
 import os
 import pathlib
 
 import numpy as np
+from PIL import Image
 
 from st_keras.data.records import IMAGES_FILE
+from st_keras.types import IGNORED
 
 FILE_NAME = "dataset.json"
 _PERCENTILES = (0, 5, 50, 95, 100)
@@ -30,6 +33,8 @@ class DatasetInfo:
     width_px: dict[str, float]
     skipped: dict[str, int]  # Reason to count; skipped.txt lists each one.
     label_map_names: tuple[str, ...] = ()  # Value 0 first.
+    pixels_per_class: dict[str, int] = dataclasses.field(default_factory=dict)
+    ignored_pixels: int = 0  # Of the label maps; they are not in `pixels_per_class`.
     content_sha256: str
     shards: tuple[str, ...]
 
@@ -47,6 +52,7 @@ class Tally:
         self._widths: list[int] = []
         self._boxes: list[int] = []
         self._labels: collections.Counter[int] = collections.Counter()
+        self._pixels = np.zeros(IGNORED + 1, np.int64)  # By value in label maps.
         self.image_ids: list[str] = []
 
     def add(self, record) -> None:
@@ -56,12 +62,15 @@ class Tally:
         self._widths.append(record.width_px)
         self._boxes.append(len(record.labels))
         self._labels.update(int(label) for label in record.labels)
+        if record.label_map_png is not None:
+            label_map = np.asarray(Image.open(io.BytesIO(record.label_map_png)))
+            self._pixels += np.bincount(label_map.ravel(), minlength=IGNORED + 1)
 
     def info(
         self,
         *,
         source: str,
-        class_names: tuple[str, ...],
+        class_names: tuple[str, ...] = (),
         skipped: dict[str, int],
         content_sha256: str,
         shards: list[str],
@@ -83,6 +92,11 @@ class Tally:
             width_px=_distribution(self._widths),
             skipped=dict(skipped),
             label_map_names=tuple(label_map_names),
+            pixels_per_class={
+                name: int(self._pixels[value])
+                for value, name in enumerate(label_map_names)
+            },
+            ignored_pixels=int(self._pixels[IGNORED]),
             content_sha256=content_sha256,
             shards=tuple(shards),
         )

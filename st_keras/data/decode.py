@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from st_keras.data import records
 from st_keras.data.augment import shrinking
-from st_keras.types import Example, Labels
+from st_keras.types import IGNORED, Boxes, Example, LabelMap
 
 _SPEC = {
     # Required: boxes of a size of 0 would vanish without a word.
@@ -20,7 +20,11 @@ _SPEC = {
     records.SCORE: tf.io.VarLenFeature(tf.float32),
 }
 _IMAGE_SPEC = {records.ENCODED: tf.io.FixedLenFeature([], tf.string)}
-_LABEL_MAP_SPEC = {records.LABEL_MAP: tf.io.FixedLenFeature([], tf.string, "")}
+_LABEL_MAP_SPEC = {
+    records.LABEL_MAP: tf.io.FixedLenFeature([], tf.string, ""),
+    records.CONFIDENCE: tf.io.FixedLenFeature([], tf.string, ""),
+}
+_SIZE_SPEC = {name: _SPEC[name] for name in (records.HEIGHT, records.WIDTH)}
 _ID_SPEC = {records.IMAGE_ID: _SPEC[records.IMAGE_ID]}
 
 
@@ -34,19 +38,31 @@ def decode_encoded(serialized: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_example(serialized, _IMAGE_SPEC)[records.ENCODED]
 
 
-def decode_label_map(serialized: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
-    """Returns the [H, W] uint8 labels of pixels in a serialised record.
+def decode_label_map(serialized: tf.Tensor) -> tuple[LabelMap, tf.Tensor]:
+    """Reads the label map of a serialised record and leaves its picture alone.
 
     Args:
       serialized: [] string.
-      size_px: [2] int32 of its picture; a record without a map has 0 everywhere.
+
+    Returns:
+      LabelMap [H, W] of the stored picture, `IGNORED` everywhere in a record without
+      one, and its [] string id.
     """
-    encoded = tf.io.parse_single_example(serialized, _LABEL_MAP_SPEC)[records.LABEL_MAP]
-    return tf.cond(
-        encoded == "",
-        lambda: tf.zeros(size_px, tf.uint8),
-        lambda: tf.io.decode_png(encoded, channels=1)[..., 0],
+    fields = tf.io.parse_single_example(
+        serialized, _SIZE_SPEC | _ID_SPEC | _LABEL_MAP_SPEC
     )
+    return _label_map(fields), fields[records.IMAGE_ID]
+
+
+def decode_unopened_map(
+    serialized: tf.Tensor,
+) -> tuple[tf.Tensor, LabelMap, tf.Tensor, tf.Tensor]:
+    """Does for label maps what `decode_unopened` does for boxes."""
+    fields = tf.io.parse_single_example(
+        serialized, _SIZE_SPEC | _ID_SPEC | _LABEL_MAP_SPEC | _IMAGE_SPEC
+    )
+    label_map = _label_map(fields)
+    return fields[records.ENCODED], label_map, fields[records.IMAGE_ID], _size(fields)
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -85,7 +101,7 @@ def decode_shrunk_image(encoded: tf.Tensor, shrink_index: tf.Tensor) -> tf.Tenso
 
 def decode_labels(
     serialized: tf.Tensor, *, label_of_class_0: int = 1
-) -> tuple[Labels, tf.Tensor]:
+) -> tuple[Boxes, tf.Tensor]:
     """Reads the labels of a serialised record and leaves its picture alone.
 
     Args:
@@ -114,7 +130,7 @@ def decode_example(serialized: tf.Tensor, *, label_of_class_0: int = 1) -> Examp
 
 def decode_unopened(
     serialized: tf.Tensor, *, label_of_class_0: int = 1
-) -> tuple[tf.Tensor, Labels, tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, Boxes, tf.Tensor, tf.Tensor]:
     """Reads a serialised record and leaves its picture encoded.
 
     Args:
@@ -134,7 +150,23 @@ def _size(fields) -> tf.Tensor:
     return tf.cast(tf.stack([fields[records.HEIGHT], fields[records.WIDTH]]), tf.int32)
 
 
-def _labels(fields, label_of_class_0: int) -> Labels:
+def _label_map(fields) -> LabelMap:
+    size = _size(fields)
+
+    def plane(name):
+        encoded = fields[name]
+        pixels = tf.cond(
+            encoded == "",
+            lambda: tf.fill(size, tf.constant(IGNORED, tf.uint8)),
+            lambda: tf.io.decode_png(encoded, channels=1)[..., 0],
+        )
+        return tf.ensure_shape(pixels, [None, None])
+
+    # Where people labelled, nothing is said of confidence, and it is the highest.
+    return LabelMap(plane(records.LABEL_MAP), plane(records.CONFIDENCE))
+
+
+def _labels(fields, label_of_class_0: int) -> Boxes:
     sides = [records.YMIN, records.XMIN, records.YMAX, records.XMAX]
     shares = tf.stack([tf.sparse.to_dense(fields[side]) for side in sides], axis=-1)
     size = tf.cast(_size(fields), tf.float32)
@@ -143,7 +175,7 @@ def _labels(fields, label_of_class_0: int) -> Labels:
     # Crowd flags and scores may be absent from records that other tools wrote.
     is_crowd = _or_default(tf.sparse.to_dense(fields[records.IS_CROWD]) > 0, ones < 0.0)
     scores = _or_default(tf.sparse.to_dense(fields[records.SCORE]), ones)
-    return Labels(
+    return Boxes(
         boxes_yxyx=shares * tf.concat([size, size], axis=0),
         class_ids=labels - label_of_class_0,
         scores=scores,

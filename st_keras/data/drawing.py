@@ -1,12 +1,13 @@
-"""Pictures with their boxes: one drawing function for human, pseudo and predicted."""
+"""Pictures with their labels: one drawing function for human, pseudo and predicted."""
 
-import colorsys
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from st_keras.types import Batch, Labels
+from st_keras.data import drawing_maps
+from st_keras.data.class_colors import class_color
+from st_keras.types import Batch, Boxes, Labels
 
 _SMALLEST_SIDE_PX = 320  # Smaller pictures are enlarged, so that text can be read.
 _ENLARGED_TO_PX = 1280  # At most: of a strip, not the short side decides.
@@ -23,50 +24,38 @@ def draw_labels(
     smallest_side_px: int = _SMALLEST_SIDE_PX,
     largest_side_px: int = 0,
     marks_yx: np.ndarray | None = None,
+    legend: bool = True,
 ) -> np.ndarray:
-    """Returns the image with boxes, class names and, below 1, scores.
+    """Returns the image with what is said of it.
 
-    A box that does not count (weight 0) is dashed, grey and nameless; a padding row
-    is not drawn. Crowds are drawn thin.
+    Boxes come with class names and, below 1, scores. A box that does not count (weight
+    0) is dashed, grey and nameless; a padding row is not drawn. Crowds are drawn thin.
+    Pixels of a label map are half in the colours of their classes.
 
     Args:
       image: [H, W, 3] uint8.
-      labels: [N, ...] NumPy arrays in pixels of the image.
+      labels: NumPy arrays, in pixels of the image.
       class_names: By class id; an id beyond them is written as a number.
       smallest_side_px: The image is enlarged by a whole factor to at least this,
         unless its longer side would be over 1280 px then.
       largest_side_px: It is shrunk to at most this; 0 never does.
       marks_yx: [M, 2] pixels of the image; each gets a small cross.
+      legend: Whether the colours of a label map are explained below it.
 
     Returns:
       [H', W', 3] uint8.
     """
     picture, scale = _resize(Image.fromarray(image), smallest_side_px, largest_side_px)
+    marks_xy = [(float(x) * scale, float(y) * scale) for y, x in _rows(marks_yx)]
+    if isinstance(labels, Boxes):
+        _draw_boxes(picture, scale, labels, class_names, marks_xy)
+        return np.asarray(picture)
+    picture = drawing_maps.tint(picture, labels.class_ids, class_names)
     draw = ImageDraw.Draw(picture)
-    line_px = max(2, min(picture.size) // 240)
-    corners = [(float(x) * scale, float(y) * scale) for y, x in _rows(marks_yx)]
-    names = []
-    # The best last, so that it lies on top.
-    for row in np.argsort(labels.scores, kind="stable"):
-        y0, x0, y1, x1 = (float(side) * scale for side in labels.boxes_yxyx[row])
-        if y1 <= y0 and x1 <= x0:
-            continue
-        # The last pixel is inside the picture; an edge at its border is one too far.
-        x1, y1 = min(x1, picture.width - 1), min(y1, picture.height - 1)
-        box = (x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
-        if labels.weights[row] <= 0:
-            _draw_dashed(draw, box)
-            continue
-        class_id, score = int(labels.class_ids[row]), float(labels.scores[row])
-        color = class_color(class_id)
-        width = 1 if labels.is_crowd[row] else line_px
-        draw.rectangle(box, outline=color, width=width)
-        names.append((box, color, _text(class_id, score, class_names)))
-    for x, y in corners:
+    for x, y in marks_xy:
         _draw_cross(draw, x, y)
-    font = ImageFont.load_default(max(14, min(picture.size) // 30))
-    for box, color, text in names:
-        _draw_name(draw, box, color, text, font)
+    if legend:
+        picture = drawing_maps.with_legend(picture, labels.class_ids, class_names)
     return np.asarray(picture)
 
 
@@ -74,25 +63,15 @@ def draw_batch(batch: Batch, class_names: tuple[str, ...]) -> np.ndarray:
     """Returns [B, H', W', 3] uint8, each image of a NumPy batch with its labels."""
     return np.stack(
         [
-            draw_labels(image, Labels(*(f[row] for f in batch.labels)), class_names)
+            draw_labels(
+                image,
+                batch.labels._make(field[row] for field in batch.labels),
+                class_names,
+                legend=False,  # As high as there are classes.
+            )
             for row, image in enumerate(batch.image)
         ]
     )
-
-
-def tint_label_map(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:
-    """Returns the image with its pixels half in the colours of their labels.
-
-    Args:
-      image: [H, W, 3] uint8.
-      label_map: [H, W] uint8; 0 is background, and 255 is not known: both stay plain.
-    """
-    tinted = image.copy()
-    for label in np.unique(label_map):
-        if label not in (0, 255):
-            where = label_map == label
-            tinted[where] = (tinted[where] + np.uint16(class_color(label - 1))) // 2
-    return tinted
 
 
 def contact_sheet(
@@ -124,11 +103,31 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def class_color(class_id: int) -> tuple[int, int, int]:
-    """Returns a bright colour (red, green, blue) that neighbours in id do not share."""
-    hue = class_id * 0.618034 % 1.0  # Golden ratio: never close to the ones before.
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 1.0)
-    return int(red * 255), int(green * 255), int(blue * 255)
+def _draw_boxes(picture, scale, labels: Boxes, class_names, marks_xy) -> None:
+    draw = ImageDraw.Draw(picture)
+    line_px = max(2, min(picture.size) // 240)
+    names = []
+    # The best last, so that it lies on top.
+    for row in np.argsort(labels.scores, kind="stable"):
+        y0, x0, y1, x1 = (float(side) * scale for side in labels.boxes_yxyx[row])
+        if y1 <= y0 and x1 <= x0:
+            continue
+        # The last pixel is inside the picture; an edge at its border is one too far.
+        x1, y1 = min(x1, picture.width - 1), min(y1, picture.height - 1)
+        box = (x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
+        if labels.weights[row] <= 0:
+            _draw_dashed(draw, box)
+            continue
+        class_id, score = int(labels.class_ids[row]), float(labels.scores[row])
+        color = class_color(class_id)
+        width = 1 if labels.is_crowd[row] else line_px
+        draw.rectangle(box, outline=color, width=width)
+        names.append((box, color, _text(class_id, score, class_names)))
+    for x, y in marks_xy:
+        _draw_cross(draw, x, y)
+    font = ImageFont.load_default(max(14, min(picture.size) // 30))
+    for box, color, text in names:
+        _draw_name(draw, box, color, text, font)
 
 
 def _resize(

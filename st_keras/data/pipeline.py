@@ -116,19 +116,20 @@ def training_stream(
 def ordered_batches(
     serialized: tf.data.Dataset, prepare: Callable, *, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns every example once, in order, in full batches.
+    """Returns every example of every record once, in order, in full batches.
 
     The last batch is filled up with zeros, so that every batch has one static shape; a
     filled row is all zeros.
 
     Args:
       serialized: Records, one by one.
-      prepare: From a serialised record to a nest of tensors of static shape.
+      prepare: From a serialised record to a nest of tensors [V, ...], V examples of a
+        static shape.
       batch_size: Examples per batch.
     """
     examples = serialized.map(
         prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    ).unbatch()
     zeros = tf.nest.map_structure(
         lambda spec: (
             tf.zeros(spec.shape, spec.dtype)

@@ -31,6 +31,7 @@ LABEL_MAP = "image/segmentation/class/encoded"
 # Ours, absent from records that other tools wrote.
 SCORE = "image/object/score"
 SOURCE = "image/label_source"
+CONFIDENCE = "image/segmentation/confidence/encoded"
 
 HUMAN = "human"
 IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
@@ -56,6 +57,7 @@ class Record:
     scores: np.ndarray | None = None  # [N] float32; None: a human drew them.
     source: str = HUMAN  # Or which teacher drew the boxes.
     label_map_png: bytes | None = None  # One channel of labels; 255 is ignored.
+    confidence_png: bytes | None = None  # One channel, in 1/255; None: as `scores`.
 
 
 def to_example(record: Record) -> tf.train.Example:
@@ -87,6 +89,8 @@ def to_example(record: Record) -> tf.train.Example:
         features[SCORE] = _floats(record.scores)
     if record.label_map_png is not None:
         features[LABEL_MAP] = _bytes([record.label_map_png])
+    if record.confidence_png is not None:
+        features[CONFIDENCE] = _bytes([record.confidence_png])
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 

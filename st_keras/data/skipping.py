@@ -20,6 +20,7 @@ class Reason(str, enum.Enum):
     DUPLICATE_FILE = "duplicate_file"  # The same file under another id.
     BAD_ANNOTATION_FILE = "bad_annotation_file"
     SIZE_MISMATCH = "size_mismatch"  # The annotations are of another picture.
+    UNKNOWN_LABEL_VALUE = "unknown_label_value"  # A pixel of no class in the list.
     # One annotation is left out.
     MALFORMED = "malformed"  # Fields or columns are missing or too many.
     NOT_A_NUMBER = "not_a_number"
@@ -31,9 +32,10 @@ class Reason(str, enum.Enum):
     # Nothing is left out, but a reader should know.
     CLIPPED = "clipped (kept)"
     CROWD = "crowd (kept, never trained on)"
+    NOTHING_LABELED = "nothing_labeled (kept)"  # Every pixel is ignored.
 
 
-KEPT = (Reason.CLIPPED, Reason.CROWD)
+KEPT = (Reason.CLIPPED, Reason.CROWD, Reason.NOTHING_LABELED)
 
 
 class SkipPicture(Exception):

@@ -2,14 +2,16 @@
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from st_keras.config import AugmentConfig
-from st_keras.data import dataset_info, decode, drawing, pipeline
+from st_keras.data import dataset_info, decode, drawing, drawing_maps, pipeline
 from st_keras.data.augment import operations, policies
 from st_keras.data.augment.changes import Changes
+from st_keras.data.augment.policies import Policy
 from st_keras.experiments import sheets
 from st_keras.tasks.augmentation import build_augmentation
-from st_keras.types import Labels
+from st_keras.types import LabelMap
 
 _COLUMNS = 6  # The picture itself and five draws.
 _NO_NUMBER = ("AutoContrast", "Equalize", "Invert", "Flip")
@@ -21,6 +23,7 @@ def show_augmentations(
     size_px: tuple[int, int],
     output: str,
     *,
+    policy_of: dict[str, Policy] = policies.DETECTION,
     count: int = 24,
     seed: int = 0,
 ) -> str:
@@ -34,6 +37,7 @@ def show_augmentations(
       augment: The policy.
       size_px: Height and width of the network's input.
       output: Picture file to write.
+      policy_of: The policies of the task, by name.
       count: Pictures to show at most, in full rows but at least one.
       seed: Another one gives other draws.
 
@@ -41,9 +45,9 @@ def show_augmentations(
       ValueError: There are no such records.
     """
     sheets.check(output, count)
-    names = dataset_info.load(records).class_names
+    info = dataset_info.load(records)
     source = pipeline.open_source(records, None, 0)
-    augmentation = build_augmentation(augment, policies.DETECTION, size_px)
+    augmentation = build_augmentation(augment, policy_of, size_px)
 
     @tf.function
     def draw_one(image, labels, label_map, number):
@@ -62,17 +66,19 @@ def show_augmentations(
     records_shown = pipeline.serialized_records(source).take(rows)
     for row, serialized in enumerate(records_shown):
         example = decode.decode_example(serialized)
-        label_map = decode.decode_label_map(serialized, example.image.shape[:2])
+        label_map, _ = decode.decode_label_map(serialized)
         seen = (example.image, example.labels, label_map)
         views = [(*seen, _size(example.image))]
         for column in range(_COLUMNS - 1):
             *view, drawn = draw_one(*seen, tf.constant(row * _COLUMNS + column))
             views.append((*view, describe(drawn)))
         for image, labels, label_map, title in views:
-            labels = Labels(*(field.numpy() for field in labels))
-            tinted = drawing.tint_label_map(image.numpy(), label_map.numpy())
+            image = image.numpy()
+            if info.label_map_names:
+                image = _tinted(image, label_map, info.label_map_names)
+            labels = labels._make(field.numpy() for field in labels)
             pictures.append(
-                drawing.draw_labels(tinted, labels, names, **sheets.SIDES_PX)
+                drawing.draw_labels(image, labels, info.class_names, **sheets.SIDES_PX)
             )
             titles.append(title)
     sheets.save(pictures, titles, output, columns=_COLUMNS)
@@ -98,6 +104,11 @@ def describe(drawn: Changes) -> str:
         if not name.startswith(_NO_NUMBER):
             words.append(f"{float(drawn.arguments[slot]):.3g}")
     return " ".join(words)
+
+
+def _tinted(image: np.ndarray, labels: LabelMap, names) -> np.ndarray:
+    ids = labels.class_ids.numpy()
+    return np.asarray(drawing_maps.tint(Image.fromarray(image), ids, names))
 
 
 def _size(image) -> str:

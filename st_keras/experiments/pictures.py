@@ -10,7 +10,7 @@ from st_keras.data import dataset_info, decode, drawing, pipeline, splits
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, restore_run
 from st_keras.tasks import Task, build_task
-from st_keras.training.evaluate import read_truth
+from st_keras.training.evaluate import read_labels
 from st_keras.types import Example, Labels
 
 _SIDES_PX = {"smallest_side_px": 240, "largest_side_px": 480}
@@ -79,12 +79,13 @@ def pseudo_rows(
     ids = _spread(_all_ids(student.pseudo.records), count)
     source = pipeline.open_source(student.pseudo.records, ids, 0)
     truth = {}
-    if dataset_info.load(unlabeled).boxes:
-        truth = read_truth(task, pipeline.open_source(unlabeled, ids, 0))
+    names = getattr(dataset_info.load(unlabeled), task.names_field)
+    if names == task.names_in_records:
+        truth = dict(read_labels(task, pipeline.open_source(unlabeled, ids, 0)))
     rows = []
     for example in read_pictures(task, pipeline.serialized_records(source)):
         used = task.pseudo_label(example.labels, min_score=student.pseudo.min_score)
-        used = Labels(*(np.asarray(field) for field in used))
+        used = used._make(np.asarray(field) for field in used)
         drawn = [_draw(example._replace(labels=used), task)]
         if truth:
             real = truth[example.image_id]
@@ -100,8 +101,8 @@ def read_pictures(task: Task, serialized: tf.data.Dataset) -> list[Example]:
         labels, image_id = task.read_labels(record)
         examples.append(
             Example(
-                image=decode.decode_example(record).image.numpy(),
-                labels=Labels(*(field.numpy() for field in labels)),
+                image=decode.decode_image(decode.decode_encoded(record)).numpy(),
+                labels=labels._make(field.numpy() for field in labels),
                 image_id=image_id.numpy().decode(),
             )
         )

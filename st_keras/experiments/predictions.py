@@ -18,6 +18,7 @@ from st_keras.runtime.run_log import write_json
 
 PREDICTIONS_FILE = "predictions.json"
 SKIPPED_FILE = "skipped.txt"
+_LABEL_MAP_SUFFIX = "_labels.png"
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
@@ -27,18 +28,20 @@ def predict_files(
     """Draws what a model sees in picture files and writes it as JSON.
 
     `output` gets the drawn pictures under their names, predictions.json and
-    skipped.txt, which lists the files that are no readable pictures.
+    skipped.txt, which lists the files that are no readable pictures. A label map lies
+    beside its drawing, a PNG of class ids.
 
     Args:
       checkpoint: Workdir of a run, or a checkpoint prefix inside it.
       pattern: Glob of picture files of any kind; `**` goes through sub-folders.
       output: Folder to write.
-      min_score: In [0, 1); detections at or under it are left out.
+      min_score: In [0, 1); boxes at or under it are left out.
 
     Returns:
       The content of predictions.json: `images`, `categories` and `annotations` as
-      COCO has them, boxes (x, y, width, height) in pixels of the upright picture, with
-      `score`; and `skipped`, the number of files by reason.
+      COCO has them, boxes (x, y, width, height) or the regions of classes, run-length
+      encoded, in pixels of the upright picture, with `score`; and `skipped`, the
+      number of files by reason.
 
     Raises:
       ValueError: There is no such checkpoint, no file, or no readable one; or a
@@ -70,29 +73,32 @@ def predict_files(
         drawn = drawing.draw_labels(pixels, labels, run.task.class_names)
         _save(drawn, folder / name)
         number = len(pictures) + 1
-        pictures.append(
-            {
-                "id": number,
-                "file_name": str(file),
-                "drawing": str(name),
-                "height": picture.height_px,
-                "width": picture.width_px,
-            }
-        )
-        annotations += _coco_rows(run.task.write_labels(picture, labels), number)
+        entry = {
+            "id": number,
+            "file_name": str(file),
+            "drawing": str(name),
+            "height": picture.height_px,
+            "width": picture.width_px,
+        }
+        label_map_png = run.task.write_labels(picture, labels).label_map_png
+        if label_map_png is not None:
+            entry["label_map"] = f"{name.with_suffix('')}{_LABEL_MAP_SUFFIX}"
+            (folder / entry["label_map"]).write_bytes(label_map_png)
+        pictures.append(entry)
+        rows = run.task.annotations(labels)
+        annotations += [{"image_id": number, **row} for row in rows]
     reader.skipped.write(folder / SKIPPED_FILE)
     if not pictures:
         raise ValueError(
             f"`{pattern}`: none of {len(files)} files is a readable picture; "
             f"{folder / SKIPPED_FILE} says why."
         )
-    first_label = run.config.detection.label_of_class_0
     content = {
         "images": pictures,
         "annotations": [{"id": n, **row} for n, row in enumerate(annotations, 1)],
         "categories": [
-            {"id": label, "name": name}
-            for label, name in enumerate(run.task.class_names, first_label)
+            {"id": run.task.label_of(class_id), "name": name}
+            for class_id, name in enumerate(run.task.class_names)
         ],
         "skipped": reader.skipped.counts,
         "checkpoint": run.file.prefix,
@@ -109,7 +115,7 @@ def format_summary(content: dict, output: str) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
     listed = f" ({reasons}; see {os.path.join(output, SKIPPED_FILE)})"
     return (
-        f"{len(content['images'])} pictures, {len(content['annotations'])} boxes, "
+        f"{len(content['images'])} pictures, {len(content['annotations'])} labels, "
         f"{sum(skipped.values())} skipped{listed if skipped else ''}: {output}"
     )
 
@@ -177,23 +183,3 @@ def _drawing_name(name: pathlib.Path, picture_format: str) -> pathlib.Path:
 def _save(drawn: np.ndarray, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(drawn).save(path, quality=92)
-
-
-def _coco_rows(record: records.Record, image_id: int) -> list[dict]:
-    rows = []
-    for box, label, score in zip(
-        record.boxes_yxyx, record.labels, record.scores, strict=True
-    ):
-        y0, x0, y1, x1 = (float(side) for side in box)
-        bbox = [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
-        rows.append(
-            {
-                "image_id": image_id,
-                "category_id": int(label),
-                "bbox": bbox,
-                "area": round(bbox[2] * bbox[3], 2),
-                "iscrowd": 0,
-                "score": round(float(score), 4),
-            }
-        )
-    return rows

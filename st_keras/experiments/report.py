@@ -6,15 +6,12 @@ import pathlib
 
 from st_keras import config as config_lib
 from st_keras.config import Config
-from st_keras.data import dataset_info, pipeline, splits
 from st_keras.experiments import figures, page, pictures, tables
 from st_keras.experiments.figures import Chart, Line, Mark
 from st_keras.experiments.self_train import REPORT_FILE
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.run_log import read_rows
 from st_keras.self_training.labeling import MANIFEST_FILE
-from st_keras.tasks import build_task
-from st_keras.training.evaluate import read_truth
 
 PAGE_FILE = "report.html"
 # COCO's twelve numbers are too many for a page; these are in report.json.
@@ -197,13 +194,12 @@ class _Story:
 
     def pseudo_labels(self) -> str:
         pseudo = self._report["pseudo_labels"]
-        parts = [page.paragraph(tables.pseudo_sentence(pseudo))]
-        human = _human_boxes_per_image(self._config)
-        if human is not None:
-            text = f"Pictures labelled by people hold {human:.1f} boxes on average."
+        parts = [page.paragraph(pseudo["sentence"])]
+        for name, value in (pseudo["human"] or {}).items():
+            text = f"{_words(name).capitalize()} of the human labels: {value:.3g}."
             parts.append(page.paragraph(text))
         if pseudo["thresholds"]:
-            parts.append(page.charts(_threshold_charts(pseudo, human)))
+            parts.append(page.charts(_threshold_charts(pseudo)))
         parts.append(self._pseudo_pictures())
         return page.section("Pseudo labels", *parts)
 
@@ -300,8 +296,8 @@ class _Story:
             return _not_shown(error)
         heads = ["Pseudo labels", "Truth"][: len(rows[0].drawn)]
         text = (
-            "Pictures the teacher labelled, taken at even distances. Dashed: below the "
-            "threshold, the student does not learn from it."
+            "Pictures the teacher labelled, taken at even distances. Dashed or "
+            "hatched: below the threshold, the student does not learn from it."
         )
         return page.paragraph(text) + page.picture_grid(heads, rows, 4)
 
@@ -330,44 +326,41 @@ def _series(rows: list[dict], name: str) -> tuple[list[float], list[float]]:
     return [step for step, _ in found], [value for _, value in found]
 
 
-def _threshold_charts(pseudo: dict, human: float | None) -> list[Chart]:
+def _threshold_charts(pseudo: dict) -> list[Chart]:
     rows = pseudo["thresholds"]
     scores = [row["min_score"] for row in rows]
-    teacher, control = figures.COLORS["teacher"], figures.COLORS["control"]
     chosen = Mark(f"chosen: {pseudo['min_score']:g}", x=pseudo["min_score"])
-    right = [
-        Line("precision", scores, [row["precision"] for row in rows], teacher),
-        Line("recall", scores, [row["recall"] for row in rows], control, "--"),
+    styles = [
+        (figures.COLORS["teacher"], "-"),
+        (figures.COLORS["control"], "--"),
+        (figures.COLORS["student"], ":"),
     ]
-    count = [Line("pseudo labels", scores, [r["boxes_per_image"] for r in rows])]
-    marks = [chosen]
-    if human is not None:
-        marks.append(Mark(f"human labels: {human:.1f}", y=human))
-    label = "score from which a box is kept"
-    return [
-        figures.chart(
-            "Precision and recall",
-            right,
-            x_label=label,
-            y_range=(0.0, 1.02),
-            marks=[chosen],
-        ),
-        figures.chart("Boxes per picture", count, x_label=label, marks=marks),
-    ]
+    charts = []
+    for chart in pseudo["charts"]:
+        lines = [
+            Line(_words(name), scores, [row[name] for row in rows], *style)
+            for name, style in zip(chart["columns"], styles, strict=False)
+        ]
+        human = {n: v for n, v in (pseudo["human"] or {}).items() if n in rows[0]}
+        marks = [
+            Mark(f"human labels: {human[name]:.3g}", y=human[name])
+            for name in chart["columns"]
+            if name in human
+        ]
+        charts.append(
+            figures.chart(
+                chart["title"],
+                lines,
+                x_label="score from which a label is kept",
+                y_range=(0.0, 1.02) if chart["is_share"] else None,
+                marks=[chosen, *marks],
+            )
+        )
+    return charts
 
 
-def _human_boxes_per_image(config: Config) -> float | None:
-    """Returns the mean over the labelled pictures; None if their records are gone."""
-    human = config.human
-    try:
-        dataset_info.load(human.records)
-        ids = splits.read_ids(human.ids) if human.ids else None
-        source = pipeline.open_source(human.records, ids, 0)
-    except ValueError:
-        return None
-    truth = read_truth(build_task(config), source)
-    boxes = sum(int((~labels.is_crowd).sum()) for labels in truth.values())
-    return boxes / source.count
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _not_shown(error: Exception) -> str:

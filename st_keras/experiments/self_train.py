@@ -4,19 +4,21 @@ import dataclasses
 import json
 import pathlib
 import time
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.config import Config, InitConfig
-from st_keras.data import dataset_info, pipeline
+from st_keras.data import dataset_info, pipeline, splits
 from st_keras.runtime import preflight
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
-from st_keras.self_training import labeling, quality
-from st_keras.tasks import build_task, with_class_names
-from st_keras.training.evaluate import evaluate_run, read_truth
+from st_keras.self_training import labeling
+from st_keras.tasks import Task, build_task, with_class_names
+from st_keras.training import evaluate
 from st_keras.training.loop import train
+from st_keras.types import Labels
 
 REPORT_FILE = "report.json"
 _MIN_SHARD_IMAGES = 500
@@ -169,7 +171,9 @@ class _Stages:
             tf.keras.backend.clear_session()
             started = time.time()
             run = restore_run(self.path(name))
-            result = evaluate_run(run, records, ids_file, progress=f"Evaluate {name}")
+            result = evaluate.evaluate_run(
+                run, records, ids_file, progress=f"Evaluate {name}"
+            )
             write_json(path, result)
             self._note(f"evaluate_{name}", time.time() - started)
         return json.loads(path.read_text())
@@ -211,11 +215,11 @@ def _test_set(config: Config) -> tuple[str, str]:
 
 def _check_classes(config: Config) -> None:
     """Refuses a test set whose labels mean other classes than the human ones."""
-    human = dataset_info.load(config.human.records).class_names
-    task = build_task(with_class_names(config, human))
+    info = dataset_info.load(config.human.records)
+    task = build_task(with_class_names(config, info))
     for records in (_test_set(config)[0], config.evaluation.records):
         if records:
-            preflight.check_classes(task.label_names, records)
+            preflight.check_classes(task, records)
 
 
 def _report(config: Config, stages: _Stages, iterations: int) -> dict:
@@ -267,31 +271,42 @@ def verdict(report: dict) -> list[str]:
 
 def _pseudo_quality(config: Config, stages: _Stages, iterations: int) -> dict:
     """Holds the last student's pseudo labels against the truth, where it is known."""
-    settings = config.self_training
     records = f"{stages.path(f'labels_{iterations}')}/*.tfrecord"
-    pseudo_source = pipeline.open_source(records, None, config.pseudo.cache_mb)
-    names = dataset_info.load(records).class_names
-    task = build_task(with_class_names(config, names))
-    pseudo = read_truth(task, pseudo_source)
-    min_score = config.pseudo.min_score
-    kept = sum(int((labels.scores >= min_score).sum()) for labels in pseudo.values())
-    summary = {
-        "min_score": min_score,
-        "images": len(pseudo),
-        "boxes_per_image": kept / max(len(pseudo), 1),
-        "precision": None,
-        "recall": None,
-        "thresholds": [],
-    }
-    info = dataset_info.load(settings.unlabeled_records)
-    if not info.boxes or info.class_names != names:
-        return summary
-    source = pipeline.open_source(settings.unlabeled_records, list(pseudo), 0)
-    truth = read_truth(task, source)
-    rows = quality.precision_and_recall(truth, pseudo)
-    (row,) = quality.precision_and_recall(truth, pseudo, thresholds=(min_score,))
-    return summary | {
-        "precision": row["precision"],
-        "recall": row["recall"],
-        "thresholds": rows,
-    }
+    human = dataset_info.load(config.human.records)
+    task = build_task(with_class_names(config, human))
+    quality = task.new_quality()
+    for labels in _human_labels(config, task):
+        quality.add_human(labels)
+    source = pipeline.open_source(records, None, 0)
+    pseudo = evaluate.read_labels(task, source)
+    unlabeled = config.self_training.unlabeled_records
+    names = getattr(dataset_info.load(unlabeled), task.names_field)
+    if names == task.names_in_records:
+        ids = list(dataset_info.picture_digests(records))
+        truth = evaluate.read_labels(task, pipeline.open_source(unlabeled, ids, 0))
+        for labels, true_labels in _paired(pseudo, truth):
+            quality.add(labels, true_labels)
+    else:
+        for _, labels in pseudo:
+            quality.add(labels, None)
+    return quality.result(config.pseudo.min_score)
+
+
+def _human_labels(config: Config, task: Task) -> Iterator[Labels]:
+    ids = splits.read_ids(config.human.ids) if config.human.ids else None
+    source = pipeline.open_source(config.human.records, ids, 0)
+    return (labels for _, labels in evaluate.read_labels(task, source))
+
+
+def _paired(first: Iterator, second: Iterator) -> Iterator[tuple[Labels, Labels]]:
+    """Yields what two streams say of the same pictures, in whatever order they come.
+
+    Only pictures whose other half is still to come are held.
+    """
+    waiting: tuple[dict, dict] = ({}, {})
+    for both in zip(first, second, strict=True):
+        for side, (image_id, labels) in enumerate(both):
+            waiting[side][image_id] = labels
+        for image_id in {image_id for image_id, _ in both}:
+            if all(image_id in half for half in waiting):
+                yield tuple(half.pop(image_id) for half in waiting)

@@ -6,11 +6,12 @@ import numpy as np
 
 from st_keras.config import Config
 from st_keras.data import dataset_info, decode, drawing, pipeline
+from st_keras.data.dataset_info import DatasetInfo
 from st_keras.experiments import pictures, sheets
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import build_task, with_class_names
-from st_keras.types import Labels
+from st_keras.types import IGNORED
 
 
 def show_records(
@@ -18,38 +19,38 @@ def show_records(
 ) -> str:
     """Draws the first records with their labels and returns what was drawn.
 
+    A record with boxes and a label map is drawn twice.
+
     Args:
       records: Glob of TFRecords.
       output: Picture file to write.
       count: Records to show.
-      min_score: Pseudo labels under it are dashed.
+      min_score: Pseudo labels under it are dashed or hatched.
 
     Raises:
       ValueError: There are no such records.
     """
     sheets.check(output, count)
-    names = dataset_info.load(records).class_names
+    info = dataset_info.load(records)
     source = pipeline.open_source(records, None, 0)
     drawn, titles = [], []
     for serialized in pipeline.serialized_records(source).take(count):
-        example = decode.decode_example(serialized)
-        image = example.image.numpy()
-        labels = Labels(*(field.numpy() for field in example.labels))
-        kept = np.asarray(labels.scores >= min_score, np.float32)
-        labels = labels._replace(weights=kept)
-        drawn.append(drawing.draw_labels(image, labels, names, **sheets.SIDES_PX))
-        height, width = image.shape[:2]
-        titles.append(f"{example.image_id.numpy().decode()}  {height} x {width}")
+        image = decode.decode_image(decode.decode_encoded(serialized)).numpy()
+        title = decode.decode_image_id(serialized).numpy().decode()
+        for labels, names in _said_in(serialized, info, min_score):
+            drawn.append(drawing.draw_labels(image, labels, names, **sheets.SIDES_PX))
+            titles.append(f"{title}  {image.shape[0]} x {image.shape[1]}")
     sheets.save(drawn, titles, output)
-    return f"{len(drawn)} of {source.count} records of {records}: {output}"
+    shown = min(count, source.count)
+    return f"{shown} of {source.count} records of {records}: {output}"
 
 
 def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12) -> str:
     """Draws what a training step sees and returns what was drawn.
 
-    Augmented pictures at the network's size, with the boxes they are trained on; dashed
-    ones are dropped pseudo labels. A cross marks the centre of each positive anchor.
-    Without `pseudo.records` the human part is shown alone.
+    Augmented pictures at the network's size, with the labels they are trained on;
+    dropped pseudo labels are dashed or hatched. Crosses mark positive anchors. Without
+    `pseudo.records` the human part is shown alone.
 
     Args:
       config: Of the run.
@@ -61,8 +62,7 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
       ValueError: There are no such records.
     """
     sheets.check(output, count)
-    names = dataset_info.load(config.human.records).class_names
-    config = with_class_names(config, names)
+    config = with_class_names(config, dataset_info.load(config.human.records))
     if config.pseudo and not config.pseudo.records:
         config = dataclasses.replace(config, pseudo=None)
     task = build_task(config)
@@ -75,22 +75,17 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
         size = min(count, len(images))
         shown.append(f"{size} {part}")
         for row in range(size):
-            labels = Labels(*(field[row].numpy() for field in batch.labels))
-            centers_yx = task.learning_points(labels)
+            labels = batch.labels._make(field[row].numpy() for field in batch.labels)
             drawn.append(
                 drawing.draw_labels(
                     images[row],
                     labels,
                     task.class_names,
-                    marks_yx=centers_yx,
+                    marks_yx=task.learning_points(labels),
                     **sheets.SIDES_PX,
                 )
             )
-            boxes = int((labels.weights > 0).sum())
-            titles.append(
-                f"{part} {image_ids[part][row]}: {boxes} boxes, {len(centers_yx)} "
-                "anchors"
-            )
+            titles.append(f"{part} {image_ids[part][row]}: {task.describe(labels)}")
     sheets.save(drawn, titles, output)
     return f"{' and '.join(shown)} pictures of step {step}: {output}"
 
@@ -135,3 +130,20 @@ def show_predictions(
             titles.append(f"{who}  {example.image_id}")
     sheets.save(drawn, titles, output)
     return f"{count} of {source.count} records of {records}: {output}"
+
+
+def _said_in(serialized, info: DatasetInfo, min_score: float) -> list[tuple]:
+    """Returns what a record says of its picture, with the names of the classes."""
+    said = []
+    if info.label_map_names:
+        labels, _ = decode.decode_label_map(serialized)
+        labels = labels._make(field.numpy() for field in labels)
+        is_kept = labels.confidences / 255.0 >= min_score
+        ids = np.where(is_kept, labels.class_ids, IGNORED)
+        said.append((labels._replace(class_ids=ids), info.label_map_names))
+    if info.class_names or not said:
+        labels, _ = decode.decode_labels(serialized)
+        labels = labels._make(field.numpy() for field in labels)
+        kept = np.asarray(labels.scores >= min_score, np.float32)
+        said.append((labels._replace(weights=kept), info.class_names))
+    return said

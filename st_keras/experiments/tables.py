@@ -59,7 +59,7 @@ def format_table(report: dict) -> str:
     times.append(["total", duration(sum(report["seconds"].values()))])
     sections = [
         align(rows),
-        _wrap(pseudo_sentence(report["pseudo_labels"])),
+        _wrap(report["pseudo_labels"]["sentence"]),
         align(times),
         "\n".join(_wrap(sentence) for sentence in report["verdict"]),
     ]
@@ -93,20 +93,6 @@ def format_summary(summary: dict, workdir: str) -> str:
     return (
         f"{summary['role'].capitalize()}: {summary['steps']:,} steps in "
         f"{duration(summary['seconds'])}, {', '.join(reached)}: {workdir}"
-    )
-
-
-def pseudo_sentence(pseudo: dict) -> str:
-    """Returns how many pseudo labels there are and how right they are, in words."""
-    kept = (
-        f"Pseudo labels: {pseudo['boxes_per_image']:.1f} boxes per picture on "
-        f"{pseudo['images']:,} pictures at a score of {pseudo['min_score']:g} or more"
-    )
-    if pseudo["precision"] is None:
-        return f"{kept}; how many are right is unknown, as there is no truth."
-    return (
-        f"{kept}. {pseudo['precision']:.0%} of them are right (precision), and they "
-        f"are {pseudo['recall']:.0%} of the true boxes (recall)."
     )
 
 

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from st_keras.types import Labels
+from st_keras.types import Boxes
 
 # In the order pycocotools prints them. Sizes in square pixels of the original picture:
 # small is under 32^2, large from 96^2 on.
@@ -31,7 +31,7 @@ class AveragePrecision:
         self._truth: list[dict] = []
         self._predicted: list[dict] = []
 
-    def add(self, image_id: str, truth: Labels, predicted: Labels) -> None:
+    def add(self, image_id: str, truth: Boxes, predicted: Boxes) -> None:
         """Adds one picture.
 
         Args:
@@ -106,7 +106,7 @@ def _mean_percent(precision: np.ndarray) -> float:
     return float(known.mean() * 100) if known.size else -100.0
 
 
-def _rows(labels: Labels) -> list[dict]:
+def _rows(labels: Boxes) -> list[dict]:
     rows = []
     for box, class_id, score, weight, is_crowd in zip(*labels, strict=True):
         if weight > 0:

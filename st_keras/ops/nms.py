@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from st_keras.types import Labels
+from st_keras.types import Boxes
 
 _CANDIDATES_PER_CLASS = 5000  # As the authors' code; enough for 640 px and more.
 
@@ -15,7 +15,7 @@ def non_max_suppression(
     nms_iou: float,
     max_detections: int,
     xla: bool = False,
-) -> Labels:
+) -> Boxes:
     """Keeps, per class, the best of the boxes that overlap; then the best of all.
 
     On CPUs and GPUs this is one TensorFlow kernel; XLA (so a TPU) has none, and gets
@@ -47,7 +47,7 @@ def non_max_suppression(
         )
     boxes, scores, class_ids, counts = found
     is_real = tf.sequence_mask(counts, max_detections)
-    return Labels(
+    return Boxes(
         boxes_yxyx=tf.where(is_real[..., None], boxes, 0.0),
         class_ids=tf.where(is_real, tf.cast(class_ids, tf.int32), 0),
         scores=tf.where(is_real, scores, 0.0),

@@ -149,7 +149,10 @@ def _shorten(value: object) -> str:
 
 def _origin(run: RestoredRun, task: Task) -> dict:
     return {
-        "labels": dict(enumerate(task.class_names, task.label_of_class_0)),
+        "labels": {
+            task.label_of(class_id): name
+            for class_id, name in enumerate(task.class_names)
+        },
         "model": run.model.name,
         "checkpoint": run.file.prefix,
         "checkpoint_sha256": run.file.digest,

@@ -1,19 +1,22 @@
 """A trained model, ready to look at pictures."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from st_keras.data import pipeline
+from st_keras.data import decode, pipeline
 from st_keras.ops import images
 from st_keras.tasks import Task
-from st_keras.types import Labels
+from st_keras.types import Labels, View
 
 
 class Predictor:
     """Runs a task's model over records, in inference mode, one batch after another.
+
+    A picture may take several views, which fill batches together with those of others.
 
     BatchNorm uses its stored statistics, so what is seen in one picture does not
     depend on the pictures beside it.
@@ -31,12 +34,12 @@ class Predictor:
 
         Args:
           source: The records.
-          batch_size: Pictures at a time.
+          batch_size: Views at a time.
           progress: Title of the progress bar; empty: none.
 
         Yields:
-          Image id; Labels [N, ...] NumPy arrays in pixels of the original picture,
-          best first, without padding.
+          Image id; what `Task.merge_views` makes of it, NumPy, in pixels of the
+          original picture.
         """
         return self.over_serialized(
             pipeline.serialized_records(source),
@@ -58,49 +61,67 @@ class Predictor:
         Args:
           serialized: [] strings; each has an image id.
           count: How many are expected, for the progress bar alone.
-          batch_size: Pictures at a time.
+          batch_size: Views at a time.
           progress: Title of the progress bar; empty: none.
         """
         batches = pipeline.ordered_batches(
-            serialized,
-            lambda record: self._task.prepare(record, None, num_boxes=0),
-            batch_size=batch_size,
+            serialized, self._look_at, batch_size=batch_size
         )
         bar = tqdm(total=count, desc=progress, unit="img", disable=not progress)
+        views, read = [], []  # Of the picture whose turn it is.
         with bar:
-            for prepared in batches:
-                predicted = self._run(
-                    prepared.image, prepared.scale_yx, prepared.original_size_px
-                )
-                predicted = Labels(*(field.numpy() for field in predicted))
-                is_real = prepared.scale_yx[:, 0].numpy() > 0.0  # Not filled up.
-                for row, image_id in enumerate(prepared.image_id.numpy()):
-                    if is_real[row]:
-                        yield image_id.decode(), without_padding(predicted, row)
+            for batch in batches:
+                # Of pixels, the host needs no copy.
+                kept = batch["view"]._replace(image=batch["count"])
+                found = _rows(self._run(batch["view"]))
+                kept = _rows(kept)
+                counts = batch["count"].numpy()  # 0: only there to fill the batch up.
+                for row in range(int(np.count_nonzero(counts))):
+                    views.append(kept[row])
+                    read.append(found[row])
+                    if len(views) == counts[row]:
+                        image_id = batch["image_id"][row].numpy().decode()
+                        yield image_id, self._task.merge_views(read, views)
+                        views, read = [], []
                         bar.update()
 
-    def forward(
-        self, image: tf.Tensor, scale_yx: tf.Tensor, original_size_px: tf.Tensor
-    ) -> Labels:
-        """Returns what is seen in a batch, to be traced.
+    def forward(self, view: View) -> Any:
+        """Returns what the task reads of the model's outputs, to be traced.
 
         Args:
-          image: [B, H, W, 3] uint8, as in `Prepared`, like the others.
-          scale_yx: [B, 2] float32; zeros in a row that fills the batch up.
-          original_size_px: [B, 2] int32.
+          view: [B, ...]; a row of zeros fills the batch up.
+        """
+        outputs, view = self.outputs(view)
+        return self._task.read_outputs(outputs, view)
 
-        Returns:
-          Labels [B, N, ...] in pixels of the original pictures.
+    def outputs(self, view: View) -> tuple[dict, View]:
+        """Returns the model's outputs, and views that can be divided by.
+
+        Args:
+          view: [B, ...]; a row of zeros fills the batch up.
         """
         dtype = self._model.compute_dtype
-        outputs = self._model(images.normalize(image, dtype), training=False)
+        outputs = self._model(images.normalize(view.image, dtype), training=False)
         # A filled row has a scale of 0, which would divide by zero.
-        scale_yx = tf.where(scale_yx > 0.0, scale_yx, 1.0)
-        return self._task.predict(outputs, scale_yx, original_size_px)
+        scale_yx = tf.where(view.scale_yx > 0.0, view.scale_yx, 1.0)
+        return outputs, view._replace(scale_yx=scale_yx)
+
+    def _look_at(self, serialized: tf.Tensor) -> dict:
+        image = decode.decode_image(decode.decode_encoded(serialized))
+        view = self._task.views(image)
+        count = tf.shape(view.scale_yx)[0]
+        image_id = decode.decode_image_id(serialized)
+        return {
+            "view": view,
+            "image_id": tf.fill([count], image_id),
+            "count": tf.fill([count], count),
+        }
 
 
-def without_padding(labels: Labels, row: int | None = None) -> Labels:
-    """Returns the rows that count, of one picture of a batch or of a single one."""
-    fields = [field if row is None else field[row] for field in labels]
-    counts = np.asarray(fields[Labels._fields.index("weights")]) > 0
-    return Labels(*(np.asarray(field)[counts] for field in fields))
+def _rows(batch: Any) -> list:
+    """Returns a nest of tensors [B, ...] as a list of B nests of NumPy arrays."""
+    fields = [field.numpy() for field in tf.nest.flatten(batch)]
+    return [
+        tf.nest.pack_sequence_as(batch, [field[row] for field in fields])
+        for row in range(len(fields[0]))
+    ]

@@ -9,6 +9,7 @@ from absl import logging
 from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.data import dataset_info, splits
+from st_keras.tasks import Task
 
 CONFIG_FILE = "config.yaml"
 
@@ -49,17 +50,17 @@ def check_disjoint(sets: dict[str, tuple[str, str]]) -> dict[str, dict]:
     return found
 
 
-def check_classes(label_names: tuple[str, ...], records: str) -> None:
-    """Refuses records whose labels mean other classes than a model's.
+def check_classes(task: Task, records: str) -> None:
+    """Refuses records whose labels mean other classes than a task's.
 
     Raises:
       ValueError: Shows both lists.
     """
-    names = dataset_info.load(records).class_names
-    if names != label_names:
+    names = getattr(dataset_info.load(records), task.names_field)
+    if names != task.names_in_records:
         raise ValueError(
-            f"`{records}` has classes {', '.join(names) or 'none'}, but the model "
-            f"knows {', '.join(label_names)}; convert both with the same list of "
+            f"`{records}` has classes {', '.join(names) or 'none'}, but the model has "
+            f"{', '.join(task.names_in_records)}; convert both with the same list of "
             "classes."
         )
 

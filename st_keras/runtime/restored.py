@@ -26,6 +26,7 @@ class RestoredRun:
 def restore_run(
     checkpoint: str,
     *,
+    purpose: str = "evaluation",
     min_score: float | None = None,
     image_size_px: tuple[int, int] | None = None,
 ) -> RestoredRun:
@@ -33,7 +34,8 @@ def restore_run(
 
     Args:
       checkpoint: Workdir of the run, or a checkpoint prefix inside it.
-      min_score: Replaces the score under which detections are not kept.
+      purpose: What predictions are for, as `tasks.build_task` has it.
+      min_score: Replaces the score under which predictions are not kept.
       image_size_px: Replaces height and width of the network's input.
 
     Raises:
@@ -51,7 +53,7 @@ def restore_run(
         config = with_image_size(config, image_size_px)
     strategy.configure(config.runtime)
     on_tpu = config.runtime.strategy == "tpu"
-    task = build_task(config, xla=on_tpu, min_score=min_score)
+    task = build_task(config, xla=on_tpu, min_score=min_score, purpose=purpose)
     model = task.build_model(sync_batch_norm=False)
     checkpoints.load_model(model, found)
     return RestoredRun(config=config, task=task, model=model, file=found)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from st_keras.data import decode
 from st_keras.runtime.inference import Predictor
 from st_keras.tasks import Task
+from st_keras.types import View
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
@@ -21,8 +22,8 @@ class Serving(tf.Module):
         image_bytes    `inputs` [B] string, JPEG or PNG files of any sizes
         tf_example     `inputs` [B] string, records with `image/encoded`
 
-    The default is `image_tensor`. What comes out is `Task.serve` of the predictions
-    that `Predictor` makes of the same pictures, so it is what was evaluated.
+    The default is `image_tensor`. What comes out is `Task.serve` of one view of each
+    whole picture, prepared and run as `Predictor` does.
     """
 
     def __init__(
@@ -39,19 +40,16 @@ class Serving(tf.Module):
         # The model itself would bring along a function of every layer.
         self.weights = model.weights
         self._size_px = model.input_shape[1:3]
-        detect = self._detector(task, model, batch_size)
+        see = self._seer(task, model, batch_size)
 
-        def prepare(image):
-            return *task.prepare_image(image), tf.shape(image)[:2]
-
-        def prepare_encoded(encoded):
-            return prepare(decode.decode_image(encoded))
+        def view_encoded(encoded):
+            return task.whole_view(decode.decode_image(encoded))
 
         def serve_tensors(inputs):
-            return detect(*self._map(prepare, inputs))
+            return see(*self._map(task.whole_view, inputs))
 
         def serve_bytes(inputs):
-            return detect(*self._map(prepare_encoded, inputs))
+            return see(*self._map(view_encoded, inputs))
 
         def serve_examples(inputs):
             return serve_bytes(decode.decode_encoded(inputs))
@@ -66,26 +64,26 @@ class Serving(tf.Module):
             "tf_example": tf.function(serve_examples).get_concrete_function(strings),
         }
 
-    def _detector(self, task: Task, model: tf.keras.Model, batch_size) -> Callable:
+    def _seer(self, task: Task, model: tf.keras.Model, batch_size) -> Callable:
         """Returns one function for all signatures, so that it is stored once."""
         predictor = Predictor(task, model)
 
-        def detect(image, scale_yx, original_size_px):
-            predictions = predictor.forward(image, scale_yx, original_size_px)
-            return task.serve(predictions, original_size_px)
+        def see(*view):
+            return task.serve(*predictor.outputs(View(*view)))
 
-        specs = self._prepared_specs([batch_size])
-        return tf.function(detect, input_signature=specs)
+        return tf.function(see, input_signature=self._view_specs([batch_size]))
 
-    def _map(self, prepare: Callable, inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def _map(self, look_at: Callable, inputs: tf.Tensor) -> View:
         # On the CPU, where evaluation does it too: other devices round otherwise.
         with tf.device("cpu:0"):
-            specs = tuple(self._prepared_specs([]))
-            return tf.map_fn(prepare, inputs, fn_output_signature=specs)
+            specs = View(*self._view_specs([]))
+            return tf.map_fn(look_at, inputs, fn_output_signature=specs)
 
-    def _prepared_specs(self, batch: list) -> list[tf.TensorSpec]:
+    def _view_specs(self, batch: list) -> list[tf.TensorSpec]:
         return [
             tf.TensorSpec([*batch, *self._size_px, 3], tf.uint8),
             tf.TensorSpec([*batch, 2], tf.float32),
+            tf.TensorSpec([*batch, 2], tf.float32),
+            tf.TensorSpec(batch, tf.bool),
             tf.TensorSpec([*batch, 2], tf.int32),
         ]

@@ -16,7 +16,7 @@ from st_keras.tasks import Task
 class RawServing(tf.Module):
     """What a TFLite model of a run holds: pictures of the network's size go in.
 
-    `inputs` is [B, H, W, 3] uint8, a picture as `Task.prepare_image` shows it. What
+    `inputs` is [B, H, W, 3] uint8, a picture as `Task.whole_view` shows it. What
     comes out is `Task.serve_raw`, by the operations that every TFLite runtime has;
     non-maximum suppression is left to the device.
     """

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from st_keras.config import Config
 from st_keras.data import dataset_info, pipeline, splits
+from st_keras.runtime import preflight
 from st_keras.tasks import Task
 from st_keras.types import Batch
 
@@ -87,10 +88,10 @@ class Batches:
     def _stream(self, part, step, replicas, replicas_here, with_ids=False):
         settings = self._settings[part]
         images = settings.images_per_step
-        num_boxes = dataset_info.load(settings.records).max_boxes_per_image
+        info = dataset_info.load(settings.records)
 
         def prepare(serialized, seed):
-            prepared = self._task.prepare(serialized, seed, num_boxes=num_boxes)
+            prepared = self._task.prepare(serialized, seed, info)
             labels = prepared.labels
             if part == "pseudo":
                 labels = self._task.pseudo_label(labels, min_score=settings.min_score)
@@ -116,10 +117,4 @@ def _check_classes(config: Config, task: Task) -> None:
             "name its output, use tools/self_train.py, or train a teacher with "
             "`--set pseudo=null`."
         )
-    names = dataset_info.load(config.pseudo.records).class_names
-    if names != task.label_names:
-        raise ValueError(
-            f"`{config.pseudo.records}` has classes {', '.join(names)}, but the human "
-            f"labels have {', '.join(task.label_names)}: the teacher was trained on "
-            "other data."
-        )
+    preflight.check_classes(task, config.pseudo.records)

@@ -27,16 +27,16 @@ def label_records(
 ) -> dict:
     """Writes records of the same pictures with a teacher's labels and their scores.
 
-    Labels that the records already have are not read. Every detection from the floor
-    on is kept with its score, so that a student's threshold can change without asking
-    the teacher again.
+    Labels that the records already have are not read. Scores are kept, of boxes from
+    the floor on and of every pixel, so that a student's threshold can change without
+    asking the teacher again.
 
     Args:
       checkpoint: Workdir of the teacher, or a checkpoint prefix inside it.
       unlabeled: Glob of TFRecords.
       output: Folder to write; it is complete when manifest.json is there.
       ids_file: Ids of the pictures to label; empty: all.
-      score_floor: In [0, 1); detections at or under it are not written.
+      score_floor: In [0, 1); boxes at or under it are not written.
       num_shards: Files to write.
 
     Returns:
@@ -45,7 +45,7 @@ def label_records(
     Raises:
       ValueError: No such checkpoint, records or ids, or the folder is in use.
     """
-    teacher = restore_run(checkpoint, min_score=score_floor)
+    teacher = restore_run(checkpoint, purpose="labeling", min_score=score_floor)
     _check_output(unlabeled, output)
     config = teacher.config
     ids = splits.read_ids(ids_file) if ids_file else None
@@ -57,7 +57,7 @@ def label_records(
         source, batch_size=config.evaluation.images_per_step, progress="Label"
     )
     pictures = pipeline.serialized_records(source).as_numpy_iterator()
-    tally = dataset_info.Tally()
+    tally, quality = dataset_info.Tally(), teacher.task.new_quality()
     with records.ShardWriter(output, num_shards) as writer:
         for serialized, (image_id, labels) in zip(pictures, predictions, strict=True):
             picture = _picture(serialized, author)
@@ -66,9 +66,10 @@ def label_records(
             record = teacher.task.write_labels(picture, labels)
             writer.write(record)
             tally.add(record)
+            quality.add(labels, None)
     info = tally.info(
         source=author,
-        class_names=teacher.task.label_names,
+        **{"class_names": (), teacher.task.names_field: teacher.task.names_in_records},
         skipped={},
         content_sha256=writer.content_sha256,
         shards=writer.shards,
@@ -82,6 +83,7 @@ def label_records(
         "ids": ids_file or "all",
         "pictures": info.images,
         "boxes": info.boxes,
+        "summary": quality.result(score_floor)["sentence"],
         "score_floor": score_floor,
         "protocol": teacher.task.protocol,
         "content_sha256": info.content_sha256,

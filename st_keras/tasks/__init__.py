@@ -2,15 +2,31 @@
 
 import dataclasses
 
-from st_keras.config import Config
+from st_keras.config import Config, TaskConfig
+from st_keras.data.augment.policies import Policy
+from st_keras.data.dataset_info import DatasetInfo
 from st_keras.tasks.detection import DetectionTask
+from st_keras.tasks.segmentation import SegmentationTask
 from st_keras.tasks.task import Task
 
-__all__ = ["Task", "build_task", "with_class_names", "with_image_size"]
+__all__ = [
+    "Task",
+    "build_task",
+    "policies_of",
+    "with_class_names",
+    "with_image_size",
+]
+
+PURPOSES = ("evaluation", "labeling")
+_TASKS = {"detection": DetectionTask, "segmentation": SegmentationTask}
 
 
 def build_task(
-    config: Config, *, xla: bool = False, min_score: float | None = None
+    config: Config,
+    *,
+    xla: bool = False,
+    min_score: float | None = None,
+    purpose: str = "evaluation",
 ) -> Task:
     """Returns the task a config describes.
 
@@ -18,12 +34,23 @@ def build_task(
       config: With its class names filled in.
       xla: Whether predictions must compile with XLA, as on a TPU.
       min_score: Replaces the config's score under which predictions are not kept.
+      purpose: What predictions are for; a picture may be looked at more thoroughly for
+        `labeling` than for `evaluation`.
+
+    Raises:
+      ValueError: The config contradicts itself, or there is no such purpose.
     """
-    detection = config.detection
-    if min_score is not None:
-        postprocess = dataclasses.replace(detection.postprocess, min_score=min_score)
-        detection = dataclasses.replace(detection, postprocess=postprocess)
-    return DetectionTask(detection, xla=xla)
+    if purpose not in PURPOSES:
+        raise ValueError(
+            f"`purpose` must be one of {', '.join(PURPOSES)}, got {purpose!r}."
+        )
+    kind = _TASKS[config.task_name]
+    return kind(kind.for_purpose(config.section, purpose, min_score), xla=xla)
+
+
+def policies_of(config: Config) -> dict[str, Policy]:
+    """Returns the augmentation policies of the config's task, by name."""
+    return _TASKS[config.task_name].policies
 
 
 def with_image_size(config: Config, image_size_px: tuple[int, int]) -> Config:
@@ -34,35 +61,40 @@ def with_image_size(config: Config, image_size_px: tuple[int, int]) -> Config:
     Raises:
       ValueError: The model cannot have this size.
     """
-    detection = dataclasses.replace(config.detection, image_size_px=image_size_px)
-    return dataclasses.replace(config, detection=detection)
+    return _with_section(
+        config, dataclasses.replace(config.section, image_size_px=image_size_px)
+    )
 
 
-def with_class_names(config: Config, names: tuple[str, ...]) -> Config:
+def with_class_names(config: Config, info: DatasetInfo) -> Config:
     """Returns the config with the classes that its human records speak of.
 
     The list of classes has one source, the records; a config may only confirm it.
 
     Args:
       config: With the classes to confirm, or with none.
-      names: Of the labels from 1 on. Where class id 0 is label 0, as in the authors'
-        checkpoints, `background` comes before them.
+      info: Of the human records.
 
     Raises:
-      ValueError: The config names other classes, or there are none.
+      ValueError: The config names other classes, or the records have no labels of the
+        task's kind.
     """
-    stated = config.detection.class_names
-    if not names:
+    kind = _TASKS[config.task_name]
+    in_records = getattr(info, kind.names_field)
+    if not in_records:
         raise ValueError(
-            f"`human.records` {config.human.records!r} has no classes: it was made "
-            "from pictures without labels."
+            f"`human.records` {config.human.records!r} has no classes for "
+            f"{config.task_name}: it was made from pictures without such labels."
         )
-    if config.detection.label_of_class_0 == 0:
-        names = ("background", *names)
+    names = kind.by_class_id(config.section, in_records)
+    stated = config.section.class_names
     if stated and stated != names:
         raise ValueError(
-            f"`detection.class_names` is {', '.join(stated)} but `human.records` has "
-            f"{', '.join(names)}."
+            f"`{config.task_name}.class_names` is {', '.join(stated)} but "
+            f"`human.records` has {', '.join(names)}."
         )
-    detection = dataclasses.replace(config.detection, class_names=names)
-    return dataclasses.replace(config, detection=detection)
+    return _with_section(config, dataclasses.replace(config.section, class_names=names))
+
+
+def _with_section(config: Config, section: TaskConfig) -> Config:
+    return dataclasses.replace(config, **{config.task_name: section})

@@ -1,8 +1,14 @@
 """From the settings of augmentation to what does it; the same for every task."""
 
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
 from st_keras.config import AugmentConfig
-from st_keras.data.augment import policies
+from st_keras.data import decode
+from st_keras.data.augment import policies, shrinking
 from st_keras.data.augment.augmentation import Augmentation
+from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.policies import Policy
 
 
@@ -42,3 +48,44 @@ def build_augmentation(
         min_visible_share=config.min_visible_share,
         authors_quirks=config.authors_quirks,
     )
+
+
+class Augmented(NamedTuple):
+    """A training picture, and what has been done to it."""
+
+    image: Any  # [H, W, 3] uint8, of the network's size.
+    changes: Any  # What `Augmentation.show_canvases` is still to do; () if nothing.
+    drawn: Changes  # In pixels of the picture as it was after shrinking.
+    shrink_index: Any  # [] int32 in `shrinking.FACTORS`.
+
+
+def augment_picture(
+    augmentation: Augmentation,
+    encoded: tf.Tensor,
+    size_px: tf.Tensor,
+    boxes_yxyx: tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    where: str,
+    num_boxes: int = 0,
+) -> Augmented:
+    """Decodes a picture no larger than needed, and changes it.
+
+    Args:
+      augmentation: What is to be done.
+      encoded: [] string, bytes of the picture file.
+      size_px: [2] int32, its height and width.
+      boxes_yxyx: [N, 4] float32 in its pixels; none is legal.
+      seed: [2] int32 or int64.
+      where: As `AugmentConfig.where`.
+      num_boxes: N after padding, of what is left to the device.
+    """
+    is_host = where == "host"
+    halves = augmentation.shrink_index(size_px, seed, for_canvas=not is_host)
+    image = decode.decode_shrunk_image(encoded, halves)
+    small_yxyx = boxes_yxyx / shrinking.factor(halves)
+    drawn = augmentation.draw(tf.shape(image)[:2], small_yxyx, seed)
+    if is_host:
+        return Augmented(augmentation.show(image, drawn), (), drawn, halves)
+    canvas, changes = augmentation.to_canvas(image, drawn, num_boxes)
+    return Augmented(canvas, changes, drawn, halves)

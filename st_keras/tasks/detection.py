@@ -8,19 +8,25 @@ import tensorflow as tf
 from st_keras import models
 from st_keras.config import DetectionConfig
 from st_keras.data import decode
-from st_keras.data.augment import geometry, policies, shrinking, warp
-from st_keras.data.augment.moved_boxes import keep_rows, move_labels
+from st_keras.data import views as views_of
+from st_keras.data.augment import policies, shrinking
+from st_keras.data.augment.moved_boxes import keep_rows
+from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
 from st_keras.losses import detection as losses
 from st_keras.metrics.average_precision import AveragePrecision
+from st_keras.metrics.box_quality import BoxQuality
 from st_keras.ops import anchors, box_coding, boxes, matching, nms
-from st_keras.tasks.augmentation import build_augmentation
+from st_keras.tasks.augmentation import augment_picture, build_augmentation
 from st_keras.tasks.task import Task
-from st_keras.types import Labels, Prepared, Ratio
+from st_keras.types import Boxes, Prepared, Ratio, View
 
 
 class DetectionTask(Task):
     """A RetinaNet: focal loss over anchors, Huber loss over those that hold a box."""
+
+    names_field = "class_names"
+    policies = policies.DETECTION
 
     def __init__(self, config: DetectionConfig, *, xla: bool = False):
         """Makes the task.
@@ -37,7 +43,7 @@ class DetectionTask(Task):
         self._config = config
         self._xla = xla
         self._augmentation = build_augmentation(
-            config.augment, policies.DETECTION, config.image_size_px
+            config.augment, self.policies, config.image_size_px
         )
         self._anchors = anchors.make_anchors(
             config.image_size_px,
@@ -48,26 +54,32 @@ class DetectionTask(Task):
             anchor_size=config.anchor_size,
         )
 
+    @staticmethod
+    def by_class_id(config: DetectionConfig, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the names of records by class id."""
+        return names if config.label_of_class_0 else ("background", *names)
+
+    @staticmethod
+    def for_purpose(
+        config: DetectionConfig, purpose: str, min_score: float | None
+    ) -> DetectionConfig:
+        """Returns the config with another score under which nothing is kept."""
+        del purpose  # Labelling and evaluation look at a picture alike.
+        if min_score is None:
+            return config
+        postprocess = dataclasses.replace(config.postprocess, min_score=min_score)
+        return dataclasses.replace(config, postprocess=postprocess)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         return self._config.class_names
 
     @property
-    def label_names(self) -> tuple[str, ...]:
+    def names_in_records(self) -> tuple[str, ...]:
         return self.class_names[1 - self._config.label_of_class_0 :]
 
-    @property
-    def label_of_class_0(self) -> int:
-        return self._config.label_of_class_0
-
-    @property
-    def protocol(self) -> dict:
-        return {
-            "image_size_px": list(self._config.image_size_px),
-            "nms": "hard, per class",
-            "test_time_augmentation": "none",
-            **dataclasses.asdict(self._config.postprocess),
-        }
+    def label_of(self, class_id: int) -> int:
+        return class_id + self._config.label_of_class_0
 
     def build_model(self, *, sync_batch_norm: bool) -> tf.keras.Model:
         config = self._config
@@ -95,77 +107,36 @@ class DetectionTask(Task):
         )
 
     def prepare(
-        self, serialized: tf.Tensor, seed: tf.Tensor | None, *, num_boxes: int
+        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
     ) -> Prepared:
-        config = self._config
-        encoded, labels, image_id, original_size_px = decode.decode_unopened(
-            serialized, label_of_class_0=config.label_of_class_0
+        encoded, labels, image_id, size_px = decode.decode_unopened(
+            serialized, label_of_class_0=self._config.label_of_class_0
         )
-        if seed is None:
-            image = decode.decode_image(encoded)
-            image, shown = warp.show_whole(image, config.image_size_px)
-            labels = move_labels(
-                labels, shown, config.image_size_px, min_visible_share=0.0
-            )
-            changes = ()
-        else:
-            image, labels, shown, changes = self._augment(
-                encoded, labels, original_size_px, seed, num_boxes
-            )
-        return Prepared(
-            image=image,
-            labels=_pad(labels, num_boxes),
-            image_id=image_id,
-            scale_yx=geometry.scale_yx(shown),
-            original_size_px=original_size_px,
-            changes=changes,
-        )
-
-    def _augment(self, encoded, labels, original_size_px, seed, num_boxes):
-        augmentation, is_host = self._augmentation, self._config.augment.where == "host"
         # A box around a crowd says nothing about a single object.
         labels = keep_rows(labels, tf.logical_not(labels.is_crowd))
-        halves = augmentation.shrink_index(
-            original_size_px, seed, for_canvas=not is_host
+        augmented = augment_picture(
+            self._augmentation,
+            encoded,
+            size_px,
+            labels.boxes_yxyx,
+            seed,
+            where=self._config.augment.where,
+            num_boxes=info.max_boxes_per_image,
         )
-        image = decode.decode_shrunk_image(encoded, halves)
-        small = labels._replace(boxes_yxyx=labels.boxes_yxyx / shrinking.factor(halves))
-        drawn = augmentation.draw(tf.shape(image)[:2], small.boxes_yxyx, seed)
-        moved = augmentation.move_labels(small, drawn)
-        if is_host:
-            image, left_to_do = augmentation.show(image, drawn), ()
-        else:
-            image, left_to_do = augmentation.to_canvas(image, drawn, num_boxes)
-        shown = geometry.before_shrinking(drawn.geometry, shrinking.factor(halves))
-        return image, moved, shown, left_to_do
+        factor = shrinking.factor(augmented.shrink_index)
+        small = labels._replace(boxes_yxyx=labels.boxes_yxyx / factor)
+        moved = self._augmentation.move_labels(small, augmented.drawn)
+        return Prepared(
+            image=augmented.image,
+            labels=_pad(moved, info.max_boxes_per_image),
+            image_id=image_id,
+            changes=augmented.changes,
+        )
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
         return self._augmentation.show_canvases(images, changes) if changes else images
 
-    def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shown_image, shown = warp.show_whole(image, self._config.image_size_px)
-        return shown_image, geometry.scale_yx(shown)
-
-    def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
-        return decode.decode_labels(
-            serialized, label_of_class_0=self._config.label_of_class_0
-        )
-
-    def write_labels(self, picture: Record, labels: Labels) -> Record:
-        label_of_class_0 = self._config.label_of_class_0
-        counts = labels.weights > 0  # A record has no weights: padding stays out.
-        labels = Labels(*(field[counts] for field in labels))
-        return dataclasses.replace(
-            picture,
-            boxes_yxyx=labels.boxes_yxyx,
-            labels=labels.class_ids.astype(np.int64) + label_of_class_0,
-            texts=(),
-            is_crowd=labels.is_crowd,
-            scores=labels.scores,
-            label_map_png=None,
-        )
-
-    def losses(self, labels: Labels, outputs: dict) -> dict[str, Ratio]:
+    def losses(self, labels: Boxes, outputs: dict) -> dict[str, Ratio]:
         config = self._config
         matches = self._match(labels)
         num_classes = len(config.class_names)
@@ -198,28 +169,32 @@ class DetectionTask(Task):
         weighted = box_loss._replace(total=config.box_weight * box_loss.total)
         return {"class": class_loss, "box": weighted}
 
-    def learning_points(self, labels: Labels) -> np.ndarray:
-        batch = tf.nest.map_structure(lambda field: tf.constant(field[None]), labels)
-        positive = self._anchors[self._match(batch).is_positive[0].numpy()]
-        return (positive[:, :2] + positive[:, 2:]) / 2
+    def pseudo_label(self, labels: Boxes, *, min_score: float) -> Boxes:
+        kept = tf.cast(labels.scores >= min_score, tf.float32)
+        return labels._replace(weights=labels.weights * kept)
 
-    def _match(self, labels: Labels) -> matching.Matches:
-        return matching.match_anchors(
-            self._anchors,
-            labels.boxes_yxyx,
-            labels.weights,
-            positive_iou=self._config.positive_iou,
-            negative_iou=self._config.negative_iou,
-        )
+    @property
+    def protocol(self) -> dict:
+        return {
+            "image_size_px": list(self._config.image_size_px),
+            "nms": "hard, per class",
+            "test_time_augmentation": "none",
+            **dataclasses.asdict(self._config.postprocess),
+        }
 
-    def predict(
-        self, outputs: dict, scale_yx: tf.Tensor, original_size_px: tf.Tensor
-    ) -> Labels:
+    def whole_view(self, image: tf.Tensor) -> View:
+        return views_of.whole(image, self._config.image_size_px)
+
+    def views(self, image: tf.Tensor) -> View:
+        return tf.nest.map_structure(lambda field: field[None], self.whole_view(image))
+
+    def read_outputs(self, outputs: dict, views: View) -> Boxes:
+        """Returns [B, N] boxes in pixels of the pictures, best first, padded."""
         postprocess = self._config.postprocess
         boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
-        scale = tf.concat([scale_yx, scale_yx], axis=-1)[:, None, :]
+        scale = tf.concat([views.scale_yx, views.scale_yx], axis=-1)[:, None, :]
         boxes_yxyx = boxes.clip_to_window(
-            boxes_yxyx / scale, original_size_px[:, None, :]
+            boxes_yxyx / scale, views.picture_size_px[:, None, :]
         )
         return nms.non_max_suppression(
             boxes_yxyx,
@@ -230,15 +205,20 @@ class DetectionTask(Task):
             xla=self._xla,
         )
 
-    def serve(
-        self, predictions: Labels, original_size_px: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        is_real = predictions.weights > 0.0
-        labels = predictions.class_ids + self._config.label_of_class_0
-        size = tf.cast(original_size_px, tf.float32)
+    def merge_views(self, read: list[Boxes], views: list[View]) -> Boxes:
+        del views
+        (found,) = read  # A picture is looked at once.
+        counts = np.asarray(found.weights) > 0
+        return Boxes(*(np.asarray(field)[counts] for field in found))
+
+    def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
+        found = self.read_outputs(outputs, views)
+        is_real = found.weights > 0.0
+        labels = found.class_ids + self._config.label_of_class_0
+        size = tf.cast(views.picture_size_px, tf.float32)
         return {
-            "detection_boxes": predictions.boxes_yxyx,
-            "detection_scores": predictions.scores,
+            "detection_boxes": found.boxes_yxyx,
+            "detection_scores": found.scores,
             "detection_classes": tf.where(is_real, labels, 0),
             "num_detections": tf.reduce_sum(tf.cast(is_real, tf.int32), axis=-1),
             # Clients of tf-models-official divide boxes by row 2 of this.
@@ -278,15 +258,69 @@ class DetectionTask(Task):
             ),
         }
 
-    def pseudo_label(self, predictions: Labels, *, min_score: float) -> Labels:
-        kept = tf.cast(predictions.scores >= min_score, tf.float32)
-        return predictions._replace(weights=predictions.weights * kept)
+    def read_labels(self, serialized: tf.Tensor) -> tuple[Boxes, tf.Tensor]:
+        return decode.decode_labels(
+            serialized, label_of_class_0=self._config.label_of_class_0
+        )
+
+    def write_labels(self, picture: Record, labels: Boxes) -> Record:
+        label_of_class_0 = self._config.label_of_class_0
+        counts = labels.weights > 0  # A record has no weights: padding stays out.
+        labels = Boxes(*(field[counts] for field in labels))
+        return dataclasses.replace(
+            picture,
+            boxes_yxyx=labels.boxes_yxyx,
+            labels=labels.class_ids.astype(np.int64) + label_of_class_0,
+            texts=(),
+            is_crowd=labels.is_crowd,
+            scores=labels.scores,
+            label_map_png=None,
+        )
+
+    def annotations(self, labels: Boxes) -> list[dict]:
+        rows = []
+        for box, class_id, score in zip(
+            labels.boxes_yxyx, labels.class_ids, labels.scores, strict=True
+        ):
+            y0, x0, y1, x1 = (float(side) for side in box)
+            bbox = [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
+            rows.append(
+                {
+                    "category_id": self.label_of(int(class_id)),
+                    "bbox": bbox,
+                    "area": round(bbox[2] * bbox[3], 2),
+                    "iscrowd": 0,
+                    "score": round(float(score), 4),
+                }
+            )
+        return rows
 
     def new_metric(self) -> AveragePrecision:
         return AveragePrecision(self.class_names)
 
+    def new_quality(self) -> BoxQuality:
+        return BoxQuality()
 
-def _pad(labels: Labels, num_boxes: int) -> Labels:
+    def describe(self, labels: Boxes) -> str:
+        count = int((np.asarray(labels.weights) > 0).sum())
+        return f"{count} boxes, {len(self.learning_points(labels))} anchors"
+
+    def learning_points(self, labels: Boxes) -> np.ndarray:
+        batch = tf.nest.map_structure(lambda field: tf.constant(field[None]), labels)
+        positive = self._anchors[self._match(batch).is_positive[0].numpy()]
+        return (positive[:, :2] + positive[:, 2:]) / 2
+
+    def _match(self, labels: Boxes) -> matching.Matches:
+        return matching.match_anchors(
+            self._anchors,
+            labels.boxes_yxyx,
+            labels.weights,
+            positive_iou=self._config.positive_iou,
+            negative_iou=self._config.negative_iou,
+        )
+
+
+def _pad(labels: Boxes, num_boxes: int) -> Boxes:
     """Returns exactly `num_boxes` rows: best scores first, then zeros."""
     order = tf.argsort(labels.scores, direction="DESCENDING", stable=True)[:num_boxes]
     missing = num_boxes - tf.shape(order)[0]
@@ -297,4 +331,4 @@ def _pad(labels: Labels, num_boxes: int) -> Labels:
         padded.set_shape([num_boxes, *field.shape[1:]])
         return padded
 
-    return Labels(*(pad(field) for field in labels))
+    return Boxes(*(pad(field) for field in labels))

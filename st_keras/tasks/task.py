@@ -1,20 +1,28 @@
 """What training needs to know about a task; every method is required."""
 
 import abc
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from st_keras.data.augment.policies import Policy
+from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
-from st_keras.types import Labels, Prepared, Ratio
+from st_keras.types import Labels, Prepared, Ratio, View
 
 
 class Task(abc.ABC):
     """One thing a model can be trained for.
 
-    A task sees tensors. It never sees a strategy, an optimizer, a step or a path.
+    A task sees tensors. It never sees a strategy, an optimizer, a step or a path. Its
+    labels are of one kind, `Boxes` or `LabelMap`.
     """
 
+    names_field: str  # Where `DatasetInfo` has the names of this task's classes.
+    policies: dict[str, Policy]  # Of augmentation, by name.
+
+    # ----------------------------------------------------------------------- Classes
     @property
     @abc.abstractmethod
     def class_names(self) -> tuple[str, ...]:
@@ -22,34 +30,29 @@ class Task(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def label_names(self) -> tuple[str, ...]:
-        """Names by label in records, label 1 first."""
+    def names_in_records(self) -> tuple[str, ...]:
+        """The names that records have for the classes, in their order."""
 
-    @property
     @abc.abstractmethod
-    def label_of_class_0(self) -> int:
-        """The label in records that class id 0 stands for; the others follow it."""
+    def label_of(self, class_id: int) -> int:
+        """Returns what a class id is called in files."""
 
-    @property
-    @abc.abstractmethod
-    def protocol(self) -> dict:
-        """The settings of inference that belong beside every number."""
-
+    # ------------------------------------------------------------------------- Model
     @abc.abstractmethod
     def build_model(self, *, sync_batch_norm: bool) -> tf.keras.Model:
         """Returns a new model from normalised images to named outputs."""
 
+    # ---------------------------------------------------------------------- Training
     @abc.abstractmethod
     def prepare(
-        self, serialized: tf.Tensor, seed: tf.Tensor | None, *, num_boxes: int
+        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
     ) -> Prepared:
-        """Reads one record into an example of the network's size.
+        """Reads one record into a training example of the network's size.
 
         Args:
           serialized: [] string.
-          seed: [2] int32 or int64, of the augmentation; None shows the whole picture as
-            it is.
-          num_boxes: N, rows of labels after padding; more are cut, weakest first.
+          seed: [2] int32 or int64, of the augmentation.
+          info: Of the records it is from.
         """
 
     @abc.abstractmethod
@@ -65,25 +68,6 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def prepare_image(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Shows a whole picture as it is, as `prepare` does without a seed.
-
-        Args:
-          image: [H, W, 3] uint8.
-
-        Returns:
-          `image` and `scale_yx` as `Prepared` has them.
-        """
-
-    @abc.abstractmethod
-    def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
-        """Reads the labels of one record, in pixels of its picture, and its id."""
-
-    @abc.abstractmethod
-    def write_labels(self, picture: Record, labels: Labels) -> Record:
-        """Returns the record of a picture with NumPy labels in place of its own."""
-
-    @abc.abstractmethod
     def losses(self, labels: Labels, outputs: dict) -> dict[str, Ratio]:
         """Returns named sums and counts for a batch of labels and model outputs.
 
@@ -91,39 +75,70 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def learning_points(self, labels: Labels) -> np.ndarray:
-        """Returns where the input learns something from NumPy labels, to be drawn.
+    def pseudo_label(self, labels: Labels, *, min_score: float) -> Labels:
+        """Returns what of a teacher's labels a student may learn; the rest is marked.
 
         Args:
-          labels: [N, ...] of one picture, in pixels of the network's input.
+          labels: Of one picture or of a batch.
+          min_score: Boxes under it get weight 0, pixels under it are `IGNORED`.
+        """
 
-        Returns:
-          [M, 2] float32 (y, x).
+    # --------------------------------------------------------------------- Inference
+    @property
+    @abc.abstractmethod
+    def protocol(self) -> dict:
+        """The settings of inference that belong beside every number."""
+
+    @abc.abstractmethod
+    def whole_view(self, image: tf.Tensor) -> View:
+        """Shows a whole picture, as large as it fits.
+
+        Args:
+          image: [H, W, 3] uint8.
         """
 
     @abc.abstractmethod
-    def predict(
-        self, outputs: dict, scale_yx: tf.Tensor, original_size_px: tf.Tensor
-    ) -> Labels:
-        """Returns what the model sees, in pixels of the original pictures.
+    def views(self, image: tf.Tensor) -> View:
+        """Shows a picture in all the ways that inference wants to see it.
+
+        Args:
+          image: [H, W, 3] uint8.
+
+        Returns:
+          [V, ...] views; V can differ from picture to picture.
+        """
+
+    @abc.abstractmethod
+    def read_outputs(self, outputs: dict, views: View) -> Any:
+        """Reads what a model says of views, in the graph; compiles with XLA.
 
         Args:
           outputs: Of the model.
-          scale_yx: [B, 2] float32, as in `Prepared`.
-          original_size_px: [B, 2] int32.
+          views: [B, ...], of one or several pictures.
+
+        Returns:
+          A nest of tensors [B, ...].
         """
 
     @abc.abstractmethod
-    def serve(
-        self, predictions: Labels, original_size_px: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Returns predictions under the names that users of a served model expect.
+    def merge_views(self, read: list, views: list[View]) -> Labels:
+        """Returns what is seen in one picture, in its pixels, without padding.
+
+        Args:
+          read: Of each view of the picture, what `read_outputs` says, NumPy.
+          views: The views, NumPy; their images are not looked at.
+        """
+
+    # ----------------------------------------------------------------------- Serving
+    @abc.abstractmethod
+    def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
+        """Returns what is seen under the names that users of a served model expect.
 
         The names are those of tf-models-official.
 
         Args:
-          predictions: As `predict` returns them.
-          original_size_px: [B, 2] int32.
+          outputs: Of the model.
+          views: [B, ...], each of a whole picture.
         """
 
     @abc.abstractmethod
@@ -139,14 +154,50 @@ class Task(abc.ABC):
     def serving_notes(self) -> dict[str, str]:
         """What each output of `serve` and `serve_raw` holds, for who reads it."""
 
+    # ----------------------------------------------------------------------- Records
     @abc.abstractmethod
-    def pseudo_label(self, predictions: Labels, *, min_score: float) -> Labels:
-        """Returns the predictions a student may learn from; the rest has weight 0."""
+    def read_labels(self, serialized: tf.Tensor) -> tuple[Labels, tf.Tensor]:
+        """Reads the labels of one record, in pixels of its picture, and its id."""
 
+    @abc.abstractmethod
+    def write_labels(self, picture: Record, labels: Labels) -> Record:
+        """Returns the record of a picture with NumPy labels in place of its own."""
+
+    @abc.abstractmethod
+    def annotations(self, labels: Labels) -> list[dict]:
+        """Returns NumPy labels as rows of COCO's results: category_id, bbox, score...
+
+        A row has no image id. Pixels go as `segmentation`, run-length encoded.
+        """
+
+    # --------------------------------------------------------- Numbers and pictures
     @abc.abstractmethod
     def new_metric(self):
         """Returns an empty metric.
 
         It has `headline`, the name of its first number, and the methods
         `add(image_id, truth, predicted)` and `result()`.
+        """
+
+    @abc.abstractmethod
+    def new_quality(self):
+        """Returns an empty measure of pseudo labels.
+
+        It has the methods `add(pseudo, truth)`, where `truth` may be None,
+        `add_human(labels)`, and `result(min_score)`.
+        """
+
+    @abc.abstractmethod
+    def describe(self, labels: Labels) -> str:
+        """Returns in a few words what a training example's NumPy labels teach."""
+
+    @abc.abstractmethod
+    def learning_points(self, labels: Labels) -> np.ndarray:
+        """Returns where the input learns something from NumPy labels, to be drawn.
+
+        Args:
+          labels: Of one picture, in pixels of the network's input.
+
+        Returns:
+          [M, 2] float32 (y, x); none where it learns everywhere.
         """

@@ -1,5 +1,7 @@
 """How good a model is, with the protocol that gives the number its meaning."""
 
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from st_keras.data import pipeline, splits
@@ -27,12 +29,17 @@ def evaluate_model(
       batch_size: Pictures at a time.
       progress: Title of the progress bar; empty: none.
     """
-    truth = read_truth(task, source)
     metric = task.new_metric()
-    for image_id, predicted in predictor.over_records(
+    predictions = predictor.over_records(
         source, batch_size=batch_size, progress=progress
+    )
+    # Both in the order of the files, so that no more than a few pictures are held.
+    for (image_id, predicted), (true_id, truth) in zip(
+        predictions, read_labels(task, source), strict=True
     ):
-        metric.add(image_id, truth[image_id], predicted)
+        if image_id != true_id:
+            raise AssertionError(f"{image_id} judged by the labels of {true_id}.")
+        metric.add(image_id, truth, predicted)
     return metric.result()
 
 
@@ -57,7 +64,7 @@ def evaluate_run(
     config = run.config
     ids = splits.read_ids(ids_file) if ids_file else None
     source = pipeline.open_source(records, ids, config.human.cache_mb)
-    preflight.check_classes(run.task.label_names, records)
+    preflight.check_classes(run.task, records)
     metrics = evaluate_model(
         run.task,
         Predictor(run.task, run.model),
@@ -79,10 +86,8 @@ def evaluate_run(
     return {"headline": headline, "metrics": metrics, "protocol": protocol}
 
 
-def read_truth(task: Task, source: pipeline.Source) -> dict[str, Labels]:
-    """Returns the labels of every picture by its id, as NumPy, original pixels."""
-    truth = {}
+def read_labels(task: Task, source: pipeline.Source) -> Iterator[tuple[str, Labels]]:
+    """Yields every picture's id and labels, NumPy, in its own pixels."""
     rows = pipeline.serialized_records(source).map(task.read_labels, tf.data.AUTOTUNE)
     for labels, image_id in rows.as_numpy_iterator():
-        truth[image_id.decode()] = Labels(*labels)
-    return truth
+        yield image_id.decode(), labels

@@ -54,7 +54,7 @@ def train(
     """
     # ---------------------------------------------------------------- Check first
     info = dataset_info.load(config.human.records)
-    config = with_class_names(config, info.class_names)
+    config = with_class_names(config, info)
     preflight.check_workdir(config, workdir)
     finished = _read_summary(workdir)
     if finished:
@@ -72,7 +72,7 @@ def train(
     batches = Batches(config, task)
     batches.check_replicas(replicas)
     if config.evaluation.records:
-        preflight.check_classes(task.label_names, config.evaluation.records)
+        preflight.check_classes(task, config.evaluation.records)
 
     # --------------------------------------------------------- Model and optimizer
     with strategy.scope():

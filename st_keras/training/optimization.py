@@ -67,15 +67,16 @@ def _optimizer(config: OptimizationConfig) -> dict:
 
 def _learning_rate(config: OptimizationConfig, total_steps: int) -> dict:
     rate = config.learning_rate
-    if config.schedule == "cosine":
-        # As in the paper's code the cosine runs from the end of the warm-up.
-        decay_steps = max(total_steps - config.warmup_steps, 1)
-        cosine = {
+    if config.schedule in ("cosine", "polynomial"):
+        # As in the paper's code both run from the end of the warm-up.
+        falling = {
             "initial_learning_rate": rate,
-            "decay_steps": decay_steps,
+            "decay_steps": max(total_steps - config.warmup_steps, 1),
             "offset": config.warmup_steps,
         }
-        return {"type": "cosine", "cosine": cosine}
+        if config.schedule == "polynomial":
+            falling |= {"end_learning_rate": 0.0, "power": config.power}
+        return {"type": config.schedule, config.schedule: falling}
     if config.schedule == "step":
         count = len(config.step_boundaries)
         steps = {

@@ -1,15 +1,24 @@
 """The paper's configs: each builds the preset of its name."""
 
+import inspect
 import pathlib
 
 import pytest
 
 from st_keras import config as config_lib
 from st_keras import models
+from st_keras.data import dataset_info
 from st_keras.tasks import build_task, with_class_names
 
-FOLDER = pathlib.Path(__file__).parents[2] / "configs" / "detection"
-NAMES = tuple(f"category {number}" for number in range(1, 91))
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+FOLDER = CONFIGS / "detection"
+COCO = dataset_info.Tally().info(
+    source="coco",
+    class_names=tuple(f"category {number}" for number in range(1, 91)),
+    skipped={},
+    content_sha256="",
+    shards=[],
+)
 DETECTORS = [name for name in models.PRESETS if name.startswith("retinanet_")]
 
 
@@ -29,7 +38,7 @@ def built(monkeypatch):
 def test_a_config_builds_the_preset_of_its_name(name, built):
     preset = models.PRESETS[name]
     config = config_lib.load(str(FOLDER / f"{name}.yaml"))
-    config = with_class_names(config, NAMES)
+    config = with_class_names(config, COCO)
     build_task(config).build_model(sync_batch_norm=False)
     size, num_classes, settings = built[0]
     assert size == (preset.side_px, preset.side_px)
@@ -42,6 +51,52 @@ def test_a_config_builds_the_preset_of_its_name(name, built):
     assert settings["head_convs"] == preset.settings.get("head_convs", 4)
     assert settings["anchors_per_cell"] == 9
     assert config.detection.anchor_size == preset.anchor_size
+
+
+PASCAL = dataset_info.Tally().info(
+    source="voc_segmentation",
+    class_names=(),
+    label_map_names=("background", *(f"class {number}" for number in range(20))),
+    skipped={},
+    content_sha256="",
+    shards=[],
+)
+SEGMENTERS = [
+    name
+    for name in models.PRESETS
+    if "segmenter" in name and not name.endswith("_b0") or name.endswith("resnet101")
+]
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("role", ["", "_student"])
+def test_a_segmenter_is_the_preset_of_its_name(name, role, monkeypatch):
+    preset, calls = models.PRESETS[name], []
+    path = CONFIGS / "segmentation" / f"{name}{role}.yaml"
+    if role and not name.startswith("nas_fpn"):
+        pytest.skip("The paper has no such student.")
+    monkeypatch.setattr(
+        models, preset.function.__name__, lambda *a, **more: calls.append((a, more))
+    )
+    config = with_class_names(config_lib.load(str(path)), PASCAL)
+    build_task(config).build_model(sync_batch_norm=False)
+    ((size, num_classes), settings) = calls[0]
+    assert size == (preset.side_px, preset.side_px)
+    assert num_classes == preset.num_classes
+    # What neither says is the default of the function.
+    defaults = inspect.signature(preset.function).parameters
+    stated = {name: d.default for name, d in defaults.items()} | dict(preset.settings)
+    for setting, value in settings.items():
+        assert value == stated[setting], setting
+    assert config.role == ("student" if role else "teacher")
+
+
+def test_every_segmentation_config_loads():
+    paths = sorted((CONFIGS / "segmentation").glob("*.yaml"))
+    loaded = [config_lib.load(str(path)) for path in paths]
+    # A teacher of each preset, students of two, what they share, and the small one.
+    assert len(loaded) == len(SEGMENTERS) + 2 + 2
+    assert all(config.task_name == "segmentation" for config in loaded)
 
 
 def test_every_config_of_the_folder_loads():

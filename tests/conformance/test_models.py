@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras import models
-from st_keras.config import detection
+from st_keras.config import task
 from st_keras.models import randomness
 from st_keras.models.layers import Dropout
 
@@ -125,6 +125,16 @@ def nothing_is_dropped(monkeypatch):
     monkeypatch.setattr(Dropout, "call", call)
 
 
+@pytest.fixture
+def in_float64():
+    """For gradients of deep models: in float32 one replica is off by 1 % itself."""
+    tf.keras.backend.set_floatx("float64")
+    tf.keras.mixed_precision.set_global_policy("float64")
+    yield
+    tf.keras.mixed_precision.set_global_policy("float32")
+    tf.keras.backend.set_floatx("float32")
+
+
 def pictures(count=2):
     noise = np.random.default_rng(0).normal(size=[count, *SIZE_PX, 3])
     return tf.constant(noise, tf.float32)
@@ -161,7 +171,7 @@ def test_every_backbone_is_in_the_table():
     assert set(models.BACKBONES) - presets - named <= {
         *("tiny", "resnet18", "resnet34", "resnet200")
     }
-    assert set(models.BACKBONES) == set(detection.BACKBONES)
+    assert set(models.BACKBONES) == set(task.BACKBONES)
 
 
 def test_eager_and_graph_agree(model):
@@ -287,7 +297,7 @@ def files(tmp_path_factory):
         for name in MODELS | SLOW
     ],
 )
-def test_two_replicas_give_the_gradients_of_one(name, nothing_is_dropped):
+def test_two_replicas_give_the_gradients_of_one(name, nothing_is_dropped, in_float64):
     build = (MODELS | SLOW)[name]
     model = build()
     randomize(model)

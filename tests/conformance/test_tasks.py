@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 
 from st_keras import config
+from st_keras.ops import images
 from st_keras.tasks.detection import DetectionTask
+from st_keras.tasks.segmentation import SegmentationTask
 from st_keras.training import optimization
 from st_keras.training.step import TrainStep
-from st_keras.types import Batch, Labels
+from st_keras.types import IGNORED, Batch, Boxes, LabelMap
 
 SIZE_PX = (64, 128)  # Height and width differ, so that a swap shows.
 CLASSES = 3
@@ -28,16 +30,76 @@ def detector(backbone):
     )
 
 
-MODELS = {
-    "retinanet_tiny": detector("tiny"),
-    "retinanet_resnet18": detector("resnet18"),
+def segmenter(**settings):
+    """Returns the settings of a small segmenter."""
+    return config.SegmentationConfig(
+        class_names=("a", "b", "c"),
+        image_size_px=SIZE_PX,
+        backbone="tiny",
+        deeplab=config.DeepLabConfig(
+            output_stride=32, aspp_rates=(1,), aspp_filters=16, decoder_filters=16
+        ),
+        nas_fpn=config.NasFpnConfig(filters=16, repeats=1, head_convs=1),
+        **settings,
+    )
+
+
+def boxes(count):
+    # One for each level, so that every part of the box tower has something to learn.
+    boxes = np.float32([[[4, 10, 18, 26], [20, 70, 50, 98], [2, 40, 62, 105]]])
+    return Boxes(
+        boxes_yxyx=tf.constant(np.tile(boxes, [count, 1, 1])),
+        class_ids=tf.constant([[0, 2, 1]] * count),
+        scores=tf.ones([count, 3]),
+        weights=tf.ones([count, 3]),
+        is_crowd=tf.zeros([count, 3], tf.bool),
+    )
+
+
+def label_maps(count):
+    class_ids = np.random.default_rng(2).integers(0, CLASSES, [count, *SIZE_PX])
+    class_ids[:, :9] = IGNORED
+    class_ids = tf.constant(class_ids, tf.uint8)
+    return LabelMap(class_ids, 255 * tf.ones_like(class_ids))
+
+
+# 8 x 16, 4 x 8 and 2 x 4 cells of 3 anchors.
+ANCHORS = (128 + 32 + 8) * 3
+# By name: the task, labels of a batch, and the shapes of its outputs.
+BOX_SHAPES = {"logits": [ANCHORS, CLASSES], "offsets": [ANCHORS, 4]}
+CELL_SHAPES = {"logits": [16, 32, CLASSES]}
+ROWS = {
+    "retinanet_tiny": (DetectionTask, detector("tiny"), boxes, BOX_SHAPES),
+    "retinanet_resnet18": (DetectionTask, detector("resnet18"), boxes, BOX_SHAPES),
+    "deeplab_tiny": (SegmentationTask, segmenter(), label_maps, CELL_SHAPES),
+    "deeplab_tiny_hardest_at_cells": (
+        SegmentationTask,
+        segmenter(
+            **{"loss_at": "logits", "top_share": 0.5, "legacy_alignment": True},
+            **{"label_smoothing": 0.1, "class_weights": (1.0, 2.0, 0.5)},
+        ),
+        label_maps,
+        CELL_SHAPES,
+    ),
 }
 
 
-@pytest.fixture(params=MODELS)
-def task(request):
+@pytest.fixture(params=ROWS)
+def row(request):
     tf.keras.utils.set_random_seed(0)
-    return DetectionTask(MODELS[request.param])
+    return ROWS[request.param]
+
+
+@pytest.fixture
+def task(row):
+    kind, settings, _, _ = row
+    return kind(settings)
+
+
+@pytest.fixture
+def batch(row):
+    image = np.random.default_rng(1).integers(0, 256, [2, *SIZE_PX, 3])
+    return Batch(tf.constant(image, tf.uint8), row[2](2))
 
 
 def pictures(count=2):
@@ -45,35 +107,16 @@ def pictures(count=2):
     return tf.constant(noise, tf.float32)
 
 
-def batch(count=2):
-    image = np.random.default_rng(1).integers(0, 256, [count, *SIZE_PX, 3])
-    # One for each level, so that every part of the box tower has something to learn.
-    boxes = np.float32([[[4, 10, 18, 26], [20, 70, 50, 98], [2, 40, 62, 105]]])
-    return Batch(
-        tf.constant(image, tf.uint8),
-        Labels(
-            boxes_yxyx=tf.constant(np.tile(boxes, [count, 1, 1])),
-            class_ids=tf.constant([[0, 2, 1]] * count),
-            scores=tf.ones([count, 3]),
-            weights=tf.ones([count, 3]),
-            is_crowd=tf.zeros([count, 3], tf.bool),
-        ),
-    )
-
-
-def test_outputs_have_static_shapes_and_one_row_per_anchor(task):
+def test_outputs_have_static_shapes(task, row):
     model = task.build_model(sync_batch_norm=False)
-    # 8 x 16, 4 x 8 and 2 x 4 cells of 3 anchors.
-    anchors = (128 + 32 + 8) * 3
-    assert model.output["logits"].shape.as_list() == [None, anchors, CLASSES]
-    assert model.output["offsets"].shape.as_list() == [None, anchors, 4]
+    shapes = {name: out.shape.as_list()[1:] for name, out in model.output.items()}
+    assert shapes == row[3]
 
 
-def test_a_gradient_reaches_every_trainable_variable(task):
+def test_a_gradient_reaches_every_trainable_variable(task, batch):
     model = task.build_model(sync_batch_norm=False)
-    example = batch()
     with tf.GradientTape() as tape:
-        ratios = task.losses(example.labels, model(pictures(), training=True))
+        ratios = task.losses(batch.labels, model(pictures(), training=True))
         loss = tf.add_n([ratio.total for ratio in ratios.values()])
     gradients = tape.gradient(loss, model.trainable_variables)
     without = [
@@ -91,16 +134,28 @@ def train_step(task):
     return TrainStep(task, model, optimizer, None, weight_decay=1e-4, clip_norm=10.0)
 
 
-def test_the_train_step_lowers_to_xla(task):
+def test_the_train_step_lowers_to_xla(task, batch):
     take_step = train_step(task)
-    example = batch()
     compiled = tf.function(lambda b: take_step({"human": b}), jit_compile=True)
-    text = compiled.experimental_get_compiler_ir(example)(stage="hlo")
+    text = compiled.experimental_get_compiler_ir(batch)(stage="hlo")
     assert "ENTRY" in text
     assert "convolution" in text
 
 
-def test_one_optimizer_step_on_a_batch_lowers_its_loss(task):
+def test_one_optimizer_step_on_a_batch_lowers_its_loss(task, batch):
     take_step = tf.function(train_step(task))
-    losses = [float(take_step({"human": batch()})["loss"]) for _ in range(4)]
+    losses = [float(take_step({"human": batch})["loss"]) for _ in range(4)]
     assert losses[-1] < losses[0]
+
+
+def test_reading_outputs_lowers_to_xla(row):
+    kind, settings, _, _ = row
+    task = kind(settings, xla=True)
+    model = task.build_model(sync_batch_norm=False)
+    view = task.views(tf.zeros([50, 90, 3], tf.uint8))
+
+    def read(view):
+        return task.read_outputs(model(images.normalize(view.image)), view)
+
+    compiled = tf.function(read, jit_compile=True)
+    assert "ENTRY" in compiled.experimental_get_compiler_ir(view)(stage="hlo")

@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 
 from st_keras.data import dataset_info, records
+from st_keras.data.images import encode_png
 from st_keras.data.sources.coco import CocoSource
 from st_keras.data.sources.folders import FolderSource
+from st_keras.data.sources.masks import MaskSource
 from st_keras.data.sources.voc import VocSource
 
 
@@ -165,6 +167,61 @@ def test_boxes_shrink_with_their_picture(folder):
     assert record["pixels"].shape == (15, 25, 3)
     assert record["size"] == (15, 25)
     assert record["boxes"] == [[1, 2, 10, 15]]
+
+
+@pytest.fixture
+def streets(folder):
+    """A 60 x 100 picture: sky above, road below but for 10 columns nobody labelled."""
+    folder.picture("images/a.png")
+    mask = np.zeros([60, 100], np.uint8)
+    mask[30:] = 2
+    mask[30:, 90:] = 255
+    folder.write("masks/a.png", encode_png(mask))
+    folder.classes = ["sky", "car", "road"]
+    return folder
+
+
+def mask_source(folder):
+    return MaskSource(folder.root / "images", folder.root / "masks", folder.classes)
+
+
+def test_label_maps_shrink_with_their_picture_and_keep_their_values(streets):
+    # 60 x 100 to at most 25: a quarter. Half of 15 rows: the pixel in the middle, 7.5,
+    # is nearest to row 30 of 60.
+    streets.convert(mask_source(streets), max_side_px=25)
+    record = streets.records()["a"]
+    label_map = tf.io.decode_png(record["label_map"][0])[..., 0].numpy()
+    assert label_map.shape == record["size"] == (15, 25)
+    assert label_map[[0, 6, 7, 14], 3].tolist() == [0, 0, 2, 2]
+    # 22.5 columns of road: column 22 has its centre, 22.5 * 4, at the first ignored.
+    assert label_map[14, [21, 22, 24]].tolist() == [2, 255, 255]
+    assert set(np.unique(label_map)) == {0, 2, 255}
+
+
+def test_the_summary_tells_the_share_of_each_class(streets, capsys):
+    streets.convert(mask_source(streets))
+    out = capsys.readouterr().out
+    assert "train: 1 pictures with label maps, 1 shard(s)\n" in out
+    # 3000 pixels of sky and 2700 of road; 300 of 6000 are ignored.
+    assert "labelled pixels per class: sky 52.6 %, car 0 %, road 47.4 %\n" in out
+    assert "ignored pixels: 5 % of all\n" in out
+    assert "classes without a pixel: car\n" in out
+
+
+def test_a_mask_without_a_labelled_pixel_is_kept_and_counted(streets, capsys):
+    streets.picture("images/b.png")
+    streets.write("masks/b.png", encode_png(np.full([60, 100], 255, np.uint8)))
+    info = streets.convert(mask_source(streets), strict=True)["train"]
+    assert set(streets.records()) == {"a", "b"}
+    assert streets.skipped() == [("b", "-", "nothing_labeled (kept)")]
+    assert info.ignored_pixels == 300 + 6000
+    assert "skipped 0, listed in" in capsys.readouterr().out
+
+
+def test_strict_stops_at_a_value_of_no_class(streets):
+    streets.classes = ["sky", "road"]
+    with pytest.raises(ValueError, match="a: unknown_label_value: value 2 in 2700"):
+        streets.convert(mask_source(streets), strict=True)
 
 
 class TestModelGardenReadsTheRecords:

@@ -161,9 +161,22 @@ class DecodeLabelMapTest(tf.test.TestCase):
         label_map = np.arange(60 * 100).reshape(60, 100).astype(np.uint8)
         png = tf.io.encode_png(label_map[..., None]).numpy()
         text = serialized(label_map_png=png)
-        self.assertAllEqual(decode.decode_label_map(text, [60, 100]), label_map)
+        found, _ = decode.decode_label_map(text)
+        self.assertAllEqual(found.class_ids, label_map)
+        self.assertAllEqual(found.confidences, np.full([60, 100], 255))
 
-    def test_without_one_all_is_background(self):
-        found = decode.decode_label_map(serialized(), tf.constant([60, 100]))
-        self.assertAllEqual(found, np.zeros([60, 100]))
-        self.assertEqual(found.dtype, tf.uint8)
+    def test_confidences_are_those_of_the_record(self):
+        planes = np.arange(2 * 60 * 100).reshape(2, 60, 100).astype(np.uint8)
+        label_map, confidence = (
+            tf.io.encode_png(plane[..., None]).numpy() for plane in planes
+        )
+        text = serialized(label_map_png=label_map, confidence_png=confidence)
+        found, _ = decode.decode_label_map(text)
+        self.assertAllEqual(found.class_ids, planes[0])
+        self.assertAllEqual(found.confidences, planes[1])
+
+    def test_without_one_nothing_is_known(self):
+        found, image_id = decode.decode_label_map(serialized(image_id="x"))
+        self.assertAllEqual(found.class_ids, np.full([60, 100], 255))
+        self.assertEqual(found.class_ids.dtype, tf.uint8)
+        self.assertEqual(image_id, b"x")

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
+from st_keras.data.class_colors import class_color
 from st_keras.data.drawing import (
-    class_color,
     contact_sheet,
     draw_batch,
     draw_labels,
-    tint_label_map,
 )
-from st_keras.types import Batch, Labels
+from st_keras.types import Batch, Boxes
 
 NAMES = ("ball", "cup")
 BLACK = np.zeros([60, 100, 3], np.uint8)
@@ -20,7 +19,7 @@ GREY = (170, 170, 170)
 
 def labels(*boxes, class_ids=None, scores=None, weights=None, is_crowd=None):
     count = len(boxes)
-    return Labels(
+    return Boxes(
         boxes_yxyx=np.array(boxes, np.float32).reshape([count, 4]),
         class_ids=np.array(class_ids or [1] * count, np.int32),
         scores=np.array(scores or [1.0] * count, np.float32),
@@ -101,7 +100,7 @@ def test_marks_are_crosses():
 def test_each_image_of_a_batch_gets_its_own_labels():
     found = labels((0, 0, 0, 0), BOX, weights=[0, 1])
     batch = Batch(
-        image=np.stack([BLACK, BLACK]), labels=Labels(*(f[:, None] for f in found))
+        image=np.stack([BLACK, BLACK]), labels=Boxes(*(f[:, None] for f in found))
     )
     first, second = draw_batch(batch, NAMES)
     assert colors(first) == {(0, 0, 0)}
@@ -131,13 +130,3 @@ def test_a_sheet_shows_pictures_of_any_size_row_by_row(titles, title_px):
 def test_a_title_is_cut_to_the_width_of_its_picture():
     sheet = contact_sheet([BLACK, BLACK], columns=2, titles=["long " * 40, ""])
     assert colors(sheet[:25, 112:]) == {(255, 255, 255)}
-
-
-def test_a_label_map_tints_what_it_knows():
-    image = np.full([2, 3, 3], 100, np.uint8)
-    label_map = np.array([[0, 1, 2], [255, 1, 0]], np.uint8)
-    tinted = tint_label_map(image, label_map)
-    for label, pixels in ((1, tinted[:, 1]), (2, tinted[:1, 2])):
-        expected = (100 + np.array(class_color(label - 1))) // 2
-        assert np.all(pixels == expected)
-    assert np.all(tinted[[0, 1, 1], [0, 0, 2]] == 100) and np.all(image == 100)

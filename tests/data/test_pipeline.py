@@ -154,7 +154,7 @@ def test_all_batches_are_full_and_static(source):
 
 def _plain(serialized):
     labels, image_id = decode.decode_labels(serialized)
-    return image_id, tf.shape(labels.class_ids)[0] + 1
+    return image_id[None], tf.shape(labels.class_ids) + 1
 
 
 def ordered(source, batch_size):
@@ -176,6 +176,22 @@ def test_ordered_batches_show_every_picture_once_and_fill_the_last_with_zeros(so
     ]
     assert ids[:12] == in_files
     assert all(count > 0 for count in counts[:12])
+
+
+def test_a_record_can_give_several_examples_or_few(source):
+    def as_many_as_boxes(serialized):
+        labels, image_id = decode.decode_labels(serialized)
+        count = tf.shape(labels.class_ids)[0]
+        return tf.fill([count], image_id), tf.range(1, count + 1)
+
+    batches = pipeline.ordered_batches(
+        pipeline.serialized_records(source), as_many_as_boxes, batch_size=5
+    )
+    # 24 boxes in 12 pictures; two pictures have none.
+    ids = [i.decode() for batch in batches for i in batch[0].numpy()]
+    assert len(ids) == 25 and ids[24] == ""
+    assert ids[:3] == ["tiny_00"] * 3
+    assert len(set(ids[:24])) == 10
 
 
 def test_ordered_batches_of_chosen_ids_show_those(some):

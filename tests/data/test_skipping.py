@@ -33,7 +33,9 @@ def test_strict_names_the_picture_the_reason_and_the_values():
         SkipLog(strict=True).add("a", Reason.DEGENERATE, "5 5 5 5", index=3)
 
 
-@pytest.mark.parametrize("reason", [Reason.CLIPPED, Reason.CROWD])
+@pytest.mark.parametrize(
+    "reason", [Reason.CLIPPED, Reason.CROWD, Reason.NOTHING_LABELED]
+)
 def test_strict_lets_pass_what_is_kept(reason):
     log = SkipLog(strict=True)
     log.add("a", reason, "")

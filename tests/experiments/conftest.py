@@ -51,6 +51,20 @@ REPORT = {
             {"min_score": s, "precision": s, "recall": 1 - s, "boxes_per_image": 9 * s}
             for s in (0.2, 0.4, 0.6)
         ],
+        "human": {"boxes_per_image": 3.125},
+        "charts": [
+            {
+                "title": "Precision and recall",
+                "columns": ["precision", "recall"],
+                "is_share": True,
+            },
+            {
+                "title": "Boxes per picture",
+                "columns": ["boxes_per_image"],
+                "is_share": False,
+            },
+        ],
+        "sentence": "Pseudo labels: 2.2 boxes per picture; 76% of them are right.",
     },
     "seconds": {"teacher": 58.74, "labels_1": 6.3, "student_1": 84.0},
     "seed": 3,

@@ -115,7 +115,7 @@ def test_a_line_sums_it_up(predicted):
     _, found = predicted
     boxes = len(found["annotations"])
     assert format_summary(found, "out") == (
-        f"4 pictures, {boxes} boxes, 2 skipped (2 unreadable_file; see "
+        f"4 pictures, {boxes} labels, 2 skipped (2 unreadable_file; see "
         "out/skipped.txt): out"
     )
 

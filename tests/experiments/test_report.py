@@ -127,12 +127,12 @@ def test_the_settings_and_the_command_that_runs_it_again_are_there(page):
 
 
 def test_a_page_needs_neither_control_nor_truth(workdir, made_up):
-    unknown = {"precision": None, "recall": None, "thresholds": []}
+    unknown = {"sentence": "How right is unknown.", "thresholds": [], "human": None}
     pseudo = made_up()["pseudo_labels"] | unknown
     page = write(workdir, made_up(control=None, pseudo_labels=pseudo))
     assert "Control" not in page.texts
     assert "75.5" in page.best
-    assert "how many are right is unknown" in page.text
+    assert "How right is unknown." in page.text
     assert "Precision and recall" not in page.texts
 
 

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from st_keras import config as config_lib
-from st_keras.data.drawing import class_color
+from st_keras.data import dataset_info
+from st_keras.data.class_colors import class_color
 from st_keras.experiments.showing import (
     show_batches,
     show_predictions,
@@ -13,7 +14,7 @@ from st_keras.experiments.showing import (
 )
 from st_keras.self_training import labeling
 from st_keras.tasks import build_task, with_class_names
-from st_keras.types import Labels
+from st_keras.types import Boxes
 
 DROPPED = (170, 170, 170)
 
@@ -61,14 +62,18 @@ def test_anchors_are_marked_where_they_learn_a_box(student_config):
     # On level 3 an anchor is 1.5 x 8 = 12 px; the cell at row 2, column 5 is at
     # (20, 44). A row of weight 0 marks nothing.
     boxes = np.array([[14, 38, 26, 50], [30, 6, 42, 18]], np.float32)
-    labels = Labels(
+    labels = Boxes(
         boxes_yxyx=boxes,
         class_ids=np.zeros(2, np.int32),
         scores=np.ones(2, np.float32),
         weights=np.array([1, 0], np.float32),
         is_crowd=np.zeros(2, bool),
     )
-    task = build_task(with_class_names(student_config, tuple("0123456789")))
+    task = build_task(
+        with_class_names(
+            student_config, dataset_info.load(student_config.human.records)
+        )
+    )
     centers = task.learning_points(labels)
     assert {tuple(center) for center in centers.tolist()} == {(20.0, 44.0)}
 

@@ -29,10 +29,10 @@ def test_a_second_student_has_taken_the_steps_of_the_first_too(made_up):
 
 
 def test_a_printed_table_needs_neither_control_nor_truth(made_up):
-    unknown = made_up()["pseudo_labels"] | {"precision": None, "recall": None}
-    text = format_table(made_up(control=None, pseudo_labels=unknown))
+    pseudo = made_up()["pseudo_labels"] | {"sentence": "How right is unknown."}
+    text = format_table(made_up(control=None, pseudo_labels=pseudo))
     assert "control" not in text
-    assert "unknown" in text
+    assert "\n\nHow right is unknown.\n\n" in text
 
 
 def test_an_evaluation_prints_numbers_classes_and_protocol():

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from st_keras.metrics.average_precision import NAMES, AveragePrecision
-from st_keras.types import Labels
+from st_keras.types import Boxes
 
 CLASSES = ("ball", "cup", "kite")
 BOX = [10, 20, 50, 100]  # 40 high, 80 wide: "medium".
@@ -19,7 +19,7 @@ FAR = [200, 10, 230, 40]
 
 def labels(boxes=(), class_ids=None, scores=None, weights=None, is_crowd=None):
     count = len(boxes)
-    return Labels(
+    return Boxes(
         np.asarray(boxes, np.float32).reshape([count, 4]),
         np.asarray(class_ids if class_ids is not None else [0] * count, np.int32),
         np.asarray(scores if scores is not None else [1] * count, np.float32),

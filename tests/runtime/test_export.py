@@ -15,8 +15,8 @@ from st_keras.data import pipeline, records
 from st_keras.runtime import export
 from st_keras.runtime.restored import restore_run
 from st_keras.tasks.detection import DetectionTask
-from st_keras.training.evaluate import evaluate_run, read_truth
-from st_keras.types import Labels
+from st_keras.training.evaluate import evaluate_run, read_labels
+from st_keras.types import Boxes
 from tests.runtime.predictions import assert_same
 
 # By name: (dtype, shape) for 12 pictures, as clients of tf-models-official know them.
@@ -65,7 +65,7 @@ def served(signature, by_id, batch_size):
         outputs = ask(signature, [by_id[image_id].encoded for image_id in some])
         for row, image_id in enumerate(some):
             count = outputs["num_detections"][row]
-            found[image_id] = Labels(
+            found[image_id] = Boxes(
                 boxes_yxyx=outputs["detection_boxes"][row, :count],
                 class_ids=outputs["detection_classes"][row, :count] - 1,
                 scores=outputs["detection_scores"][row, :count],
@@ -78,7 +78,7 @@ def served(signature, by_id, batch_size):
 def average_precision(run, tiny_records, predicted):
     source = pipeline.open_source(tiny_records.glob, None, 0)
     metric = run.task.new_metric()
-    for image_id, truth in read_truth(run.task, source).items():
+    for image_id, truth in read_labels(run.task, source):
         metric.add(image_id, truth, predicted[image_id])
     return metric.result()["AP"]
 
@@ -116,20 +116,23 @@ def test_names_types_and_shapes_are_those_of_tf_models_official(
     ("label_of_class_0", "names", "labels"),
     [(1, ("ball", "cup"), [2, 1, 0]), (0, ("background", "ball"), [1, 0, 0])],
 )
-def test_classes_are_numbered_as_in_the_records(label_of_class_0, names, labels):
+def test_classes_are_numbered_as_in_the_records(
+    monkeypatch, label_of_class_0, names, labels
+):
     task = DetectionTask(
         config_lib.DetectionConfig(
             class_names=names, label_of_class_0=label_of_class_0, backbone="tiny"
         )
     )
-    seen = Labels(
+    seen = Boxes(
         boxes_yxyx=tf.zeros([1, 3, 4]),
         class_ids=tf.constant([[1, 0, 0]]),  # The last row is padding.
         scores=tf.constant([[0.9, 0.4, 0.0]]),
         weights=tf.constant([[1.0, 1.0, 0.0]]),
         is_crowd=tf.zeros([1, 3], tf.bool),
     )
-    found = task.serve(seen, tf.constant([[60, 100]]))
+    monkeypatch.setattr(task, "read_outputs", lambda outputs, views: seen)
+    found = task.serve({}, task.views(tf.zeros([60, 100, 3], tf.uint8)))
     assert found["detection_classes"].numpy().tolist() == [labels]
     assert found["num_detections"].numpy().tolist() == [2]
 

@@ -11,7 +11,6 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras.ops import boxes, images, nms
 from st_keras.runtime import export
-from st_keras.runtime.inference import without_padding
 from st_keras.tasks import build_task
 from tests.runtime.predictions import assert_same
 
@@ -79,9 +78,9 @@ def test_tflite_and_the_suppression_left_to_do_give_the_evaluation(
     for image_id in ("tiny_00", "tiny_02"):  # 60 x 100 and 84 x 52.
         record = tiny_records.by_id[image_id]
         size = (record.height_px, record.width_px)
-        shown, scale_yx = run.task.prepare_image(tf.io.decode_png(record.encoded))
-        found = interpret(inputs=shown[None])
-        scaled = found["decoded_boxes"] / np.tile(scale_yx, 2)
+        view = run.task.whole_view(tf.io.decode_png(record.encoded))
+        found = interpret(inputs=view.image[None])
+        scaled = found["decoded_boxes"] / np.tile(view.scale_yx, 2)
         labels = nms.non_max_suppression(
             boxes.clip_to_window(tf.constant(scaled), tf.constant(size)),
             tf.constant(found["decoded_box_scores"]),
@@ -90,7 +89,9 @@ def test_tflite_and_the_suppression_left_to_do_give_the_evaluation(
                 for name in ("min_score", "nms_iou", "max_detections")
             },
         )
-        assert_same(without_padding(labels, 0), evaluated[image_id], 1e-4, 1e-4)
+        seen = tf.nest.map_structure(lambda field: field[0].numpy(), labels)
+        merged = run.task.merge_views([seen], [view])
+        assert_same(merged, evaluated[image_id], 1e-4, 1e-4)
 
 
 def test_a_run_in_bfloat16_is_converted_in_float32(run, tmp_path):

@@ -10,7 +10,7 @@ from st_keras import config as config_lib
 from st_keras.data import dataset_info, pipeline, records
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training import labeling
-from st_keras.training.evaluate import read_truth
+from st_keras.training.evaluate import read_labels
 from st_keras.training.loop import train
 
 
@@ -105,7 +105,7 @@ def test_the_same_teacher_labels_alike_whatever_stands_beside_a_picture(
     boxes = []
     for folder in (labelled[0], tmp_path / "one"):
         source = pipeline.open_source(f"{folder}/*.tfrecord", ["train_000020"], 0)
-        boxes.append(read_truth(run.task, source)["train_000020"].boxes_yxyx)
+        boxes.append(next(read_labels(run.task, source))[1].boxes_yxyx)
     np.testing.assert_allclose(boxes[0], boxes[1], atol=1e-3)
 
 

@@ -1,5 +1,6 @@
 """What the detection task promises, from a record to a loss and back to labels."""
 
+import dataclasses
 import io
 import json
 
@@ -9,15 +10,16 @@ import tensorflow as tf
 from PIL import Image
 
 from st_keras import config, tasks
-from st_keras.data import records
+from st_keras.data import dataset_info, records
 from st_keras.ops import box_coding, matching
 from st_keras.tasks.detection import DetectionTask
-from st_keras.types import Labels
+from st_keras.types import Boxes, View
 
 CLASSES = ("ball", "cup", "kite")
-INPUT = (64, 96)  # A 60 x 100 picture fits it at 0.96: 57.6 x 96, so 58 x 96 px.
-SCALE_YX = (58 / 60, 96 / 100)
-SCALE = np.array([*SCALE_YX, *SCALE_YX])
+INPUT = (64, 96)
+PICTURE = (60, 90)  # Fills it, so that nothing is left to chance.
+SCALE = 64 / 60
+PLAIN = config.AugmentConfig(scale_min=1.0, scale_max=1.0, flip_probability=0.0)
 # 20 x 40 and 30 x 12 px, apart from each other.
 BOXES = np.array([[5, 50, 25, 90], [25, 8, 55, 20]], np.float32)
 CLASS_IDS = np.array([2, 0])
@@ -31,6 +33,7 @@ def task_of(**changes):
                 **{"max_level": 5, "neck_filters": 8, "anchor_size": 2.0},
                 **{"aspect_ratios": (0.3, 1.0, 2.0), "anchor_scales": 2},
                 **{"head": config.BoxHeadConfig(num_convs=0, num_filters=8)},
+                "augment": PLAIN,
                 **changes,
             }
         )
@@ -48,29 +51,37 @@ def serialize(record):
 
 def record(boxes=BOXES, class_ids=CLASS_IDS, **changes):
     encoded = io.BytesIO()
-    Image.fromarray(np.full([60, 100, 3], 7, np.uint8)).save(encoded, "png")
+    Image.fromarray(np.full([*PICTURE, 3], 7, np.uint8)).save(encoded, "png")
     return records.Record(
         **{
             **{"image_id": "a", "encoded": encoded.getvalue(), "format": "png"},
-            **{"filename": "a.png", "height_px": 60, "width_px": 100},
+            **{"filename": "a.png", "height_px": PICTURE[0], "width_px": PICTURE[1]},
             **{"boxes_yxyx": np.reshape(boxes, [-1, 4]), "labels": class_ids + 1},
             **changes,
         }
     )
 
 
-def prepare(task, of, seed=None, num_boxes=4):
-    seed = None if seed is None else tf.constant(seed)
-    prepared = task.prepare(serialize(of), seed, num_boxes=num_boxes)
+def info(num_boxes):
+    """Of records whose fullest picture has so many boxes."""
+    tally = dataset_info.Tally()
+    tally.add(record(np.zeros([num_boxes, 4]), np.zeros(num_boxes, int)))
+    return tally.info(
+        source="", class_names=CLASSES, skipped={}, content_sha256="", shards=[]
+    )
+
+
+def prepare(task, of, seed=(0, 0), num_boxes=4):
+    prepared = task.prepare(serialize(of), tf.constant(seed), info(num_boxes))
     return prepared._replace(labels=to_numpy(prepared.labels))
 
 
 def to_numpy(labels):
-    return Labels(*(np.asarray(field) for field in labels))
+    return Boxes(*(np.asarray(field) for field in labels))
 
 
 def batch_of(labels):
-    return Labels(*(tf.constant(field)[None] for field in labels))
+    return Boxes(*(tf.constant(field)[None] for field in labels))
 
 
 def perfect_outputs(task, labels):
@@ -92,6 +103,17 @@ def perfect_outputs(task, labels):
     }
 
 
+def view_of(scale_yx, sizes_px):
+    count = len(sizes_px)
+    return View(
+        image=tf.zeros([count, *INPUT, 3], tf.uint8),
+        scale_yx=tf.constant(scale_yx, tf.float32),
+        offset_yx=tf.zeros([count, 2]),
+        is_mirrored=tf.zeros([count], tf.bool),
+        picture_size_px=tf.constant(sizes_px, tf.int32),
+    )
+
+
 def outputs_of(task, value=0.0):
     rows = len(task._anchors)
     return {
@@ -100,17 +122,26 @@ def outputs_of(task, value=0.0):
     }
 
 
-def test_a_picture_is_shown_whole_where_there_is_no_seed(task):
+def test_boxes_are_moved_with_the_picture(task):
     prepared = prepare(task, record())
-    # 58 of the 64 rows are picture.
     assert prepared.image.shape == (*INPUT, 3)
-    assert np.all(prepared.image[:58] == 7) and np.all(prepared.image[58:] == 128)
-    np.testing.assert_allclose(prepared.scale_yx, SCALE_YX)
-    assert prepared.original_size_px.numpy().tolist() == [60, 100]
+    assert np.all(prepared.image == 7)
     assert prepared.image_id == b"a"
     labels = prepared.labels
     np.testing.assert_allclose(labels.boxes_yxyx[:2], BOXES * SCALE, rtol=1e-5)
     assert labels.class_ids[:2].tolist() == [2, 0]
+
+
+def test_inference_sees_a_picture_once_and_whole(task):
+    view = task.whole_view(tf.fill([60, 100, 3], tf.constant(7, tf.uint8)))
+    # It fits at 0.96: 57.6 x 96, so 58 of the 64 rows are picture.
+    assert view.image.shape == (*INPUT, 3)
+    assert np.all(view.image[:58] == 7) and np.all(view.image[58:] == 128)
+    np.testing.assert_allclose(view.scale_yx, (58 / 60, 96 / 100))
+    assert view.picture_size_px.numpy().tolist() == [60, 100]
+    views = task.views(tf.fill([60, 100, 3], tf.constant(7, tf.uint8)))
+    for of_one, of_all in zip(view, views, strict=True):
+        np.testing.assert_array_equal(of_one[None], of_all)
 
 
 def test_the_rows_of_labels_are_filled_up_with_zeros(task):
@@ -137,12 +168,11 @@ def test_human_boxes_stay_in_the_order_of_the_file(task):
 
 
 def test_every_shape_of_a_prepared_example_is_static(task):
-    for seed in (None, tf.constant([1, 2])):
-        dataset = tf.data.Dataset.from_tensors(serialize(record())).map(
-            lambda text, seed=seed: task.prepare(text, seed, num_boxes=3)
-        )
-        specs = tf.nest.flatten(dataset.element_spec)
-        assert all(spec.shape.is_fully_defined() for spec in specs)
+    dataset = tf.data.Dataset.from_tensors(serialize(record())).map(
+        lambda text: task.prepare(text, tf.constant([1, 2]), info(3))
+    )
+    specs = tf.nest.flatten(dataset.element_spec)
+    assert all(spec.shape.is_fully_defined() for spec in specs)
 
 
 def test_a_seed_decides_the_augmentation(task):
@@ -193,9 +223,7 @@ def test_a_model_that_knows_the_labels_has_no_loss_and_predicts_them(task):
     assert losses["box"].count >= 4 * 2
     np.testing.assert_allclose(losses["box"].total, 0.0, atol=1e-6)
     np.testing.assert_allclose(losses["class"].total, 0.0, atol=1e-6)
-    found = task.predict(
-        outputs, prepared.scale_yx[None], prepared.original_size_px[None]
-    )
+    found = task.read_outputs(outputs, view_of([[SCALE, SCALE]], [PICTURE]))
     count = int(np.sum(found.weights))
     assert count == 2
     order = np.argsort(found.class_ids[0, :count])[::-1]
@@ -207,13 +235,13 @@ def test_a_model_that_knows_the_labels_has_no_loss_and_predicts_them(task):
 def test_every_picture_of_a_batch_has_its_own_scale_and_size(task):
     # The same output: at 0.96 of a 60 x 100, and at 0.5 of a 128 x 80 picture.
     boxes = tf.constant([[[10.0, 20.0, 40.0, 60.0]]])
-    labels = Labels(boxes, tf.constant([[1]]), *[tf.ones([1, 1])] * 2, tf.zeros([1, 1]))
+    labels = Boxes(boxes, tf.constant([[1]]), *[tf.ones([1, 1])] * 2, tf.zeros([1, 1]))
     outputs = {
         name: tf.repeat(value, 2, axis=0)
         for name, value in perfect_outputs(task, labels).items()
     }
-    scale = tf.constant([[0.96, 0.96], [0.5, 0.5]])
-    found = task.predict(outputs, scale, tf.constant([[60, 100], [128, 80]]))
+    scale = [[0.96, 0.96], [0.5, 0.5]]
+    found = task.read_outputs(outputs, view_of(scale, [[60, 100], [128, 80]]))
     np.testing.assert_allclose(found.boxes_yxyx[0, 0], boxes[0, 0] / 0.96, atol=1e-3)
     # 120 would be out of the picture, which is 80 wide.
     np.testing.assert_allclose(found.boxes_yxyx[1, 0], [20, 40, 80, 80], atol=1e-3)
@@ -264,7 +292,7 @@ def test_padding_rows_leave_the_gradient_finite_and_unchanged(task):
 
 
 def test_only_predictions_from_the_threshold_on_are_pseudo_labels(task):
-    predictions = Labels(
+    predictions = Boxes(
         tf.ones([4, 4]),
         tf.range(4),
         tf.constant([0.75, 0.5, 0.25, 0.9]),
@@ -291,7 +319,7 @@ def test_a_pseudo_box_under_the_threshold_is_background(task):
 @pytest.mark.parametrize("label_of_class_0", [0, 1])
 def test_labels_that_are_written_are_those_that_are_read(label_of_class_0):
     task = task_of(label_of_class_0=label_of_class_0)
-    predicted = Labels(
+    predicted = Boxes(
         BOXES + np.float32(0.4),
         np.array([2, 1], np.int32),
         np.array([0.25, 0.8], np.float32),
@@ -308,7 +336,7 @@ def test_labels_that_are_written_are_those_that_are_read(label_of_class_0):
 
 
 def test_rows_that_do_not_count_are_not_written(task):
-    predicted = Labels(
+    predicted = Boxes(
         BOXES,
         CLASS_IDS.astype(np.int32),
         np.array([0.9, 0.4], np.float32),
@@ -356,20 +384,22 @@ def run_config(**detection):
 
 
 def test_the_records_name_the_classes():
-    named = tasks.with_class_names(run_config(), CLASSES)
+    named = tasks.with_class_names(run_config(), info(1))
     assert tasks.build_task(named).class_names == CLASSES
-    assert tasks.with_class_names(named, CLASSES) == named
+    assert tasks.with_class_names(named, info(1)) == named
 
 
 def test_other_classes_than_the_records_have_are_refused():
     with pytest.raises(ValueError, match="is cup, ball but `human.records` has ball"):
-        tasks.with_class_names(run_config(class_names=("cup", "ball")), CLASSES)
+        tasks.with_class_names(run_config(class_names=("cup", "ball")), info(1))
     with pytest.raises(ValueError, match="'a/\\*' has no classes"):
-        tasks.with_class_names(run_config(), ())
+        tasks.with_class_names(
+            run_config(), dataclasses.replace(info(1), class_names=())
+        )
 
 
 def test_where_class_id_0_is_label_0_it_is_the_background():
-    named = tasks.with_class_names(run_config(label_of_class_0=0), CLASSES)
+    named = tasks.with_class_names(run_config(label_of_class_0=0), info(1))
     assert named.detection.class_names == ("background", *CLASSES)
     # Label 3 of a record is `kite` either way.
     task = tasks.build_task(named)
@@ -379,11 +409,11 @@ def test_where_class_id_0_is_label_0_it_is_the_background():
 
 def test_records_name_their_classes_from_label_1_on_without_a_background():
     with_background = task_of(label_of_class_0=0, class_names=("background", *CLASSES))
-    assert with_background.label_names == CLASSES
-    assert task_of(label_of_class_0=1).label_names == CLASSES
+    assert with_background.names_in_records == CLASSES
+    assert task_of(label_of_class_0=1).names_in_records == CLASSES
 
 
 def test_a_task_may_keep_weaker_predictions_than_the_config_says():
-    named = tasks.with_class_names(run_config(), CLASSES)
+    named = tasks.with_class_names(run_config(), info(1))
     assert tasks.build_task(named, min_score=0.01).protocol["min_score"] == 0.01
     assert named.detection.postprocess.min_score == 0.05

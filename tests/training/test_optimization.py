@@ -40,6 +40,16 @@ def test_a_cosine_ends_at_zero_after_the_last_step():
     assert rate_at(config, 1000) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_polynomial_ends_at_zero_after_the_last_step():
+    config = OptimizationConfig(
+        learning_rate=0.32, schedule="polynomial", power=0.5, warmup_steps=100
+    )
+    # A quarter of the 900 steps after the warm-up is left: 0.25^0.5.
+    assert rate_at(config, 100) == pytest.approx(0.32)
+    assert rate_at(config, 775) == pytest.approx(0.16, rel=1e-4)
+    assert rate_at(config, 1000) == pytest.approx(0.0, abs=1e-6)
+
+
 def test_steps_multiply_by_the_factor():
     config = OptimizationConfig(
         learning_rate=0.28, schedule="step", step_boundaries=(700, 900), warmup_steps=0

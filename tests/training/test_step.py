@@ -6,7 +6,7 @@ import tensorflow as tf
 from st_keras.self_training.blend import Blend
 from st_keras.training import optimization
 from st_keras.training.step import TrainStep
-from st_keras.types import Batch, Labels, Ratio
+from st_keras.types import Batch, Boxes, Ratio
 
 RATE = 0.1
 
@@ -46,7 +46,7 @@ def batch(reds, targets, weights):
     rows = np.zeros([count, 1], np.float32)
     return Batch(
         tf.constant(image),
-        Labels(
+        Boxes(
             boxes_yxyx=tf.zeros([count, 1, 4]),
             class_ids=tf.zeros([count, 1], tf.int32),
             scores=tf.constant(rows + np.asarray(targets, np.float32)[:, None]),

@@ -6,7 +6,7 @@ import tensorflow as tf
 from st_keras.models.layers import Dropout
 from st_keras.training import optimization
 from st_keras.training.step import TrainStep
-from st_keras.types import Batch, Labels, Ratio
+from st_keras.types import Batch, Boxes, Ratio
 
 WIDTH = 20
 # Sums of these tell which activations were kept: 2 * 2**20 is exact in float32.
@@ -39,7 +39,7 @@ def ones_with_dropout():
 def batch(rows):
     return Batch(
         tf.zeros([rows, 1, 1, 3], tf.uint8),
-        Labels(
+        Boxes(
             boxes_yxyx=tf.zeros([rows, 1, 4]),
             class_ids=tf.zeros([rows, 1], tf.int32),
             scores=tf.zeros([rows, 1]),

@@ -20,7 +20,8 @@ from st_keras.data.augment import (
 from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.operations import Menu
 from st_keras.data.augment.warp import FILL_GREY, FILL_LABEL
-from st_keras.types import Labels
+from st_keras.ops import boxes
+from st_keras.types import Boxes, LabelMap
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,24 +108,33 @@ class Augmentation:
             image = cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY)
         return warp.warp_image(image, drawn.geometry, self.target_size_px)
 
-    def show_label_map(self, label_map: tf.Tensor, drawn: Changes) -> tf.Tensor:
+    def show_label_map(
+        self, labels: LabelMap, drawn: Changes, halves: tf.Tensor | int = 0
+    ) -> LabelMap:
         """Returns what the network is to say to `show`.
 
         Args:
-          label_map: [H, W] uint8, class ids; 255 is not to be learned.
-          drawn: For this picture.
+          labels: [H, W] of the picture before it was shrunk.
+          drawn: For the picture after that.
+          halves: [] int32, what `shrink_index` has said; 0 if it was not shrunk.
 
         Returns:
-          [*target_size_px] uint8, static shape; 255 where no picture is, and where it
-          is painted over.
+          [*target_size_px] uint8 each, static shape; 255 where no picture is, and where
+          it is painted over.
         """
+        factor = shrinking.factor(halves)
+        planes = tf.stack(labels, axis=-1)
+        size = tf.shape(planes)[:2]
         if self._has_cuts:
-            label_map = cuts.paint_over(
-                label_map[..., None], drawn.cuts_yxyx, FILL_LABEL
-            )[..., 0]
-        return warp.warp_label_map(label_map, drawn.geometry, self.target_size_px)
+            cuts_yxyx = boxes.clip_to_window(
+                drawn.cuts_yxyx * factor, tf.cast(size, tf.float32)
+            )
+            planes = cuts.paint_over(planes, cuts_yxyx, FILL_LABEL)
+        shown = geometry.before_shrinking(drawn.geometry, factor, size)
+        planes = warp.warp_label_map(planes, shown, self.target_size_px)
+        return LabelMap(*tf.unstack(planes, axis=-1))
 
-    def move_labels(self, labels: Labels, drawn: Changes) -> Labels:
+    def move_labels(self, labels: Boxes, drawn: Changes) -> Boxes:
         """Returns what is left to see of the boxes, in pixels of the network's input.
 
         Args:

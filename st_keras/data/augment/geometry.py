@@ -201,17 +201,22 @@ def scale_yx(geometry: Geometry) -> tf.Tensor:
     return tf.linalg.norm(geometry.matrix[:, :2], axis=1)
 
 
-def before_shrinking(shown: Geometry, factor: tf.Tensor) -> Geometry:
+def before_shrinking(
+    shown: Geometry, factor: tf.Tensor, original_size_px: tf.Tensor
+) -> Geometry:
     """Returns the geometry of a picture of which another was given, shrunk.
-
-    Only its map: its windows are those of the shrunken picture.
 
     Args:
       shown: How the shrunken picture is shown.
       factor: [] float32, pixels of the picture per pixel of the shrunken one.
+      original_size_px: [2] int32 height and width of the picture.
     """
+    times = tf.cast(factor, tf.int32)
+    # The last pixel of the shrunken picture may stand for fewer.
+    end = tf.concat([original_size_px, original_size_px], 0)
     return shown._replace(
-        matrix=tf.concat([shown.matrix[:, :2] / factor, shown.matrix[:, 2:]], axis=1)
+        matrix=tf.concat([shown.matrix[:, :2] / factor, shown.matrix[:, 2:]], axis=1),
+        source_yxyx=tf.minimum(shown.source_yxyx * times, end),
     )
 
 

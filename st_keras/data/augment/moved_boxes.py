@@ -5,7 +5,7 @@ import tensorflow as tf
 from st_keras.data.augment import cuts, geometry
 from st_keras.data.augment.geometry import Geometry
 from st_keras.ops import boxes as box_ops
-from st_keras.types import Labels
+from st_keras.types import Boxes
 
 _NOTHING = 1e-5  # A share that is a rounding error.
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0))  # Round a unit square.
@@ -63,13 +63,13 @@ def move_boxes(
 
 
 def move_labels(
-    labels: Labels,
+    labels: Boxes,
     shown: Geometry,
     target_size_px: tuple[int, int],
     *,
     min_visible_share: float,
     cuts_yxyx: tf.Tensor | None = None,
-) -> Labels:
+) -> Boxes:
     """Moves boxes with their pixels and drops those that are hardly seen.
 
     Args:
@@ -90,10 +90,10 @@ def move_labels(
     return keep_rows(labels._replace(boxes_yxyx=moved), stays)
 
 
-def keep_rows(labels: Labels, stays: tf.Tensor) -> Labels:
+def keep_rows(labels: Boxes, stays: tf.Tensor) -> Boxes:
     """Returns the rows of [N, ...] labels for which [N] bool says so."""
     rows = tf.where(stays)[:, 0]
-    return Labels(*(tf.gather(field, rows) for field in labels))
+    return Boxes(*(tf.gather(field, rows) for field in labels))
 
 
 def _inside_unit_square(corners: tf.Tensor):

@@ -36,15 +36,15 @@ def warp_label_map(
     """Returns a label map under a geometry, nearest pixel, filled with 255.
 
     Args:
-      label_map: [H, W] uint8.
+      label_map: [H, W, C] uint8; several that belong together, such as confidences,
+        are its channels.
       geometry: From the label map to the target.
       target_size_px: Height and width of the result.
 
     Returns:
-      [*target_size_px] uint8, static shape.
+      [*target_size_px, C] uint8, static shape.
     """
-    pixels = label_map[..., None]
-    return _warp(pixels, geometry, target_size_px, "NEAREST", FILL_LABEL)[..., 0]
+    return _warp(label_map, geometry, target_size_px, "NEAREST", FILL_LABEL)
 
 
 def show_whole(
@@ -57,16 +57,16 @@ def show_whole(
       target_size_px: Height and width of the result.
 
     Returns:
-      [*target_size_px, 3] uint8, and the geometry from the image's own pixels; only
-      its map counts.
+      [*target_size_px, 3] uint8, and the geometry from the image's own pixels.
     """
-    scale = maps.fitting_scale(tf.shape(image)[:2], target_size_px)
+    size = tf.shape(image)[:2]
+    scale = maps.fitting_scale(size, target_size_px)
     halves = shrinking.exponent(scale)
     small = shrinking.shrink(image, halves)
     shown = maps.fit(tf.shape(small)[:2], target_size_px)
     return (
         warp_image(small, shown, target_size_px),
-        maps.before_shrinking(shown, shrinking.factor(halves)),
+        maps.before_shrinking(shown, shrinking.factor(halves), size),
     )
 
 
@@ -104,7 +104,7 @@ def _bend(pixels, matrix, target_size_px, interpolation, fill):
     def transform():
         return _transform(pixels, matrix, target_size_px, interpolation, fill)
 
-    if interpolation == "NEAREST":  # One channel and one pixel of four: fast as it is.
+    if interpolation == "NEAREST":  # Few channels, one pixel of four: fast as it is.
         return transform()
     size = tf.shape(pixels)[:2]
     window = tf.concat([tf.zeros([2], tf.int32), size], 0)

@@ -3,10 +3,13 @@
 import inspect
 
 from st_keras.data.sources.coco import CocoSource
+from st_keras.data.sources.coco_segmentation import CocoSegmentationSource
 from st_keras.data.sources.digits import DigitSource
 from st_keras.data.sources.folders import FolderSource
+from st_keras.data.sources.masks import MaskSource
 from st_keras.data.sources.source import Source
 from st_keras.data.sources.voc import VocSource
+from st_keras.data.sources.voc_segmentation import VocSegmentationSource
 from st_keras.data.sources.yolo import YoloSource
 
 SOURCES: dict[str, type[Source]] = {
@@ -15,6 +18,9 @@ SOURCES: dict[str, type[Source]] = {
     "yolo": YoloSource,
     "images": FolderSource,
     "digits": DigitSource,
+    "masks": MaskSource,
+    "voc_segmentation": VocSegmentationSource,
+    "coco_segmentation": CocoSegmentationSource,
 }
 
 

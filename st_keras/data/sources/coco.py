@@ -8,10 +8,8 @@ import pathlib
 from typing import Any
 
 from st_keras.data.skipping import Reason
-from st_keras.data.sources import source
+from st_keras.data.sources import coco_json, source
 from st_keras.data.sources.source import Item, Scene, SourceBox
-
-_NO_ID = "?"  # Of an entry so damaged that it does not say.
 
 
 class CocoSource(source.Source):
@@ -47,9 +45,9 @@ class CocoSource(source.Source):
         """
         self._folder = source.existing_folder(images, "images")
         path = pathlib.Path(annotations).expanduser()
-        self._json = _load(path)
-        self._split = split or _guess_split(path.stem)
-        self._labels, self._class_names = _labels(
+        self._json = coco_json.load(path)
+        self._split = split or coco_json.guess_split(path)
+        self._labels, self._class_names = coco_json.number_categories(
             self._json.get("categories", []), keep_category_ids, path
         )
 
@@ -69,7 +67,7 @@ class CocoSource(source.Source):
             boxes[image_id].append(box)
         entries = self._json["images"]
         items = [self._item(entry, boxes) for entry in entries]
-        known = {item.image_id for item in items} - {_NO_ID}
+        known = {item.image_id for item in items} - {coco_json.NO_ID}
         for image_id in sorted(boxes.keys() - known):
             for box in boxes[image_id]:
                 reason = box.problem or Reason.UNKNOWN_IMAGE
@@ -77,9 +75,9 @@ class CocoSource(source.Source):
         return items
 
     def _item(self, entry: Any, boxes: dict[str, list[SourceBox]]) -> Item:
-        if not isinstance(entry, dict) or not {"id", "file_name"} <= entry.keys():
+        if not coco_json.is_image(entry):
             read = source.skipped(Reason.MALFORMED, f"image {json.dumps(entry)}")
-            return Item(_NO_ID, read)
+            return Item(coco_json.NO_ID, read)
         image_id = source.storable(str(entry["id"]))
         size = source.stated_size(entry.get("height"), entry.get("width"))
         read = functools.partial(
@@ -94,8 +92,8 @@ class CocoSource(source.Source):
         """Returns an annotation's image id and its box."""
         if not isinstance(annotation, dict):
             told = json.dumps(annotation)
-            return _NO_ID, SourceBox(told, problem=Reason.MALFORMED)
-        image_id = source.storable(str(annotation.get("image_id", _NO_ID)))
+            return coco_json.NO_ID, SourceBox(told, problem=Reason.MALFORMED)
+        image_id = source.storable(str(annotation.get("image_id", coco_json.NO_ID)))
         bbox = annotation.get("bbox")
         category_id = annotation.get("category_id")
         told = (
@@ -111,69 +109,6 @@ class CocoSource(source.Source):
             self._labels.get(str(category_id)),
             is_crowd=bool(annotation.get("iscrowd", 0)),
         )
-
-
-def _load(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(f"`annotations`: no such file: {path}.") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON: {error}.") from None
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise ValueError(
-            f"{path}: must be COCO's object with a list `images`, got "
-            f"{_shape(content)}. Use an instances_*.json."
-        )
-    for key in ("annotations", "categories"):
-        if not isinstance(content.get(key, []), list):
-            raise ValueError(
-                f"{path}: `{key}` must be a list, got {_shape(content[key])}."
-            )
-    return content
-
-
-def _shape(content: Any) -> str:
-    if isinstance(content, dict):
-        return f"an object with {', '.join(map(repr, list(content)[:5])) or 'no key'}"
-    return f"a {type(content).__name__}"
-
-
-def _guess_split(stem: str) -> str:
-    for split in source.USUAL_SPLITS:
-        if split in stem.lower():
-            return split
-    return source.DEFAULT_SPLIT
-
-
-def _labels(
-    categories: list[Any], keep_ids: bool, path: pathlib.Path
-) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Returns category id (as a string) to label, and the class names."""
-    names: dict[int, str] = {}
-    for category in categories:
-        try:
-            category_id, name = int(category["id"]), str(category["name"])
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(
-                f"{path}: a category must have an integer `id` and a `name`, got "
-                f"{json.dumps(category)}."
-            ) from None
-        if category_id in names:
-            raise ValueError(f"{path}: two categories have the id {category_id}.")
-        names[category_id] = name
-    if not keep_ids:
-        ordered = sorted(names)
-        labels = {str(i): label for label, i in enumerate(ordered, start=1)}
-        return labels, source.distinct([names[i] for i in ordered])
-    if names and min(names) < 1:
-        raise ValueError(
-            f"{path}: `keep_category_ids` needs ids from 1, as 0 is the background in "
-            f"records, got {min(names)}. Leave the flag away."
-        )
-    every = range(1, max(names, default=0) + 1)
-    class_names = source.distinct([names.get(i, f"unused_{i}") for i in every])
-    return {str(i): i for i in names}, class_names
 
 
 def _without_repeats(boxes: list[SourceBox]) -> list[SourceBox]:

@@ -97,7 +97,7 @@ class DigitSource(source.Source):
         return Scene(
             images.encode_png((pixels * 255).round().astype(np.uint8)),
             boxes,
-            label_map_png=images.encode_png(label_map),
+            label_map=label_map,
         )
 
     def _placed(self, random: np.random.Generator, drawings: range) -> list:

@@ -4,11 +4,14 @@ import abc
 import math
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from st_keras.data import images
 from st_keras.data.skipping import Reason, SkipPicture
+from st_keras.types import IGNORED
 
 DEFAULT_SPLIT = "train"
 USUAL_SPLITS = ("train", "val", "test")
@@ -24,6 +27,14 @@ class SourceBox(NamedTuple):
     problem: Reason | None = None  # What the source already knows to be wrong.
 
 
+class Problem(NamedTuple):
+    """What a source knows of an annotation that is no box."""
+
+    index: int  # Of the annotation in its picture, from 0.
+    reason: Reason
+    told: str  # The source's own words, for skipped.txt.
+
+
 class Scene(NamedTuple):
     """One picture with its objects, not checked yet."""
 
@@ -31,7 +42,9 @@ class Scene(NamedTuple):
     boxes: Sequence[SourceBox] = ()
     boxes_are_shares: bool = False  # Of height and width; otherwise pixels.
     stated_size_px: tuple[int, int] | None = None  # Height and width, if told.
-    label_map_png: bytes | None = None
+    # [H, W] integers, upright: positions in `Source.label_map_names`, or `IGNORED`.
+    label_map: np.ndarray | None = None
+    problems: Sequence[Problem] = ()  # Of annotations that `label_map` is made of.
 
 
 class Item(NamedTuple):
@@ -111,6 +124,17 @@ def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(found, key=lambda path: path.as_posix())
 
 
+def by_stem(
+    paths: Sequence[pathlib.Path], folder: pathlib.Path
+) -> dict[str, list[pathlib.Path]]:
+    """Returns files by their path below a folder, without extension."""
+    found: dict[str, list[pathlib.Path]] = {}
+    for path in paths:
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        found.setdefault(storable(stem), []).append(path)
+    return found
+
+
 def is_picture_name(path: pathlib.Path) -> bool:
     """Says whether the extension, in any case, is one of a picture."""
     return path.suffix.lower() in images.EXTENSIONS
@@ -163,6 +187,12 @@ def check_split(split: str, known: Sequence[str]) -> None:
         )
 
 
+def usual_first(splits: Iterable[str]) -> list[str]:
+    """Returns names of splits sorted, but train, val and test before all others."""
+    order = {split: i for i, split in enumerate(USUAL_SPLITS)}
+    return sorted(splits, key=lambda name: (order.get(name, len(order)), name))
+
+
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
     """Numbers repeated class names: two of one name would be one row in every table."""
     result = []
@@ -170,6 +200,20 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
         count = names[: len(result)].count(name) + 1
         result.append(name if count == 1 else f"{name}_{count}")
     return tuple(result)
+
+
+def label_map_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of a label map's values, from 0, all different.
+
+    Raises:
+      ValueError: There is none, or more than a pixel of 8 bits can tell apart.
+    """
+    if not 1 <= len(names) <= IGNORED:
+        raise ValueError(
+            f"`classes` must be 1 to {IGNORED} names, as a pixel has 8 bits and "
+            f"{IGNORED} is ignored, got {len(names)}."
+        )
+    return distinct(names)
 
 
 def storable(name: str) -> str:

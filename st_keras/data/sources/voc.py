@@ -1,20 +1,17 @@
 """Reads PASCAL VOC folders: JPEGImages, Annotations/*.xml, ImageSets/Main/*.txt."""
 
-import collections
 import functools
 import os
 import pathlib
-import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from st_keras.data import images as images_module
 from st_keras.data.skipping import Reason, SkipPicture
-from st_keras.data.sources import source
+from st_keras.data.sources import source, voc_folder
 from st_keras.data.sources.source import Item, Scene, SourceBox
 
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
-_FLAG = re.compile(r"\s+(-1|0|1)$")  # "000012 -1": whether a class is in the picture.
 
 
 class VocSource(source.Source):
@@ -48,7 +45,7 @@ class VocSource(source.Source):
           ValueError: It is not a VOC folder.
         """
         root = source.existing_folder(images, "images")
-        self._sets = root / "ImageSets" / "Main"
+        self._lists = voc_folder.split_files(root / "ImageSets" / "Main")
         pictures, annotations = root / "JPEGImages", root / "Annotations"
         for folder in (pictures, annotations):
             if not folder.is_dir():
@@ -57,17 +54,16 @@ class VocSource(source.Source):
                     f"got {root}: no {folder.name}."
                 )
         self._first_pixel = 0 if voc_zero_based else 1
-        self._pictures = _by_stem(pictures, images_module.EXTENSIONS)
-        self._annotations = _by_stem(annotations, (".xml",))
+        self._pictures = voc_folder.by_stem(pictures, images_module.EXTENSIONS)
+        self._annotations = voc_folder.by_stem(annotations, (".xml",))
         self._class_names = source.distinct(classes) or self._discover_classes()
 
     @property
     def splits(self) -> tuple[str, ...]:
         """All but trainval, if it only repeats two others, and those of one class."""
-        names = [path.stem for path in self._split_files()]
-        for_one_class = {f"{c}_{name}" for c in self._class_names for name in names}
-        repeated = {"trainval"} if {"train", "val"} <= set(names) else set()
-        chosen = [n for n in names if n not in for_one_class | repeated]
+        names = voc_folder.without_repeats(list(self._lists))
+        for_one_class = {f"{c}_{n}" for c in self._class_names for n in self._lists}
+        chosen = [n for n in names if n not in for_one_class]
         return tuple(chosen) or (source.DEFAULT_SPLIT,)
 
     @property
@@ -75,33 +71,11 @@ class VocSource(source.Source):
         return self._class_names
 
     def items(self, split: str) -> list[Item]:
-        files = {path.stem: path for path in self._split_files()}
-        source.check_split(split, tuple(files) or self.splits)
-        stems = self._listed(files[split]) if files else sorted(self._pictures)
+        source.check_split(split, tuple(self._lists) or self.splits)
+        stems = sorted(self._pictures)
+        if self._lists:
+            stems = voc_folder.listed(self._lists[split], self._pictures)
         return [Item(stem, functools.partial(self._read, stem)) for stem in stems]
-
-    def _split_files(self) -> list[pathlib.Path]:
-        if not self._sets.is_dir():
-            return []
-        files = [p for p in source.files_below(self._sets) if p.suffix == ".txt"]
-        order = {split: i for i, split in enumerate(source.USUAL_SPLITS)}
-        return sorted(files, key=lambda path: (order.get(path.stem, 9), path.stem))
-
-    def _listed(self, path: pathlib.Path) -> list[str]:
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 text: {error}.") from None
-        stripped = [source.storable(line.strip()) for line in lines]
-        return [self._stem(line) for line in stripped if line]
-
-    def _stem(self, line: str) -> str:
-        """Returns the picture a line means; a file name may itself end in " 1"."""
-        without_flag = _FLAG.sub("", line)
-        for guess in (line, without_flag, os.path.splitext(without_flag)[0]):
-            if guess in self._pictures:
-                return guess
-        return without_flag
 
     def _discover_classes(self) -> tuple[str, ...]:
         names = set()
@@ -148,17 +122,6 @@ class VocSource(source.Source):
         known = name in self._class_names
         label = self._class_names.index(name) + 1 if known else None
         return SourceBox(told, (ymin, xmin, ymax, xmax), label)
-
-
-def _by_stem(
-    folder: pathlib.Path, extensions: Container[str]
-) -> dict[str, list[pathlib.Path]]:
-    found = collections.defaultdict(list)
-    for path in source.files_below(folder):
-        if path.suffix.lower() in extensions:
-            stem = path.relative_to(folder).with_suffix("").as_posix()
-            found[source.storable(stem)].append(path)
-    return dict(found)
 
 
 def _parse(path: pathlib.Path) -> ElementTree.Element:

@@ -4,15 +4,19 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from st_keras.config import AugmentConfig, DetectionConfig
-from st_keras.data import decode
-from st_keras.data.augment import policies
+from st_keras.config import AugmentConfig, DetectionConfig, SegmentationConfig
 from st_keras.ops import anchors, box_coding, images, matching
-from st_keras.tasks.augmentation import build_augmentation
 from st_keras.tasks.detection import DetectionTask
-from st_keras.types import Labels
+from st_keras.tasks.segmentation import SegmentationTask
+from st_keras.types import Boxes
 
 NUM_BOXES = 100  # Rows after padding.
+
+
+class _FullestPicture:
+    """All that detection wants to know of a data set."""
+
+    max_boxes_per_image = NUM_BOXES
 
 
 def detection(policy: str, size_px: tuple[int, int]) -> Callable:
@@ -23,7 +27,7 @@ def detection(policy: str, size_px: tuple[int, int]) -> Callable:
       size_px: Height and width of the network's input.
     """
     task = DetectionTask(_config(policy, size_px))
-    return lambda serialized, seed: task.prepare(serialized, seed, num_boxes=NUM_BOXES)
+    return lambda serialized, seed: task.prepare(serialized, seed, _FullestPicture)
 
 
 def detection_with_targets(policy: str, size_px: tuple[int, int]) -> Callable:
@@ -53,22 +57,17 @@ def segmentation(
       size_px: Height and width of the network's input.
       operations: Instead of the policy's.
     """
-    config = AugmentConfig(policy=policy, operations=operations)
-    augmentation = build_augmentation(config, policies.SEGMENTATION, size_px)
-
-    def prepare(serialized, seed):
-        image = decode.decode_image(decode.decode_encoded(serialized))
-        label_map = decode.decode_label_map(serialized, tf.shape(image)[:2])
-        drawn = augmentation.draw(tf.shape(image)[:2], tf.zeros([0, 4]), seed)
-        return (
-            augmentation.show(image, drawn),
-            augmentation.show_label_map(label_map, drawn),
+    task = SegmentationTask(
+        SegmentationConfig(
+            image_size_px=size_px,
+            class_names=("one", "other"),  # How many makes no difference here.
+            augment=AugmentConfig(policy=policy, operations=operations),
         )
+    )
+    return lambda serialized, seed: task.prepare(serialized, seed, None)
 
-    return prepare
 
-
-def anchor_targets(labels: Labels, size_px: tuple[int, int]) -> tuple:
+def anchor_targets(labels: Boxes, size_px: tuple[int, int]) -> tuple:
     """Matches and codes the boxes of one image, as the training step does for many.
 
     Padding is left out, as a host can and a TPU cannot.
@@ -91,9 +90,9 @@ def anchor_targets(labels: Labels, size_px: tuple[int, int]) -> tuple:
         anchor_size=config.anchor_size,
     )
     # The best of no boxes is an error; a row of zeros matches nothing.
-    labels = Labels(*(_with_zeros_below(field) for field in labels))
+    labels = Boxes(*(_with_zeros_below(field) for field in labels))
     count = tf.math.count_nonzero(labels.weights, dtype=tf.int32)
-    rows = Labels(*(field[None, : tf.maximum(count, 1)] for field in labels))
+    rows = Boxes(*(field[None, : tf.maximum(count, 1)] for field in labels))
     matches = matching.match_anchors(
         anchors_yxyx,
         rows.boxes_yxyx,

@@ -6,7 +6,7 @@ import tensorflow as tf
 from st_keras.data.augment import policies
 from st_keras.data.augment.augmentation import Augmentation
 from st_keras.data.augment.operations import Menu, Step
-from st_keras.types import Labels
+from st_keras.types import Boxes
 
 TARGET = (64, 96)
 STRAIGHT = {"scale_min": 1.0, "scale_max": 1.0, "flip_probability": 0.0}
@@ -39,7 +39,7 @@ def augmentation_of(name, **changes):
 def labels_of(*boxes):
     rows = np.reshape(boxes, [-1, 4]).astype(np.float32)
     count = len(rows)
-    return Labels(
+    return Boxes(
         tf.constant(rows, tf.float32),
         tf.range(count) + 3,
         tf.ones([count]),

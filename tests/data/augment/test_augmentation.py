@@ -12,7 +12,7 @@ from PIL import Image
 
 from st_keras.data.augment import geometry, operations
 from st_keras.data.augment.operations import Menu, Step
-from st_keras.types import Labels
+from st_keras.types import Boxes, LabelMap
 from tests.data.augment.augmentations import (
     STRAIGHT,
     TARGET,
@@ -60,11 +60,15 @@ def filled(*boxes, size=SIZE):
     return np.repeat(image[..., None], 3, axis=2), label_map
 
 
+def certain(class_ids):
+    return LabelMap(class_ids, 255 * tf.ones_like(class_ids))
+
+
 def show(augmentation, image, label_map, labels, seed):
     drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
     return (
         augmentation.show(image, drawn),
-        augmentation.show_label_map(label_map, drawn),
+        augmentation.show_label_map(certain(label_map), drawn).class_ids,
         augmentation.move_labels(labels, drawn),
         drawn,
     )
@@ -86,7 +90,7 @@ def trace(augmentation):
         input_signature=[
             tf.TensorSpec([None, None, 3], tf.uint8),
             tf.TensorSpec([None, None], tf.uint8),
-            Labels(
+            Boxes(
                 *(
                     tf.TensorSpec([None, *field.shape[1:]], field.dtype)
                     for field in labels_of()
@@ -307,7 +311,8 @@ def test_a_box_that_is_painted_over_is_dropped(min_visible_share, class_ids):
     drawn = augmentation.draw(tf.constant(SIZE), labels.boxes_yxyx, tf.constant([1, 2]))
     drawn = drawn._replace(cuts_yxyx=tf.constant(hidden, tf.float32))
     image_shown = augmentation.show(tf.constant(image), drawn).numpy()
-    label_map_shown = augmentation.show_label_map(tf.constant(label_map), drawn).numpy()
+    shown = augmentation.show_label_map(certain(tf.constant(label_map)), drawn)
+    label_map_shown = shown.class_ids.numpy()
     assert np.all(image_shown[10:30, 60:90] == 128)
     assert np.all(label_map_shown[10:30, 60:90] == 255)
     kept = augmentation.move_labels(labels, drawn)
@@ -415,7 +420,7 @@ def digest():
 
     from st_keras.data.augment import policies
     from st_keras.data.augment.augmentation import Augmentation
-    from st_keras.types import Labels
+    from st_keras.types import Boxes
 
     augmentation = Augmentation(
         target_size_px=(64, 96),
@@ -435,7 +440,7 @@ def digest():
         )
         shown = augmentation.show(tf.constant(image), drawn)
         labels = augmentation.move_labels(
-            Labels(boxes, tf.range(2), one, one, none), drawn
+            Boxes(boxes, tf.range(2), one, one, none), drawn
         )
         for field in (*tf.nest.flatten(drawn), shown, *labels):
             text.update(np.ascontiguousarray(field.numpy()).tobytes())

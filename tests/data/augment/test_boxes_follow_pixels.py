@@ -53,7 +53,7 @@ def _look(pixels, boxes, seed, ids, arguments, scale_min, scale_max, flips):
         moves = geometry.compose(one, moves)
     shown = geometry.after(jitter, moves, tf.constant(SIZE), TARGET)
     image = warp.warp_image(pixels, shown, TARGET)
-    label_map = warp.warp_label_map(pixels[..., 0] // 255, shown, TARGET)
+    label_map = warp.warp_label_map(pixels[..., :1] // 255, shown, TARGET)[..., 0]
     return (image, label_map, shown.matrix, *move_boxes(boxes, shown.matrix, TARGET))
 
 

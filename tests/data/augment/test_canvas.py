@@ -78,8 +78,8 @@ def on_host(matrix, window):
         is_straight=tf.constant(False),
     )
     image = warp.warp_image(tf.constant(PIXELS[y0:y1, x0:x1]), how, TARGET)
-    classes = tf.constant(CLASSES[y0:y1, x0:x1, 0])
-    return image.numpy(), warp.warp_label_map(classes, how, TARGET).numpy()
+    classes = tf.constant(CLASSES[y0:y1, x0:x1])
+    return image.numpy(), warp.warp_label_map(classes, how, TARGET)[..., 0].numpy()
 
 
 def is_clear(matrix):

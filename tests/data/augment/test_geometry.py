@@ -305,7 +305,12 @@ class MapsTest(tf.test.TestCase):
     def test_before_shrinking_a_pixel_counted_for_less(self):
         # The shrunken (15, 25) was (30, 50) before.
         shown = geometry.fit(tf.constant([30, 50]), TARGET)
-        before = geometry.before_shrinking(shown, tf.constant(2.0))
+        before = geometry.before_shrinking(
+            shown, tf.constant(2.0), tf.constant([59, 100])
+        )
         self.assertAllClose(
             apply(before.matrix, (30, 50)), apply(shown.matrix, (15, 25))
         )
+        # Its last row stood for one row of the picture and not for two.
+        self.assertAllEqual(shown.source_yxyx, [0, 0, 30, 50])
+        self.assertAllEqual(before.source_yxyx, [0, 0, 59, 100])

@@ -8,7 +8,7 @@ from absl.testing import parameterized
 
 from st_keras.data.augment import geometry, moved_boxes
 from st_keras.data.augment.moved_boxes import move_boxes
-from st_keras.types import Labels
+from st_keras.types import Boxes
 
 SIZE = (60, 100)  # Height and width of the original.
 TARGET = (64, 96)
@@ -311,7 +311,7 @@ def _area(polygon):
 
 def labels(*boxes):
     count = len(boxes)
-    return Labels(
+    return Boxes(
         tf.constant(boxes, tf.float32),
         tf.range(count),
         tf.linspace(0.1, 0.9, count),
@@ -369,7 +369,7 @@ class MoveLabelsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEmpty(moved.boxes_yxyx)
 
     def test_no_boxes_stay_no_boxes(self):
-        none = Labels(*(field[:0] for field in labels(BOX)))
+        none = Boxes(*(field[:0] for field in labels(BOX)))
         for cuts in (None, tf.constant([[0.0, 0, 9, 9]])):
             moved = moved_boxes.move_labels(
                 none,

@@ -40,7 +40,8 @@ def show(pixels, how, target=TARGET):
 
 
 def show_labels(label_map, how, target=TARGET):
-    return warp.warp_label_map(tf.constant(label_map), how, target).numpy()
+    planes = tf.constant(label_map)[..., None]
+    return warp.warp_label_map(planes, how, target)[..., 0].numpy()
 
 
 def come_from(rows, target=TARGET):
@@ -267,7 +268,7 @@ class SizesTest(tf.test.TestCase, parameterized.TestCase):
             how = geometry.after(how.matrix, turn, size, TARGET)
             return (
                 warp.warp_image(pixels, how, TARGET),
-                warp.warp_label_map(pixels[..., 0], how, TARGET),
+                warp.warp_label_map(pixels[..., :1], how, TARGET)[..., 0],
                 how.matrix,
             )
 

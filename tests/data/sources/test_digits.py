@@ -63,7 +63,7 @@ def test_boxes_lie_inside_and_hardly_overlap(scenes):
 
 def test_the_label_map_is_the_digit_plus_1_tight_in_its_box(scenes):
     for scene in scenes:
-        label_map = pixels(scene.label_map_png)
+        label_map = scene.label_map
         assert label_map.shape == (64, 64)
         labels = {box.label for box in scene.boxes}
         assert set(np.unique(label_map)) == {0, *labels}
@@ -78,7 +78,7 @@ def test_the_label_map_is_the_digit_plus_1_tight_in_its_box(scenes):
 def test_digits_are_brighter_than_the_ground(scenes):
     for scene in scenes:
         brightness = pixels(scene.picture).max(axis=-1)
-        ink = pixels(scene.label_map_png) > 0
+        ink = scene.label_map > 0
         assert brightness[ink].mean() > 2 * brightness[~ink].mean()
 
 

@@ -141,9 +141,10 @@ def test_both_segmentations_yield_an_image_and_a_map_of_the_same_size(
     seed = tf.constant([1, 2])
     mine = input_ours.segmentation("S4", SIZE, operations)(record, seed)
     theirs = input_peer.segmentation(policy, (0.5, 2.0), SIZE)(tf.constant(record))
-    assert mine[0].shape == theirs[0].shape == (*SIZE, 3)
-    assert mine[1].shape == theirs[1]["masks"].shape[:2] == SIZE
-    for label_map in (mine[1], theirs[1]["masks"]):
+    assert mine.image.shape == theirs[0].shape == (*SIZE, 3)
+    class_ids = mine.labels.class_ids
+    assert class_ids.shape == theirs[1]["masks"].shape[:2] == SIZE
+    for label_map in (class_ids, theirs[1]["masks"]):
         assert set(np.unique(label_map)) <= {*range(11), 255}
 
 

@@ -1,15 +1,17 @@
 """What precision and recall of pseudo labels mean."""
 
+import json
+
 import numpy as np
 import pytest
 
-from st_keras.self_training.quality import precision_and_recall
-from st_keras.types import Labels
+from st_keras.metrics.box_quality import BoxQuality
+from st_keras.types import Boxes
 
 
 def labels(boxes, class_ids, scores=None, is_crowd=None):
     count = len(boxes)
-    return Labels(
+    return Boxes(
         boxes_yxyx=np.asarray(boxes, np.float32).reshape([count, 4]),
         class_ids=np.asarray(class_ids, np.int32),
         scores=np.asarray(scores if scores else [1.0] * count, np.float32),
@@ -23,8 +25,10 @@ BOX, FAR = [10, 20, 30, 60], [100, 100, 120, 160]
 
 
 def row(truth, pseudo, min_score=0.5):
-    (found,) = precision_and_recall(truth, pseudo, thresholds=(min_score,))
-    return found
+    quality = BoxQuality()
+    for image_id, boxes in pseudo.items():
+        quality.add(boxes, truth[image_id])
+    return quality.result(min_score)
 
 
 def test_right_boxes_over_kept_and_over_true_boxes():
@@ -82,6 +86,37 @@ def test_injected_noise_comes_back_as_injected():
     assert found["recall"] == pytest.approx(600 / 1000)
 
 
-def test_a_picture_without_truth_is_named():
-    with pytest.raises(ValueError, match="No truth for 1 of 1 pictures, such as 'x'"):
-        precision_and_recall({}, {"x": NOTHING})
+def test_without_truth_boxes_are_counted_and_nothing_is_claimed():
+    quality = BoxQuality()
+    quality.add(labels([BOX, FAR], [0, 1], [0.9, 0.4]), None)
+    quality.add(NOTHING, None)
+    found = quality.result(0.5)
+    assert (found["precision"], found["recall"]) == (None, None)
+    assert found["boxes_per_image"] == 0.5
+    assert found["thresholds"] == [] and found["human"] is None
+    assert found["sentence"] == (
+        "Pseudo labels: 0.5 boxes per picture on 2 pictures at a score of 0.5 or more; "
+        "how many are right is unknown, as there is no truth."
+    )
+
+
+def test_people_are_asked_how_many_boxes_they_draw():
+    quality = BoxQuality()
+    quality.add(NOTHING, NOTHING)
+    quality.add_human(labels([BOX, FAR, BOX], [0, 1, 2], is_crowd=[0, 0, 1]))
+    quality.add_human(labels([BOX], [0]))
+    assert quality.result(0.5)["human"] == {"boxes_per_image": 1.5}
+
+
+def test_a_row_for_every_threshold_can_be_drawn_and_stored():
+    found = row({"a": labels([BOX], [0])}, {"a": labels([BOX], [0], [0.62])})
+    assert json.loads(json.dumps(found)) == found
+    rows = found["thresholds"]
+    assert [r["min_score"] for r in rows][:3] == [0.05, 0.1, 0.15] and len(rows) == 19
+    assert [r["recall"] for r in rows] == [1.0] * 12 + [0.0] * 7
+    for chart in found["charts"]:
+        assert set(chart["columns"]) <= set(rows[0])
+    assert found["sentence"].endswith(
+        "at a score of 0.5 or more. 100% of them are right (precision), and they are "
+        "100% of the true boxes (recall)."
+    )

@@ -1,0 +1,93 @@
+"""What all readers of COCO's JSON share: its lists, checked, and its categories."""
+
+import json
+import pathlib
+from typing import Any
+
+from st_keras.data.sources import source
+
+NO_ID = "?"  # Of an entry so damaged that it does not say.
+
+
+def load(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the object, whose `images` is a list, as are those others that it has.
+
+    Raises:
+      ValueError: The file cannot be read or is not COCO's.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"`annotations`: no such file: {path}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON: {error}.") from None
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise ValueError(
+            f"{path}: must be COCO's object with a list `images`, got "
+            f"{_shape(content)}. Use an instances_*.json."
+        )
+    for key in ("annotations", "categories"):
+        if not isinstance(content.get(key, []), list):
+            raise ValueError(
+                f"{path}: `{key}` must be a list, got {_shape(content[key])}."
+            )
+    return content
+
+
+def is_image(entry: Any) -> bool:
+    """Says whether an entry of `images` tells its id and its file."""
+    return isinstance(entry, dict) and {"id", "file_name"} <= entry.keys()
+
+
+def guess_split(path: pathlib.Path) -> str:
+    """Returns `train`, `val` or `test`, whichever the name contains first."""
+    for split in source.USUAL_SPLITS:
+        if split in path.stem.lower():
+            return split
+    return source.DEFAULT_SPLIT
+
+
+def number_categories(
+    categories: list[Any], keep_ids: bool, path: pathlib.Path
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Returns category id (as a string) to label, and the names, label 1 first.
+
+    Args:
+      categories: Of the JSON.
+      keep_ids: Labels are the ids, and gaps have names too. Otherwise they are 1 to K
+        in the order of the ids.
+      path: Of the JSON, for messages.
+
+    Raises:
+      ValueError: A category has no id or no name, or an id is there twice or is 0.
+    """
+    names: dict[int, str] = {}
+    for category in categories:
+        try:
+            category_id, name = int(category["id"]), str(category["name"])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{path}: a category must have an integer `id` and a `name`, got "
+                f"{json.dumps(category)}."
+            ) from None
+        if category_id in names:
+            raise ValueError(f"{path}: two categories have the id {category_id}.")
+        names[category_id] = name
+    if not keep_ids:
+        ordered = sorted(names)
+        labels = {str(i): label for label, i in enumerate(ordered, start=1)}
+        return labels, source.distinct([names[i] for i in ordered])
+    if names and min(names) < 1:
+        raise ValueError(
+            f"{path}: `keep_category_ids` needs ids from 1, as 0 is the background in "
+            f"records, got {min(names)}. Leave the flag away."
+        )
+    every = range(1, max(names, default=0) + 1)
+    class_names = source.distinct([names.get(i, f"unused_{i}") for i in every])
+    return {str(i): i for i in names}, class_names
+
+
+def _shape(content: Any) -> str:
+    if isinstance(content, dict):
+        return f"an object with {', '.join(map(repr, list(content)[:5])) or 'no key'}"
+    return f"a {type(content).__name__}"

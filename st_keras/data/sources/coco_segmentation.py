@@ -1,0 +1,197 @@
+"""Reads COCO's JSON for its masks: instances_*, stuff_* or panoptic_*.json."""
+
+import collections
+import functools
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+from PIL import Image
+
+from st_keras.data import mask_checks
+from st_keras.data.skipping import Reason, SkipPicture
+from st_keras.data.sources import coco_json, coco_shapes, mask_files, source
+from st_keras.data.sources.source import Item, Problem, Scene
+from st_keras.types import IGNORED
+
+_BACKGROUND = "background"
+_SEGMENTS = "segments_info"
+
+
+class CocoSegmentationSource(source.Source):
+    """One JSON, the folder of its pictures and, if it is panoptic, that of its masks.
+
+    Value 0 is the background; categories are 1 to K in the order of their ids. Smaller
+    shapes are drawn over larger ones. Crowds, shapes of unknown categories and what a
+    panoptic mask leaves blank are ignored. Image ids are the JSON's, as strings.
+
+    Source: https://cocodataset.org/#format-data.
+    """
+
+    name = "coco_segmentation"
+
+    def __init__(
+        self,
+        images: str | os.PathLike,
+        annotations: str | os.PathLike,
+        masks: str | os.PathLike | None = None,
+        split: str = "",
+    ):
+        """Reads the JSON.
+
+        Args:
+          images: Folder.
+          annotations: Path.
+          masks: Folder of the PNGs of a panoptic JSON; others have none.
+          split: Its name in the output; empty means `train`, `val` or `test`,
+            whichever the JSON's name contains, and `train` if none.
+
+        Raises:
+          ValueError: The JSON cannot be read or is not COCO's, or has too many
+            categories, or `masks` does not go with it.
+        """
+        self._folder = source.existing_folder(images, "images")
+        path = pathlib.Path(annotations).expanduser()
+        content = coco_json.load(path)
+        self._entries = content["images"]
+        self._annotations = content.get("annotations", [])
+        self._split = split or coco_json.guess_split(path)
+        self._labels, names = coco_json.number_categories(
+            content.get("categories", []), False, path
+        )
+        self.label_map_names = source.label_map_names([_BACKGROUND, *names])
+        self._masks = None if masks is None else source.existing_folder(masks, "masks")
+        panoptic = any(
+            isinstance(a, dict) and _SEGMENTS in a for a in self._annotations
+        )
+        if panoptic and masks is None:
+            raise ValueError(
+                f"`masks` must be the folder of PNGs, as {path} has `{_SEGMENTS}`, got "
+                "none."
+            )
+        if masks is not None and not panoptic:
+            raise ValueError(
+                f"`masks` is for panoptic JSON, got {masks}, but {path} has no "
+                f"`{_SEGMENTS}`; leave it away."
+            )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return (self._split,)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ()
+
+    def items(self, split: str) -> list[Item]:
+        source.check_split(split, self.splits)
+        by_image = collections.defaultdict(list)
+        for annotation in self._annotations:
+            is_object = isinstance(annotation, dict)
+            image_id = annotation.get("image_id") if is_object else None
+            key = coco_json.NO_ID if image_id is None else str(image_id)
+            by_image[source.storable(key)].append(annotation)
+        items = [self._item(entry, by_image) for entry in self._entries]
+        known = {item.image_id for item in items} - {coco_json.NO_ID}
+        for image_id in sorted(by_image.keys() - known):
+            no_id = image_id == coco_json.NO_ID
+            reason = Reason.MALFORMED if no_id else Reason.UNKNOWN_IMAGE
+            for annotation in by_image[image_id]:
+                items.append(Item(image_id, source.skipped(reason, _told(annotation))))
+        return items
+
+    def _item(self, entry: Any, by_image: dict[str, list]) -> Item:
+        if not coco_json.is_image(entry):
+            read = source.skipped(Reason.MALFORMED, f"image {json.dumps(entry)}")
+            return Item(coco_json.NO_ID, read)
+        image_id = source.storable(str(entry["id"]))
+        path = self._folder / str(entry["file_name"])
+        size = source.stated_size(entry.get("height"), entry.get("width"))
+        # What says no id is of no image, even of one that has this for an id.
+        is_known = image_id != coco_json.NO_ID
+        annotations = by_image.get(image_id, []) if is_known else []
+        if self._masks is not None:
+            read = functools.partial(self._read_mask, path, size, annotations)
+        elif size is None:
+            detail = f"image {json.dumps(entry)}: no height and width"
+            read = source.skipped(Reason.MALFORMED, detail)
+        else:
+            read = functools.partial(self._read_shapes, path, size, annotations)
+        return Item(image_id, read)
+
+    def _read_shapes(
+        self, path: pathlib.Path, size_px: tuple[int, int], annotations: list[dict]
+    ) -> Scene:
+        if math.prod(size_px) > Image.MAX_IMAGE_PIXELS:
+            # No picture of this size would be read; drawing it may be impossible.
+            detail = f"stated are {size_px[0]} x {size_px[1]} pixels (height x width)"
+            raise SkipPicture(Reason.TOO_MANY_PIXELS, detail)
+        canvas, problems = coco_shapes.Canvas(size_px), []
+        for index, annotation in enumerate(annotations):
+            inside = coco_shapes.rasterize(annotation.get("segmentation"), size_px)
+            if isinstance(inside, Reason):
+                problems.append(Problem(index, inside, _told(annotation)))
+                continue
+            class_id, problem = self._class_id(index, annotation)
+            problems += problem
+            canvas.draw(inside, class_id)
+        return Scene(
+            path,
+            stated_size_px=size_px,
+            label_map=canvas.label_map,
+            problems=problems,
+        )
+
+    def _read_mask(
+        self,
+        path: pathlib.Path,
+        size_px: tuple[int, int] | None,
+        annotations: list[dict],
+    ) -> Scene:
+        if not annotations:
+            raise SkipPicture(Reason.MISSING_FILE, f"no annotation for {path.name}")
+        segments = annotations[0].get(_SEGMENTS)
+        file_name = annotations[0].get("file_name")
+        if not isinstance(segments, list) or not isinstance(file_name, str):
+            raise SkipPicture(Reason.MALFORMED, _told(annotations[0]))
+        problems = [
+            Problem(index, Reason.DUPLICATE_ANNOTATION, _told(annotation))
+            for index, annotation in enumerate(annotations[1:], start=1)
+        ]
+        class_ids = {0: IGNORED}
+        for index, segment in enumerate(segments):
+            if not isinstance(segment, dict) or type(segment.get("id")) is not int:
+                problems.append(Problem(index, Reason.MALFORMED, json.dumps(segment)))
+                continue
+            class_id, problem = self._class_id(index, segment)
+            problems += problem
+            class_ids[segment["id"]] = class_id
+        values = mask_files.read_colors(self._masks / file_name)
+        label_map = mask_checks.relabel(values, class_ids, mask_files.told_segment)
+        return Scene(
+            path, stated_size_px=size_px, label_map=label_map, problems=problems
+        )
+
+    def _class_id(self, index: int, told: dict) -> tuple[int, list[Problem]]:
+        """Returns the class of a shape or segment, and what should be known of it."""
+        class_id = self._labels.get(str(told.get("category_id")))
+        if class_id is None:
+            # Something is there, so it must not count as background.
+            return IGNORED, [Problem(index, Reason.UNKNOWN_CLASS, _told(told))]
+        if told.get("iscrowd"):
+            return IGNORED, [Problem(index, Reason.CROWD, _told(told))]
+        return class_id, []
+
+
+def _told(annotation: Any) -> str:
+    """Returns an annotation without its shape, which may fill a page."""
+    if not isinstance(annotation, dict):
+        return json.dumps(annotation)
+    short = {
+        key: value
+        for key, value in annotation.items()
+        if not isinstance(value, list | dict)
+    }
+    return json.dumps(short)

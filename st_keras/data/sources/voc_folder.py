@@ -1,0 +1,55 @@
+"""Finds the files of a PASCAL VOC folder: pictures by stem, and lists of stems."""
+
+import os
+import pathlib
+import re
+from collections.abc import Container
+
+from st_keras.data.sources import source
+
+_FLAG = re.compile(r"\s+(-1|0|1)$")  # "000012 -1": whether a class is in the picture.
+
+
+def by_stem(
+    folder: pathlib.Path, extensions: Container[str]
+) -> dict[str, list[pathlib.Path]]:
+    """Returns the files below a folder with these extensions, in any case."""
+    files = [p for p in source.files_below(folder) if p.suffix.lower() in extensions]
+    return source.by_stem(files, folder)
+
+
+def split_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the lists in a folder by name; train, val and test come first."""
+    if not folder.is_dir():
+        return {}
+    files = {p.stem: p for p in source.files_below(folder) if p.suffix == ".txt"}
+    return {name: files[name] for name in source.usual_first(files)}
+
+
+def without_repeats(names: list[str]) -> list[str]:
+    """Leaves trainval out if it only repeats two others."""
+    repeated = {"trainval"} if {"train", "val"} <= set(names) else set()
+    return [name for name in names if name not in repeated]
+
+
+def listed(path: pathlib.Path, stems: Container[str]) -> list[str]:
+    """Returns the stems that a list names.
+
+    Raises:
+      ValueError: The list is no text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text: {error}.") from None
+    stripped = [source.storable(line.strip()) for line in lines]
+    return [_stem(line, stems) for line in stripped if line]
+
+
+def _stem(line: str, stems: Container[str]) -> str:
+    """Returns the picture a line means; a file name may itself end in " 1"."""
+    without_flag = _FLAG.sub("", line)
+    for guess in (line, without_flag, os.path.splitext(without_flag)[0]):
+        if guess in stems:
+            return guess
+    return without_flag

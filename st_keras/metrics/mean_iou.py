@@ -1,0 +1,110 @@
+"""Mean intersection over union of label maps."""
+
+import numpy as np
+
+from st_keras.types import IGNORED, LabelMap
+
+_NONE = -100.0  # As for AP: there is nothing this could be measured on.
+
+
+class MeanIoU:
+    """Counts, over all pictures together, which class was taken for which.
+
+    A class that neither people nor the model say anywhere is left out of the mean and
+    has -100 beside its name; one that only the model says counts as 0. Pixels whose
+    true class is not known count nowhere. A pixel for which the model says nothing is
+    wrong for its true class, and for no other.
+    """
+
+    headline = "mIoU"
+
+    def __init__(self, class_names: tuple[str, ...]):
+        self._class_names = tuple(class_names)
+        count = len(self._class_names)
+        # The last column: nothing was said.
+        self._confusion = np.zeros([count, count + 1], np.int64)
+        self._image_ids: set[str] = set()
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """[K, K + 1] int64 pixels by true and by predicted class; last: by none."""
+        return self._confusion
+
+    def add(self, image_id: str, truth: LabelMap, predicted: LabelMap) -> None:
+        """Adds one picture.
+
+        Args:
+          image_id: Unique; a second time is an error.
+          truth: NumPy arrays [H, W].
+          predicted: Of the same size.
+
+        Raises:
+          ValueError: The picture was added before, or the sizes differ.
+        """
+        if image_id in self._image_ids:
+            raise ValueError(f"Picture `{image_id}` was added twice to the metric.")
+        self._image_ids.add(image_id)
+        self.add_confusion(confusion(truth, predicted, len(self._class_names)))
+
+    def add_confusion(self, matrix: np.ndarray) -> None:
+        """Adds what another metric of the same classes has counted."""
+        self._confusion += matrix
+
+    def result(self) -> dict:
+        """Returns mIoU, pixel_accuracy and mean_accuracy in percent, and `per_class`.
+
+        Of each class: IoU, accuracy (of its true pixels) and its share of the pixels.
+
+        Raises:
+          ValueError: No picture was added.
+        """
+        if not self._confusion.any() and not self._image_ids:
+            raise ValueError("No picture was added to the metric.")
+        matrix = self._confusion
+        right = np.diag(matrix).astype(np.float64)
+        of_class, said = matrix.sum(axis=1), matrix[:, :-1].sum(axis=0)
+        ious = _percent(right, of_class + said - right)
+        accuracies = _percent(right, of_class)
+        shares = _percent(of_class, np.full_like(of_class, of_class.sum()))
+        return {
+            "mIoU": _mean(ious),
+            "pixel_accuracy": float(_percent(right.sum(), of_class.sum())),
+            "mean_accuracy": _mean(accuracies),
+            "per_class": {
+                name: {
+                    "IoU": float(ious[i]),
+                    "accuracy": float(accuracies[i]),
+                    "pixels": float(shares[i]),
+                }
+                for i, name in enumerate(self._class_names)
+            },
+        }
+
+
+def confusion(truth: LabelMap, predicted: LabelMap, num_classes: int) -> np.ndarray:
+    """Returns [K, K + 1] int64, as `MeanIoU.confusion`.
+
+    Raises:
+      ValueError: The sizes differ.
+    """
+    true_ids, ids = np.asarray(truth.class_ids), np.asarray(predicted.class_ids)
+    if true_ids.shape != ids.shape:
+        raise ValueError(
+            f"The true map is {true_ids.shape} pixels, the predicted one {ids.shape}."
+        )
+    is_known = true_ids != IGNORED
+    columns = np.minimum(ids[is_known].astype(np.int64), num_classes)
+    rows = true_ids[is_known].astype(np.int64)
+    size = num_classes * (num_classes + 1)
+    counts = np.bincount(rows * (num_classes + 1) + columns, minlength=size)
+    return counts.reshape([num_classes, num_classes + 1])
+
+
+def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    whole = np.asarray(whole, np.float64)
+    return np.where(whole > 0, 100.0 * part / np.maximum(whole, 1.0), _NONE)
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[values != _NONE]
+    return float(known.mean()) if known.size else _NONE

@@ -1,0 +1,273 @@
+"""Semantic segmentation: a class for every pixel."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from st_keras import models
+from st_keras.config import SegmentationConfig
+from st_keras.data import decode, images
+from st_keras.data import views as views_of
+from st_keras.data.augment import policies
+from st_keras.data.dataset_info import DatasetInfo
+from st_keras.data.records import Record
+from st_keras.losses import segmentation as losses
+from st_keras.metrics.mean_iou import MeanIoU
+from st_keras.metrics.pixel_quality import PixelQuality
+from st_keras.ops import logit_maps, view_merging
+from st_keras.tasks.augmentation import augment_picture, build_augmentation
+from st_keras.tasks.task import Task
+from st_keras.types import IGNORED, LabelMap, Prepared, Ratio, View
+
+
+class SegmentationTask(Task):
+    """DeepLabv3+ or NAS-FPN: softmax cross entropy over the pixels that are labelled.
+
+    The value of a pixel in records is its class id.
+    """
+
+    names_field = "label_map_names"
+    policies = policies.SEGMENTATION
+
+    def __init__(self, config: SegmentationConfig, *, xla: bool = False):
+        """Makes the task.
+
+        Args:
+          config: With its class names filled in. `evaluation_views` are those of
+            inference.
+          xla: Whether predictions must compile with XLA; they always do.
+
+        Raises:
+          ValueError: There are too few or too many classes, as many weights as classes
+            are not given, or the augmentation contradicts itself.
+        """
+        del xla
+        if not 2 <= len(config.class_names) <= IGNORED:
+            raise ValueError(
+                "`segmentation.class_names` must be 2 to 255 names, got "
+                f"{len(config.class_names)}."
+            )
+        self._config = config
+        self._augmentation = build_augmentation(
+            config.augment, self.policies, config.image_size_px
+        )
+
+    @staticmethod
+    def by_class_id(
+        config: SegmentationConfig, names: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Returns the names of records by class id."""
+        del config
+        return names
+
+    @staticmethod
+    def for_purpose(
+        config: SegmentationConfig, purpose: str, min_score: float | None
+    ) -> SegmentationConfig:
+        """Returns the config with the views of labelling in place of evaluation's."""
+        del min_score  # Every pixel keeps its confidence, however low.
+        if purpose == "labeling":
+            return dataclasses.replace(config, evaluation_views=config.labeling_views)
+        return config
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self._config.class_names
+
+    @property
+    def names_in_records(self) -> tuple[str, ...]:
+        return self.class_names
+
+    def label_of(self, class_id: int) -> int:
+        return class_id
+
+    def build_model(self, *, sync_batch_norm: bool) -> tf.keras.Model:
+        config = self._config
+        shared = {
+            "backbone": config.backbone,
+            "flavor": config.flavor,
+            "activation": config.activation,
+            "drop_connect": config.drop_connect,
+            "norm": models.Norm(
+                momentum=config.batch_norm_momentum,
+                epsilon=config.batch_norm_epsilon,
+                synchronized=sync_batch_norm,
+            ),
+        }
+        size_px, num_classes = config.image_size_px, len(config.class_names)
+        if config.decoder == "nas_fpn":
+            settings = dataclasses.asdict(config.nas_fpn)
+            return models.nas_fpn_segmenter(size_px, num_classes, **shared, **settings)
+        settings = dataclasses.asdict(config.deeplab)
+        settings["aspp_rates"] = settings["aspp_rates"] or None
+        return models.deeplab_v3_plus(size_px, num_classes, **shared, **settings)
+
+    def prepare(
+        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
+    ) -> Prepared:
+        del info  # A map has a pixel for each of the picture's, whatever the data.
+        encoded, labels, image_id, size_px = decode.decode_unopened_map(serialized)
+        augmented = augment_picture(
+            self._augmentation,
+            encoded,
+            size_px,
+            tf.zeros([0, 4]),
+            seed,
+            where=self._config.augment.where,
+        )
+        moved = self._augmentation.show_label_map(
+            labels, augmented.drawn, augmented.shrink_index
+        )
+        return Prepared(augmented.image, moved, image_id, augmented.changes)
+
+    def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
+        return self._augmentation.show_canvases(images, changes) if changes else images
+
+    def losses(self, labels: LabelMap, outputs: dict) -> dict[str, Ratio]:
+        config = self._config
+        loss = losses.pixel_loss(
+            outputs["logits"],
+            labels.class_ids,
+            at=config.loss_at,
+            legacy=config.legacy_alignment,
+            label_smoothing=config.label_smoothing,
+            class_weights=config.class_weights,
+            top_share=config.top_share,
+        )
+        return {"pixel": loss}
+
+    def pseudo_label(self, labels: LabelMap, *, min_score: float) -> LabelMap:
+        is_kept = tf.cast(labels.confidences, tf.float32) / 255.0 >= min_score
+        ignored = tf.constant(IGNORED, tf.uint8)
+        return labels._replace(class_ids=tf.where(is_kept, labels.class_ids, ignored))
+
+    @property
+    def protocol(self) -> dict:
+        views = self._config.evaluation_views
+        return {
+            "image_size_px": list(self._config.image_size_px),
+            "scales": list(views.scales),
+            "mirrored_too": views.flip,
+            "tile_overlap": views.overlap,
+            "resolution": "of the original picture",
+        }
+
+    def whole_view(self, image: tf.Tensor) -> View:
+        return views_of.whole(image, self._config.image_size_px)
+
+    def views(self, image: tf.Tensor) -> View:
+        return views_of.tiled(
+            image,
+            self._config.image_size_px,
+            **dataclasses.asdict(self._config.evaluation_views),
+        )
+
+    def read_outputs(self, outputs: dict, views: View) -> tf.Tensor:
+        """Returns the [B, h, w, K] float32 logits as they are."""
+        del views
+        return outputs["logits"]
+
+    def merge_views(self, read: list[np.ndarray], views: list[View]) -> LabelMap:
+        return view_merging.merge(
+            read,
+            views,
+            view_size_px=self._config.image_size_px,
+            legacy=self._config.legacy_alignment,
+        )
+
+    def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
+        size_px = self._config.image_size_px
+        logits = logit_maps.enlarge(
+            outputs["logits"], size_px, legacy=self._config.legacy_alignment
+        )
+        picture = tf.cast(views.picture_size_px, tf.float32)
+        shown = tf.cast(tf.round(picture * views.scale_yx), tf.int32)
+        is_picture = (
+            tf.sequence_mask(shown[:, 0], size_px[0])[:, :, None]
+            & tf.sequence_mask(shown[:, 1], size_px[1])[:, None, :]
+        )
+        class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        whole = tf.zeros_like(picture) + tf.constant(size_px, tf.float32)
+        return {
+            "logits": logits,
+            "class_ids": tf.cast(tf.where(is_picture, class_ids, IGNORED), tf.uint8),
+            "image_info": tf.stack(
+                [picture, whole, views.scale_yx, views.offset_yx], axis=1
+            ),
+        }
+
+    def serve_raw(self, outputs: dict) -> dict[str, tf.Tensor]:
+        return {"logits": outputs["logits"]}
+
+    @property
+    def serving_notes(self) -> dict[str, str]:
+        return {
+            "logits": (
+                "of every class, the first of `labels` first; for every pixel of the "
+                "network's input or, in TFLite, every cell of 4 x 4 pixels"
+            ),
+            "class_ids": (
+                "the most probable class of every pixel of the network's input, a key "
+                f"of `labels`; {IGNORED} beside the picture"
+            ),
+            "image_info": (
+                "height, width of the original picture; of the network's input; pixels "
+                "of the input per pixel of the picture; offset, always 0"
+            ),
+        }
+
+    def read_labels(self, serialized: tf.Tensor) -> tuple[LabelMap, tf.Tensor]:
+        return decode.decode_label_map(serialized)
+
+    def write_labels(self, picture: Record, labels: LabelMap) -> Record:
+        return dataclasses.replace(
+            picture,
+            boxes_yxyx=np.zeros([0, 4], np.float32),
+            labels=np.zeros([0], np.int64),
+            texts=(),
+            is_crowd=None,
+            scores=None,
+            label_map_png=images.encode_png(np.asarray(labels.class_ids)),
+            confidence_png=images.encode_png(np.asarray(labels.confidences)),
+        )
+
+    def annotations(self, labels: LabelMap) -> list[dict]:
+        from pycocotools import mask
+
+        class_ids = np.asarray(labels.class_ids)
+        rows = []
+        for class_id in np.setdiff1d(np.unique(class_ids), [IGNORED]):
+            where = class_ids == class_id
+            encoded = mask.encode(np.asfortranarray(where.astype(np.uint8)))
+            confidence = np.asarray(labels.confidences)[where].mean() / 255.0
+            rows.append(
+                {
+                    "category_id": int(class_id),
+                    "segmentation": {
+                        "size": [int(side) for side in encoded["size"]],
+                        "counts": encoded["counts"].decode(),
+                    },
+                    "bbox": [float(side) for side in mask.toBbox(encoded)],
+                    "area": int(mask.area(encoded)),
+                    "iscrowd": 0,
+                    "score": round(float(confidence), 4),
+                }
+            )
+        return rows
+
+    def new_metric(self) -> MeanIoU:
+        return MeanIoU(self.class_names)
+
+    def new_quality(self) -> PixelQuality:
+        return PixelQuality(self.class_names)
+
+    def describe(self, labels: LabelMap) -> str:
+        class_ids = np.asarray(labels.class_ids)
+        found = np.setdiff1d(np.unique(class_ids), [IGNORED])
+        share = np.mean(class_ids != IGNORED)
+        return f"{len(found)} classes, {share:.0%} of the pixels"
+
+    def learning_points(self, labels: LabelMap) -> np.ndarray:
+        del labels
+        return np.zeros([0, 2], np.float32)

@@ -1,0 +1,73 @@
+"""What dataset.json promises."""
+
+import json
+
+import numpy as np
+import pytest
+
+from st_keras.data import dataset_info, images, records
+
+
+def record(label_map=None, labels=()):
+    png = None
+    if label_map is not None:
+        png = images.encode_png(np.array(label_map, np.uint8))
+    return records.Record(
+        **{"image_id": "a", "encoded": b"", "format": "png", "filename": "a.png"},
+        **{"height_px": 2, "width_px": 3, "label_map_png": png},
+        boxes_yxyx=np.zeros([len(labels), 4], np.float32),
+        labels=np.array(labels, np.int64),
+    )
+
+
+def info(tally, **options):
+    fields = {"source": "masks", "skipped": {}, "content_sha256": "", "shards": ["s"]}
+    return tally.info(**fields, **options)
+
+
+def test_pixels_are_counted_by_the_names_of_their_values():
+    tally = dataset_info.Tally()
+    tally.add(record([[0, 2, 2], [255, 0, 2]]))
+    tally.add(record([[2, 255, 255]]))
+    found = info(tally, label_map_names=("sky", "car", "road"))
+    assert found.pixels_per_class == {"sky": 2, "car": 0, "road": 4}
+    assert found.ignored_pixels == 3
+    assert (found.class_names, found.boxes_per_class) == ((), {})
+
+
+def test_a_record_may_have_boxes_and_a_map_or_neither():
+    tally = dataset_info.Tally()
+    tally.add(record([[0, 1, 1]], labels=[2, 2]))
+    tally.add(record())
+    found = info(tally, class_names=("cat", "dog"), label_map_names=("ground", "dog"))
+    assert found.boxes_per_class == {"cat": 0, "dog": 2}
+    assert found.images_without_boxes == 1
+    assert found.pixels_per_class == {"ground": 1, "dog": 2}
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    tally = dataset_info.Tally()
+    tally.add(record([[0, 1, 255]]))
+    saved = info(tally, label_map_names=("sky", "road"))
+    dataset_info.save(saved, tmp_path)
+    (tmp_path / "s.tfrecord").touch()
+    assert dataset_info.load(f"{tmp_path}/*.tfrecord") == saved
+
+
+def test_files_from_before_label_maps_were_counted_load(tmp_path):
+    dataset_info.save(info(dataset_info.Tally(), class_names=("cat",)), tmp_path)
+    path = tmp_path / "dataset.json"
+    fields = json.loads(path.read_text())
+    for name in ("label_map_names", "pixels_per_class", "ignored_pixels"):
+        del fields[name]
+    path.write_text(json.dumps(fields))
+    (tmp_path / "s.tfrecord").touch()
+    loaded = dataset_info.load(f"{tmp_path}/*.tfrecord")
+    assert (loaded.pixels_per_class, loaded.ignored_pixels) == ({}, 0)
+
+
+def test_a_field_of_a_later_version_is_named(tmp_path):
+    (tmp_path / "dataset.json").write_text('{"later": 1}')
+    (tmp_path / "s.tfrecord").touch()
+    with pytest.raises(ValueError, match="another version.*later"):
+        dataset_info.load(f"{tmp_path}/*.tfrecord")

@@ -1,0 +1,105 @@
+"""What coverage and accuracy of pseudo label maps mean."""
+
+import json
+
+import numpy as np
+import pytest
+
+from st_keras.metrics.pixel_quality import PixelQuality
+from st_keras.types import IGNORED, LabelMap
+
+NAMES = ("sky", "road", "car")
+
+
+def pseudo(ids, confidences):
+    return LabelMap(np.array([ids], np.uint8), np.array([confidences], np.uint8))
+
+
+def true(ids):
+    return pseudo(ids, [255] * len(ids))
+
+
+def quality(*pictures):
+    found = PixelQuality(NAMES)
+    for labels, truth in pictures:
+        found.add(labels, truth)
+    return found
+
+
+# Eight pixels; the last is not known. At 0.5 (128 of 255 is 0.502), five of seven are
+# kept, three of them right.
+MAP = pseudo([0, 0, 1, 1, 2, 2, 1, 0], [255, 128, 200, 127, 230, 140, 20, 255])
+TRUTH = true([0, 1, 1, 1, 2, 0, 0, IGNORED])
+
+
+def test_kept_over_known_and_right_over_kept():
+    found = quality((MAP, TRUTH)).result(0.5)
+    assert found["coverage"] == pytest.approx(5 / 7)
+    assert found["accuracy"] == pytest.approx(3 / 5)
+    assert found["images"] == 1
+    assert found["sentence"] == (
+        "Pseudo labels: 71% of the pixels of 1 pictures at a confidence of 0.5 or "
+        "more. 60% of them are right."
+    )
+
+
+def test_pictures_are_added_pixel_by_pixel_and_not_averaged():
+    small = (pseudo([0], [10]), true([0]))
+    found = quality((MAP, TRUTH), small).result(0.5)
+    assert found["coverage"] == pytest.approx(5 / 8)
+    assert found["accuracy"] == pytest.approx(3 / 5)
+
+
+def test_classes_are_those_of_the_pseudo_labels():
+    found = quality((MAP, TRUTH)).result(0.5)["per_class"]
+    # Sky: two kept of two known; road: one of three; car: two of two.
+    assert found["sky"] == {"coverage": 1.0, "accuracy": 0.5, "share": 2 / 5}
+    assert found["road"]["coverage"] == pytest.approx(1 / 3)
+    assert found["road"]["accuracy"] == 1.0
+    assert found["car"]["accuracy"] == 0.5
+
+
+def test_the_mean_iou_of_what_is_kept_is_counted_at_each_threshold():
+    rows = quality((MAP, TRUTH)).result(0.5)["thresholds"]
+    at = {row["min_score"]: row for row in rows}
+    # From 0.5 on: true 0 1 1 2 0, pseudo 0 0 1 2 2. IoU: 1/3, 1/2, 1/2.
+    assert at[0.5]["mean_iou"] == pytest.approx((1 / 3 + 1 / 2 + 1 / 2) / 3)
+    # From 0.9 on (229.5): 0 and 2, both right.
+    assert at[0.9]["mean_iou"] == 1.0 and at[0.9]["coverage"] == pytest.approx(2 / 7)
+    # 20 / 255 is 0.078.
+    assert at[0.05]["coverage"] == 1.0 and at[0.1]["coverage"] == pytest.approx(6 / 7)
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.35, 0.6, 0.95])
+def test_a_threshold_in_the_table_is_the_one_that_was_asked_for(threshold):
+    random = np.random.default_rng(3)
+    labels = pseudo(random.integers(0, 3, 500), random.integers(0, 256, 500))
+    found = quality((labels, true(random.integers(0, 3, 500))))
+    asked = found.result(threshold)
+    (row,) = [r for r in asked["thresholds"] if r["min_score"] == threshold]
+    assert (row["coverage"], row["accuracy"]) == (asked["coverage"], asked["accuracy"])
+
+
+def test_without_truth_pixels_are_counted_and_nothing_is_claimed():
+    found = quality((MAP, None)).result(0.5)
+    assert found["coverage"] == 6 / 8
+    assert found["accuracy"] is None and found["thresholds"] == []
+    assert "how many are right is unknown" in found["sentence"]
+
+
+def test_people_are_asked_how_much_they_label():
+    found = quality((MAP, None))
+    found.add_human(TRUTH)
+    assert found.result(0.5)["human"] == {"coverage": 7 / 8}
+
+
+def test_a_result_can_be_stored_and_drawn():
+    found = quality((MAP, TRUTH)).result(0.5)
+    assert json.loads(json.dumps(found)) == found
+    for chart in found["charts"]:
+        assert set(chart["columns"]) <= set(found["thresholds"][0])
+
+
+def test_maps_of_two_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"\(1, 8\) pixels, the predicted one \(1, 1"):
+        quality((pseudo([0], [0]), TRUTH))

@@ -1,0 +1,369 @@
+"""What the segmentation task promises, from a record to a loss and back to labels."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from pycocotools import mask
+
+from st_keras import config, tasks
+from st_keras.data import dataset_info, decode, images, records
+from st_keras.tasks.segmentation import SegmentationTask
+from st_keras.types import IGNORED, LabelMap
+
+CLASSES = ("sky", "road", "car")
+INPUT = (64, 96)
+PICTURE = (32, 48)  # Fills the input at twice its size, so nothing is left to chance.
+PLAIN = config.AugmentConfig(scale_min=1.0, scale_max=1.0, flip_probability=0.0)
+# Colour of each class in the pictures; the ignored pixels are white.
+COLORS = np.array([[10, 20, 200], [90, 90, 90], [220, 30, 40]], np.uint8)
+
+
+def task_of(**changes):
+    return SegmentationTask(
+        config.SegmentationConfig(
+            **{
+                **{"class_names": CLASSES, "image_size_px": INPUT, "backbone": "tiny"},
+                "deeplab": config.DeepLabConfig(
+                    output_stride=32, aspp_rates=(1,), aspp_filters=8, decoder_filters=8
+                ),
+                "augment": PLAIN,
+                **changes,
+            }
+        )
+    )
+
+
+@pytest.fixture
+def task():
+    return task_of()
+
+
+def scene(size=PICTURE):
+    """Sky above a road, a car on its left, and a strip that nobody labelled."""
+    height, width = size
+    label_map = np.zeros(size, np.uint8)
+    label_map[height // 2 :] = 1
+    label_map[height // 2 : height // 2 + 8, 4:20] = 2
+    label_map[:, width - 6 :] = IGNORED
+    return label_map
+
+
+def record(label_map=None, **changes):
+    label_map = scene() if label_map is None else label_map
+    pixels = np.full([*label_map.shape, 3], 255, np.uint8)
+    known = label_map != IGNORED
+    pixels[known] = COLORS[label_map[known]]
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "png")
+    return records.Record(
+        **{
+            **{"image_id": "a", "encoded": encoded.getvalue(), "format": "png"},
+            **{"filename": "a.png", "boxes_yxyx": np.zeros([0, 4]), "labels": []},
+            "height_px": label_map.shape[0],
+            "width_px": label_map.shape[1],
+            "label_map_png": images.encode_png(label_map),
+            **changes,
+        }
+    )
+
+
+def serialize(of):
+    return records.to_example(of).SerializeToString()
+
+
+def info(names=CLASSES):
+    return dataset_info.Tally().info(
+        source="",
+        class_names=(),
+        label_map_names=names,
+        skipped={},
+        content_sha256="",
+        shards=[],
+    )
+
+
+def prepare(task, of, seed=(0, 0)):
+    prepared = task.prepare(serialize(of), tf.constant(seed), info())
+    return prepared._replace(labels=to_numpy(prepared.labels))
+
+
+def to_numpy(labels):
+    return LabelMap(*(np.asarray(field) for field in labels))
+
+
+def batch_of(labels):
+    return LabelMap(*(tf.constant(field)[None] for field in labels))
+
+
+def certain_logits(class_ids, stride=4):
+    """Logits of cells that know the labels of a [H, W] map of whole cells."""
+    cells = class_ids[::stride, ::stride]
+    return 60.0 * tf.one_hot(cells, len(CLASSES))[None]
+
+
+def test_the_map_is_moved_with_the_picture(task):
+    prepared = prepare(task, record())
+    assert prepared.image.shape == (*INPUT, 3)
+    assert prepared.image_id == b"a"
+    expected = scene().repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(prepared.labels.class_ids, expected)
+    assert np.all(prepared.labels.confidences == 255)
+
+
+@pytest.mark.parametrize("where", ["host", "device"])
+@pytest.mark.parametrize("size", [(32, 48), (320, 480), (333, 75)])
+def test_labels_follow_their_pixels_through_augmentation(size, where):
+    """Of 32 px and, shrunk before it is shown, of 320 px; and a narrow one."""
+    augment = config.AugmentConfig(policy="pascal", where=where)
+    task = task_of(augment=augment)
+    blank = scene(size)
+    blank[:, -6:] = 0  # No white: each colour is a class.
+    checked = 0
+    for number in range(8):
+        prepared = prepare(task, record(blank), [3, number])
+        image = prepared.image
+        if where == "device":
+            batch = tf.nest.map_structure(lambda t: t[None], prepared.changes)
+            image = task.finish_images(image[None], batch)[0]
+        distance = np.abs(np.asarray(image, int)[:, :, None] - COLORS).sum(-1)
+        grey = np.all(np.asarray(image) == 128, -1)
+        seen = np.where(grey, IGNORED, distance.argmin(-1))
+        pure = grey | (distance.min(-1) < 9)  # Not mixed at a border.
+        same = seen == prepared.labels.class_ids
+        assert pure.mean() > 0.6
+        # Within a pixel of a border, rounding may decide either way.
+        assert same[pure].mean() > 0.97
+        checked += len(np.unique(prepared.labels.class_ids))
+    assert checked > 16
+
+
+def test_what_no_picture_shows_is_ignored():
+    augment = config.AugmentConfig(scale_min=0.5, scale_max=0.5)
+    labels = prepare(task_of(augment=augment), record(), [1, 2]).labels
+    # Half of each side is picture; 6 of its 48 columns are ignored.
+    assert np.mean(labels.class_ids != IGNORED) == pytest.approx(0.25 * 42 / 48)
+
+
+def test_a_picture_with_a_part_cut_out_does_not_teach_it():
+    augment = config.AugmentConfig(policy="S4", layers=1)
+    task = task_of(augment=augment)
+    whole = record(np.ones(PICTURE, np.uint8))
+    ignored = 0
+    for number in range(60):
+        prepared = prepare(task, whole, [5, number])
+        cut = np.all(np.asarray(prepared.image) == 128, -1)
+        known = prepared.labels.class_ids != IGNORED
+        assert not np.any(cut[2:-2, 2:-2] & known[2:-2, 2:-2]) or known.all()
+        ignored += not known.all()
+    assert ignored > 10
+
+
+def test_every_shape_of_a_prepared_example_is_static(task):
+    dataset = tf.data.Dataset.from_tensors(serialize(record())).map(
+        lambda text: task.prepare(text, tf.constant([1, 2]), info())
+    )
+    specs = tf.nest.flatten(dataset.element_spec)
+    assert all(spec.shape.is_fully_defined() for spec in specs)
+
+
+@pytest.mark.parametrize("loss_at", ["labels", "logits"])
+def test_a_model_that_knows_the_labels_has_no_loss(loss_at):
+    task = task_of(loss_at=loss_at)
+    blocks = np.zeros([16, 24], np.uint8)  # Of cells.
+    blocks[8:] = 1
+    class_ids = blocks.repeat(4, axis=0).repeat(4, axis=1)
+    labels = batch_of(LabelMap(class_ids, np.full_like(class_ids, 255)))
+    loss = task.losses(labels, {"logits": certain_logits(class_ids)})["pixel"]
+    if loss_at == "logits":
+        np.testing.assert_allclose(loss.total, 0.0, atol=1e-4)
+        assert loss.count == 16 * 24
+    else:
+        # Two rows of pixels on either side of the border lie between cells, at 1/8 and
+        # 3/8 of the way: log(1 + exp(-60 * 3/4)) and log(1 + exp(-60 / 4)).
+        assert 0 < loss.total < 96 * 4 * 1e-4
+        assert loss.count == 64 * 96
+
+
+def test_a_map_that_is_all_ignored_has_no_loss_and_no_gradient(task):
+    labels = batch_of(LabelMap(*[np.full(INPUT, 255, np.uint8)] * 2))
+    logits = tf.random.stateless_normal([1, 16, 24, 3], [1, 2])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = task.losses(labels, {"logits": logits})["pixel"]
+    assert loss.total == 0.0 and loss.count == 0.0
+    assert not np.any(tape.gradient(loss.total, logits))
+
+
+def test_only_pixels_from_the_threshold_on_are_pseudo_labels(task):
+    labels = LabelMap(
+        tf.constant([[0, 1, 2, 1]], tf.uint8), tf.constant([[255, 128, 127, 10]])
+    )
+    kept = task.pseudo_label(labels, min_score=0.5)
+    # 128 / 255 is 0.502, 127 / 255 is 0.498.
+    assert kept.class_ids.numpy().tolist() == [[0, 1, IGNORED, IGNORED]]
+    assert kept.confidences is labels.confidences
+
+
+def test_inference_sees_the_views_of_its_purpose():
+    settings = config.SegmentationConfig(
+        class_names=CLASSES,
+        labeling_views=config.ViewsConfig(scales=(0.5, 1.0, 1.75), flip=True),
+    )
+    run = run_config(settings)
+    picture = tf.zeros([100, 90, 3], tf.uint8)
+    alone = tasks.build_task(run)
+    assert len(alone.views(picture).image) == 1
+    assert alone.protocol["scales"] == [1.0] and not alone.protocol["mirrored_too"]
+    thorough = tasks.build_task(run, purpose="labeling")
+    assert len(thorough.views(picture).image) == 2 * (1 + 1 + 4)
+    assert thorough.protocol["scales"] == [0.5, 1.0, 1.75]
+    with pytest.raises(ValueError, match="`purpose` must be one of evaluation"):
+        tasks.build_task(run, purpose="fun")
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_is_seen_in_views_is_put_together_in_the_picture(flip):
+    task = task_of(
+        evaluation_views=config.ViewsConfig(scales=(0.5, 1.0, 1.75), flip=flip)
+    )
+    class_ids = np.zeros([120, 200], np.uint8)
+    class_ids[50:, :90] = 1
+    class_ids[:, 150:] = 2
+    views = task.views(tf.constant(COLORS[class_ids]))
+    # A model that knows the colours, at every fourth pixel.
+    distance = np.abs(views.image.numpy()[:, 2::4, 2::4, None].astype(int) - COLORS)
+    logits = tf.constant(-distance.sum(-1), tf.float32)
+    read = task.read_outputs({"logits": logits}, views)
+    rows = [
+        tf.nest.map_structure(lambda field, row=row: field[row].numpy(), views)
+        for row in range(len(logits))
+    ]
+    merged = task.merge_views([logit.numpy() for logit in read], rows)
+    wrong = merged.class_ids != class_ids
+    assert wrong.mean() < 0.02
+    # All that is wrong lies at borders, within the reach of half a coarse cell.
+    far = np.ones_like(wrong)
+    far[38:62, :102] = far[:, 78:102] = far[:, 138:162] = False
+    assert not np.any(wrong & far)
+
+
+def test_labels_that_are_written_are_those_that_are_read(task):
+    confidences = np.random.default_rng(0).integers(85, 256, PICTURE).astype(np.uint8)
+    predicted = LabelMap(scene(), confidences)
+    written = task.write_labels(record(source="teacher 3f"), predicted)
+    assert (written.image_id, written.source) == ("a", "teacher 3f")
+    labels, image_id = task.read_labels(serialize(written))
+    assert image_id == b"a"
+    np.testing.assert_array_equal(labels.class_ids, scene())
+    np.testing.assert_array_equal(labels.confidences, confidences)
+
+
+def test_people_are_certain_and_records_without_a_map_say_nothing(task):
+    labels, _ = task.read_labels(serialize(record()))
+    np.testing.assert_array_equal(labels.class_ids, scene())
+    assert np.all(labels.confidences.numpy() == 255)
+    labels, _ = task.read_labels(serialize(record(label_map_png=None)))
+    assert labels.class_ids.shape == PICTURE
+    assert np.all(labels.class_ids.numpy() == IGNORED)
+
+
+def test_annotations_are_the_regions_of_the_map(task):
+    labels = LabelMap(scene(), np.full(PICTURE, 51, np.uint8))
+    rows = json.loads(json.dumps(task.annotations(labels)))
+    assert [row["category_id"] for row in rows] == [0, 1, 2]
+    car = rows[2]
+    assert car["bbox"] == [4.0, 16.0, 16.0, 8.0] and car["area"] == 128
+    assert car["score"] == 0.2  # 51 / 255.
+    np.testing.assert_array_equal(mask.decode(car["segmentation"]), scene() == 2)
+
+
+def test_a_served_map_says_where_the_picture_is(task):
+    view = task.whole_view(tf.zeros([60, 100, 3], tf.uint8))
+    views = tf.nest.map_structure(lambda field: field[None], view)
+    logits = tf.random.stateless_normal([1, 16, 24, 3], [1, 2])
+    served = task.serve({"logits": logits}, views)
+    assert served["logits"].shape == (1, *INPUT, 3)
+    ids = served["class_ids"][0].numpy()
+    # 58 of the 64 rows are picture.
+    assert np.all(ids[58:] == IGNORED) and np.all(ids[:58] < 3)
+    info = served["image_info"][0].numpy()
+    assert info[0].tolist() == [60, 100] and info[1].tolist() == [64, 96]
+    assert set(served) <= set(task.serving_notes)
+    assert set(task.serve_raw({"logits": logits})) <= set(task.serving_notes)
+
+
+def test_an_example_is_described_by_what_it_teaches(task):
+    labels = LabelMap(scene(), np.full(PICTURE, 255, np.uint8))
+    # 42 of 48 columns.
+    assert task.describe(labels) == "3 classes, 88% of the pixels"
+    assert task.learning_points(labels).shape == (0, 2)
+
+
+@pytest.mark.parametrize("decoder", ["deeplab_v3_plus", "nas_fpn"])
+def test_the_model_has_a_logit_for_every_cell_and_class(decoder):
+    size = (128, 256)
+    task = task_of(
+        decoder=decoder,
+        image_size_px=size,
+        nas_fpn=config.NasFpnConfig(filters=8, repeats=1, head_convs=1),
+    )
+    model = task.build_model(sync_batch_norm=False)
+    assert model.output_shape["logits"] == (None, 32, 64, 3)
+
+
+def run_config(segmentation=None):
+    return config.Config(
+        segmentation=segmentation or config.SegmentationConfig(),
+        human=config.RecordsConfig(records="a/*"),
+        training=config.TrainingConfig(steps=1),
+    )
+
+
+def test_the_records_name_the_classes():
+    named = tasks.with_class_names(run_config(), info())
+    assert tasks.build_task(named).class_names == CLASSES
+    assert tasks.with_class_names(named, info()) == named
+    with pytest.raises(ValueError, match="is sky, road, car but .* has sky, car"):
+        tasks.with_class_names(named, info(("sky", "car")))
+    with pytest.raises(ValueError, match="'a/\\*' has no classes for segmentation"):
+        tasks.with_class_names(run_config(), info(()))
+
+
+def test_a_number_of_classes_that_a_byte_cannot_tell_is_refused():
+    for count in (0, 1, 256):
+        names = tuple(map(str, range(count)))
+        with pytest.raises(ValueError, match=f"2 to 255 names, got {count}"):
+            SegmentationTask(config.SegmentationConfig(class_names=names))
+
+
+def test_a_mistake_in_the_settings_is_named():
+    for settings, message in (
+        ({"loss_at": "pixels"}, "`loss_at` must be one of labels, logits"),
+        ({"image_size_px": (100, 96)}, "multiples of 16 .`deeplab.output_stride`"),
+        ({"backbone": "tiny", "image_size_px": (48, 96)}, "multiples of 32"),
+        ({"decoder": "nas_fpn", "image_size_px": (64, 128)}, "multiples of 128"),
+        ({"class_names": CLASSES, "class_weights": (1.0,)}, "one for each of 3"),
+        ({"top_share": 0.0}, "`top_share` must be in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            config.SegmentationConfig(**settings)
+    with pytest.raises(ValueError, match="`scales` must be numbers above 0"):
+        config.ViewsConfig(scales=())
+
+
+def test_the_task_is_one_of_two():
+    both = {"detection": config.DetectionConfig(), "human": None}
+    with pytest.raises(ValueError, match="must be given, one of them, got detection"):
+        dataclasses.replace(run_config(), **both)
+
+
+def test_the_decoder_of_records_reads_what_people_drew(task):
+    encoded, labels, image_id, size = decode.decode_unopened_map(serialize(record()))
+    assert encoded.dtype == tf.string and image_id == b"a"
+    assert size.numpy().tolist() == list(PICTURE)
+    np.testing.assert_array_equal(labels.class_ids, scene())
