@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from st_keras.data import dataset_info, records
+from st_keras.data import dataset_info, decode, records
+from st_keras.types import IGNORED
 
 _HEADER = re.compile(r"# sha256:([0-9a-f]+) images:(\d+)\b")
 _COMMENT = "# "
@@ -171,7 +172,10 @@ def split(
     for fraction in fractions:
         if not 0 < fraction <= 100:
             raise ValueError(f"`fractions` must be in (0, 100], got {fraction:g}.")
-    labels_by_id = read_labels(pattern)
+    info = dataset_info.load(pattern)
+    # Where people drew boxes and maps, both tell of the same objects.
+    has_boxes = bool(info.class_names) or not info.label_map_names
+    labels_by_id = (read_labels if has_boxes else read_map_labels)(pattern)
     total = len(labels_by_id)
     counts = [max(1, round(total * f / 100)) for f in fractions]
     drawn = draw(
@@ -184,8 +188,26 @@ def split(
         rest = sorted(labels_by_id.keys() - set(ids))
         write_ids(pathlib.Path(folder) / f"{stem}_rest.txt", rest, f"all but {note}")
     titles = ["all", *(f"{fraction:g} %" for fraction in fractions)]
-    class_names = dataset_info.load(pattern).class_names
-    return _table(titles, [list(labels_by_id), *drawn], labels_by_id, class_names)
+    names = info.class_names if has_boxes else info.label_map_names
+    return _table(titles, [list(labels_by_id), *drawn], labels_by_id, names)
+
+
+def read_map_labels(pattern: str) -> dict[str, set[int]]:
+    """Returns the classes in the label map of each picture in records, from 1.
+
+    Raises:
+      ValueError: No file matches, or one is damaged.
+    """
+    labels_by_id = {}
+    for path in dataset_info.shard_paths(pattern):
+        try:
+            maps = tf.data.TFRecordDataset(path).map(decode.decode_label_map)
+            for labels, image_id in maps.as_numpy_iterator():
+                found = np.setdiff1d(labels.class_ids, [IGNORED]) + 1
+                labels_by_id[image_id.decode()] = set(found.tolist())
+        except tf.errors.OpError as error:
+            raise ValueError(f"{path}: not readable: {error.message}") from None
+    return labels_by_id
 
 
 def read_labels(pattern: str) -> dict[str, set[int]]:

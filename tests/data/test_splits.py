@@ -1,8 +1,9 @@
 """What files of image ids promise."""
 
+import numpy as np
 import pytest
 
-from st_keras.data import splits
+from st_keras.data import dataset_info, images, records, splits
 
 # 40 pictures: label 1 in all, 2 in every fourth, 3 only in p07.
 LABELS = {f"p{i:02d}": {1} | ({2} if i % 4 == 0 else set()) for i in range(40)}
@@ -196,3 +197,53 @@ def test_crowds_do_not_count_as_showing_a_class(folder):
     folder.convert(CocoSource(folder.root, path))
     pattern = str(folder.output / "train" / "*.tfrecord")
     assert splits.read_labels(pattern) == {"5": {1}}
+
+
+class TestLabelMaps:
+    @pytest.fixture
+    def maps(self, tmp_path):
+        """Nine pictures: sky in all, a car in every other, a sign in one."""
+        tally = dataset_info.Tally()
+        with records.ShardWriter(str(tmp_path), 2) as writer:
+            for number in range(9):
+                ids = np.full([6, 9], 255, np.uint8)
+                ids[0], ids[1] = 0, 2 if number % 2 else 255
+                ids[2] = 1 if number == 4 else 255
+                record = records.Record(
+                    image_id=f"p{number}",
+                    encoded=images.encode_png(ids),
+                    format="png",
+                    filename="",
+                    height_px=6,
+                    width_px=9,
+                    boxes_yxyx=np.zeros([0, 4]),
+                    labels=np.zeros(0, int),
+                    label_map_png=images.encode_png(ids),
+                )
+                writer.write(record)
+                tally.add(record)
+        info = tally.info(
+            source="masks",
+            label_map_names=("sky", "sign", "car"),
+            skipped={},
+            content_sha256="",
+            shards=writer.shards,
+        )
+        dataset_info.save(info, tmp_path)
+        return f"{tmp_path}/*.tfrecord"
+
+    def test_the_classes_of_a_picture_are_those_of_its_pixels(self, maps):
+        found = splits.read_map_labels(maps)
+        assert len(found) == 9
+        assert found["p4"] == {1, 2} and found["p1"] == {1, 3} and found["p0"] == {1}
+
+    def test_a_small_set_shows_every_class(self, maps, tmp_path):
+        table = splits.split(maps, tmp_path / "out", [25], ensure_classes=True)
+        ids = splits.read_ids(tmp_path / "out" / "fraction_25_seed0.txt")
+        assert len(ids) == 2 and "p4" in ids
+        rows = [line.split() for line in table.splitlines()]
+        assert rows[-3:] == [
+            ["with", "sky", "9", "2"],
+            ["with", "sign", "1", "1"],
+            ["with", "car", "4", "1"],
+        ]
