@@ -14,7 +14,6 @@ from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import read_rows
 from st_keras.training.evaluate import evaluate_run, read_labels
 
-
 # To say more than the most frequent class, with an average that follows.
 LONG_ENOUGH = [
     "training.steps=40",
