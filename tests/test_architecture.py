@@ -153,3 +153,21 @@ def test_no_module_makes_a_tensor_or_loads_the_model_garden_when_imported():
         "assert not found, found"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_only_the_tasks_know_boxes_from_label_maps():
+    """The loop, the labelling, the report and the tools serve whatever task there is."""
+    blind = ("runtime", "self_training", "training", "experiments")
+    files = [path for path in FILES if _package(path) in blind]
+    # Benchmarks measure what each task does.
+    files = [path for path in files if "benchmarks" not in path.parts]
+    asked = ("detection", "segmentation")
+    offences = []
+    for path in [*files, *sorted((ROOT / "tools").glob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in asked:
+                offences.append(f"{_where(path, node.lineno)} asks for .{node.attr}")
+        for line, name in _modules(path):
+            if name.startswith(tuple(f"st_keras.tasks.{task}" for task in asked)):
+                offences.append(f"{_where(path, line)} imports {name}")
+    assert not offences, "Give every task a method instead:\n" + "\n".join(offences)
