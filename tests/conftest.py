@@ -13,6 +13,7 @@ os.environ["AUTOGRAPH_STRICT_CONVERSION"] = "1"
 environment.quiet()  # Before TensorFlow is loaded: it reads its log level only then.
 
 # ruff: noqa: E402
+import gc
 import io
 import pathlib
 from typing import NamedTuple
@@ -33,6 +34,10 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
 
+# TensorFlow's own objects are a million, and never garbage.
+gc.collect()
+gc.freeze()
+
 _SCENES = {"train": 24, "val": 5, "test": 6}
 _HUMAN = 9  # Not a multiple of the batch: epochs end within a step.
 _TINY_CLASSES = ("ball", "cup", "kite")
@@ -50,6 +55,14 @@ class TinyRecords(NamedTuple):
 def pytest_collection_modifyitems(items):
     """Leaves out the `test_session` that every tf.test.TestCase brings along."""
     items[:] = [item for item in items if item.name != "test_session"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_heap_of_graphs():
+    """Frees what a module has traced: over thousands of tests, it slows all others."""
+    yield
+    tf.keras.backend.clear_session()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -257,7 +257,13 @@ def test_it_computes_in_bfloat16_and_gives_float32(build):
 LOADED = ("retinanet_tiny", "nas_fpn_segmenter_efficientnet_b0", "deeplab_v3_plus_tiny")
 
 
-@pytest.mark.parametrize("imports", ["st_keras, tensorflow", "tensorflow, st_keras"])
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "st_keras, tensorflow",
+        pytest.param("tensorflow, st_keras", marks=pytest.mark.slow),
+    ],
+)
 def test_files_open_in_a_process_that_has_only_imported_st_keras(files, imports):
     code = (
         f"import {imports}, numpy as np, tensorflow as tf\n"
