@@ -156,7 +156,7 @@ def test_no_module_makes_a_tensor_or_loads_the_model_garden_when_imported():
 
 
 def test_only_the_tasks_know_boxes_from_label_maps():
-    """The loop, the labelling, the report and the tools serve whatever task there is."""
+    """Loop, labelling, report and tools serve whatever task there is."""
     blind = ("runtime", "self_training", "training", "experiments")
     files = [path for path in FILES if _package(path) in blind]
     # Benchmarks measure what each task does.
