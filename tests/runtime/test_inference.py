@@ -1,0 +1,119 @@
+"""What inference promises: each picture once, whatever shares its batches."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from st_keras import config
+from st_keras.data import images, records
+from st_keras.runtime.inference import Predictor
+from st_keras.tasks.segmentation import SegmentationTask
+
+SIZES = [(60, 100), (84, 52), (33, 200), (64, 96)]
+# 1.75: one to four tiles, as the picture's form has it.
+VIEWS = config.ViewsConfig(scales=(0.5, 1.75), flip=True)
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    tf.keras.utils.set_random_seed(3)
+    task = SegmentationTask(
+        config.SegmentationConfig(
+            class_names=("sky", "road", "car"),
+            image_size_px=(64, 96),
+            backbone="tiny",
+            deeplab=config.DeepLabConfig(
+                output_stride=32, aspp_rates=(1,), aspp_filters=8, decoder_filters=8
+            ),
+            evaluation_views=VIEWS,
+        )
+    )
+    model = task.build_model(sync_batch_norm=False)
+    # Weights that tell one place from another.
+    for variable in model.trainable_variables:
+        if "predict_conv/kernel" in variable.name:
+            variable.assign(3.0 * tf.random.stateless_normal(variable.shape, [1, 2]))
+    return Predictor(task, model)
+
+
+def pictures():
+    draw = np.random.default_rng(0)
+    for number, (height, width) in enumerate(SIZES):
+        coarse = draw.integers(0, 256, [4, 5, 3])
+        pixels = tf.image.resize(coarse, [height, width], "bicubic")
+        encoded = images.encode_png(np.clip(pixels, 0, 255).astype(np.uint8))
+        record = records.Record(
+            image_id=f"p{number}",
+            encoded=encoded,
+            format="png",
+            filename="",
+            height_px=height,
+            width_px=width,
+            boxes_yxyx=np.zeros([0, 4]),
+            labels=[],
+        )
+        yield records.to_example(record).SerializeToString()
+
+
+def seen(predictor, batch_size):
+    serialized = tf.data.Dataset.from_tensor_slices(list(pictures()))
+    return dict(
+        predictor.over_serialized(serialized, count=len(SIZES), batch_size=batch_size)
+    )
+
+
+def test_a_picture_is_seen_once_and_at_its_own_size(predictor):
+    found = seen(predictor, 4)
+    assert list(found) == ["p0", "p1", "p2", "p3"]
+    for labels, size in zip(found.values(), SIZES, strict=True):
+        assert labels.class_ids.shape == labels.confidences.shape == size
+        assert len(np.unique(labels.class_ids)) > 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 50])
+def test_views_of_several_pictures_may_share_a_batch(predictor, batch_size):
+    wanted = seen(predictor, 4)
+    for image_id, labels in seen(predictor, batch_size).items():
+        ids, confidences = wanted[image_id]
+        assert np.mean(labels.class_ids != ids) < 1e-3
+        error = labels.confidences.astype(int) - confidences
+        assert np.abs(error).max() <= 1
+
+
+LARGE = """
+import resource
+import numpy as np, tensorflow as tf
+from st_keras import config
+from st_keras.data import images, records
+from st_keras.runtime.inference import Predictor
+from st_keras.tasks.segmentation import SegmentationTask
+
+section = config.SegmentationConfig(
+    class_names=tuple(map(str, range(21))),
+    backbone="tiny",
+    deeplab=config.DeepLabConfig(output_stride=32),
+)
+task = SegmentationTask(SegmentationTask.for_purpose(section, "labeling", None))
+predictor = Predictor(task, task.build_model(sync_batch_norm=False))
+coarse = np.random.default_rng(0).integers(0, 256, [30, 40, 3])
+pixels = tf.cast(tf.image.resize(coarse, [3000, 4000], "nearest"), tf.uint8)
+record = records.Record(
+    image_id="a", encoded=tf.io.encode_jpeg(pixels).numpy(), format="jpeg", filename="",
+    height_px=3000, width_px=4000, boxes_yxyx=np.zeros([0, 4]), labels=[],
+)
+serialized = records.to_example(record).SerializeToString()
+dataset = tf.data.Dataset.from_tensors(serialized)
+[(_, labels)] = predictor.over_serialized(dataset, count=1, batch_size=4)
+assert labels.class_ids.shape == (3000, 4000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_a_large_picture_is_labelled_at_six_scales_within_three_gigabytes():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) < 3.0
