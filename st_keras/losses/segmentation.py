@@ -18,7 +18,8 @@ def pixel_loss(
 ) -> Ratio:
     """Returns the softmax cross entropy over the pixels whose class is known.
 
-    Where none is known, sum and count are 0 and the gradient is 0 everywhere.
+    Where none is known, sum and count are 0 and the gradient is 0 everywhere. One known
+    pixel whose loss is not a number makes the sum none either, chosen or not.
 
     Args:
       logits: [B, h, w, K], h and w whole parts of H and W.
@@ -30,7 +31,8 @@ def pixel_loss(
       class_weights: What the loss of a pixel is multiplied with, by class; empty: 1.
         The count is that of pixels, whatever they weigh.
       top_share: In (0, 1]; of each image's known pixels only this share counts, the
-        hardest; rounded up. Pixels as hard as the last of them count too.
+        hardest; rounded up. Pixels as hard as the last of them share what is left, so
+        that it is no more than this share where a sure model has many losses of 0.
 
     Source: the settings are those of the authors' code and of tf-models-official, whose
     SegmentationLoss the tests hold it against. There, the hardest pixels are chosen in
@@ -53,20 +55,27 @@ def pixel_loss(
     if class_weights:
         loss *= tf.gather(tf.constant(class_weights, tf.float32), targets)
     loss = tf.where(is_known, loss, 0.0)
-    counts = is_known
+    counts = tf.cast(is_known, tf.float32)
     if top_share < 1.0:
-        counts = is_known & (loss >= _hardness(loss, is_known, top_share))
-        loss = tf.where(counts, loss, 0.0)
-    return Ratio(tf.reduce_sum(loss), tf.reduce_sum(tf.cast(counts, tf.float32)))
+        counts = _hardest(tf.stop_gradient(loss), is_known, top_share)
+    # A product, not a choice: what is not a number must not be left out unseen.
+    return Ratio(tf.reduce_sum(loss * counts), tf.reduce_sum(counts))
 
 
-def _hardness(loss: tf.Tensor, is_known: tf.Tensor, top_share: float) -> tf.Tensor:
-    """Returns [B, 1, 1], the loss from which on a pixel of the image counts."""
-    rows = tf.stop_gradient(tf.where(is_known, loss, -1.0))
+def _hardest(loss: tf.Tensor, is_known: tf.Tensor, top_share: float) -> tf.Tensor:
+    """Returns [B, h, w] in [0, 1], how much each pixel counts."""
+    rows = tf.where(is_known, loss, -1.0)
     rows = tf.reshape(rows, [loss.shape[0] or tf.shape(loss)[0], -1])
     ordered = tf.sort(rows, direction="DESCENDING")
-    known = tf.reduce_sum(tf.cast(is_known, tf.float32), [1, 2])
     # A hair less, so that 0.3 of 10 pixels are 3 and not 4.
-    number = tf.cast(tf.math.ceil(top_share * known - 1e-3), tf.int32)
-    last = tf.gather(ordered, tf.maximum(number - 1, 0), axis=1, batch_dims=1)
-    return last[:, None, None]
+    number = tf.math.ceil(top_share * _count(is_known) - 1e-3)
+    number = tf.maximum(number, 1.0)
+    index = tf.cast(number[:, 0, 0], tf.int32) - 1
+    last = tf.gather(ordered, index, axis=1, batch_dims=1)[:, None, None]
+    is_harder, is_last = is_known & (loss > last), is_known & (loss == last)
+    left = tf.math.divide_no_nan(number - _count(is_harder), _count(is_last))
+    return tf.where(is_harder, 1.0, tf.where(is_last, left, 0.0))
+
+
+def _count(chosen: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(chosen, tf.float32), [1, 2], keepdims=True)

@@ -14,6 +14,8 @@ class BoxQuality:
 
     A pseudo box is right if it overlaps a true box of its class by an IoU of 0.5 or
     more that no better-scored pseudo box has taken. Boxes in crowds count neither way.
+    Once the truth of a picture is known, pictures without truth count nowhere but in
+    `images`.
     """
 
     def __init__(self):
@@ -83,7 +85,7 @@ class BoxQuality:
             "min_score": float(min_score),
             "precision": None,
             "recall": None,
-            "boxes_per_image": kept / max(len(self._scores), 1),
+            "boxes_per_image": kept / max(len(scores), 1),
         }
         if self._judged:
             right = sum(int(right[s >= min_score].sum()) for s, right in self._judged)

@@ -1,5 +1,7 @@
 """Mean intersection over union of label maps."""
 
+import math
+
 import numpy as np
 
 from st_keras.types import IGNORED, LabelMap
@@ -39,12 +41,13 @@ class MeanIoU:
           predicted: Of the same size.
 
         Raises:
-          ValueError: The picture was added before, or the sizes differ.
+          ValueError: The picture was added before, the sizes differ, or a true class
+            has no name. The picture is not counted then.
         """
         if image_id in self._image_ids:
             raise ValueError(f"Picture `{image_id}` was added twice to the metric.")
-        self._image_ids.add(image_id)
         self.add_confusion(confusion(truth, predicted, len(self._class_names)))
+        self._image_ids.add(image_id)
 
     def add_confusion(self, matrix: np.ndarray) -> None:
         """Adds what another metric of the same classes has counted."""
@@ -85,7 +88,30 @@ def confusion(truth: LabelMap, predicted: LabelMap, num_classes: int) -> np.ndar
     """Returns [K, K + 1] int64, as `MeanIoU.confusion`.
 
     Raises:
-      ValueError: The sizes differ.
+      ValueError: The sizes differ, or a true class is neither in [0, K) nor `IGNORED`.
+    """
+    everything = np.zeros(np.shape(truth.class_ids), np.uint8)
+    return confusions(truth, predicted, num_classes, everything, 1)[0]
+
+
+def confusions(
+    truth: LabelMap,
+    predicted: LabelMap,
+    num_classes: int,
+    groups: np.ndarray,
+    num_groups: int,
+) -> np.ndarray:
+    """Returns [G, K, K + 1] int64, a `confusion` of each group of pixels.
+
+    Args:
+      truth: NumPy arrays [H, W].
+      predicted: Of the same size.
+      num_classes: K.
+      groups: [H, W] in [0, G), the group of each pixel of the truth.
+      num_groups: G.
+
+    Raises:
+      ValueError: As for `confusion`.
     """
     true_ids, ids = np.asarray(truth.class_ids), np.asarray(predicted.class_ids)
     if true_ids.shape != ids.shape:
@@ -93,11 +119,19 @@ def confusion(truth: LabelMap, predicted: LabelMap, num_classes: int) -> np.ndar
             f"The true map is {true_ids.shape} pixels, the predicted one {ids.shape}."
         )
     is_known = true_ids != IGNORED
-    columns = np.minimum(ids[is_known].astype(np.int64), num_classes)
-    rows = true_ids[is_known].astype(np.int64)
-    size = num_classes * (num_classes + 1)
-    counts = np.bincount(rows * (num_classes + 1) + columns, minlength=size)
-    return counts.reshape([num_classes, num_classes + 1])
+    true_ids = true_ids[is_known]
+    if true_ids.size and true_ids.max() >= num_classes:
+        raise ValueError(
+            f"A true class must be in [0, {num_classes}) or {IGNORED}, got "
+            f"{true_ids.max()}. Are the class names those of other records?"
+        )
+    shape = [num_groups, num_classes, num_classes + 1]
+    # In place and 32 bits: a picture may have many millions of pixels.
+    index = groups[is_known].astype(np.int32)
+    for numbers, count in zip((true_ids, ids[is_known]), shape[1:], strict=True):
+        index *= count
+        index += np.minimum(numbers, count - 1)
+    return np.bincount(index, minlength=math.prod(shape)).reshape(shape)
 
 
 def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from st_keras.metrics.mean_iou import MeanIoU, confusion
+from st_keras.metrics.mean_iou import MeanIoU, confusions
 from st_keras.metrics.thresholds import THRESHOLDS
 from st_keras.types import IGNORED, LabelMap
 
@@ -12,18 +12,19 @@ _LEVELS = 256  # Of confidence, in 1/255.
 class PixelQuality:
     """Collects pseudo label maps picture by picture; only counts are held.
 
-    A pixel is kept from a score on if its confidence, which is stored rounded to 1/255,
-    reaches it. Pixels whose true class is not known count nowhere, if there is a truth.
+    A pixel is kept from a score on if it has a class and its confidence, which is
+    stored rounded to 1/255, reaches the score. Once the truth of a picture is known,
+    pixels whose true class is not known count nowhere, nor do pictures without truth
+    but in `images`.
     """
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
         count = len(self._class_names)
-        # By pseudo class and confidence.
-        self._pixels = np.zeros([count, _LEVELS], np.int64)
-        self._right = np.zeros([count, _LEVELS], np.int64)
-        # By threshold, then as `mean_iou.confusion`, of the pixels under the next one.
-        self._confusions = np.zeros([len(THRESHOLDS) + 1, count, count + 1], np.int64)
+        # By confidence and pseudo class; the last: nothing was said.
+        self._pixels = np.zeros([_LEVELS, count + 1], np.int64)
+        # By confidence, then as `mean_iou.confusion`; 47 MB for 151 classes.
+        self._confusions = np.zeros([_LEVELS, count, count + 1], np.int64)
         self._images = 0
         self._has_truth = False
         self._human_known = 0
@@ -37,23 +38,21 @@ class PixelQuality:
           truth: Of the same size; None: not known.
 
         Raises:
-          ValueError: The sizes differ.
+          ValueError: The sizes differ, or a true class has no name. The picture is not
+            counted then.
         """
-        self._images += 1
-        ids, confidences = np.asarray(pseudo.class_ids), np.asarray(pseudo.confidences)
-        counts = ids != IGNORED
-        if truth is not None:
+        count = len(self._class_names)
+        if truth is None:
+            index = np.asarray(pseudo.confidences).astype(np.int64) * (count + 1)
+            index += np.minimum(pseudo.class_ids, count)
+            counts = np.bincount(index.ravel(), minlength=self._pixels.size)
+            self._pixels += counts.reshape(self._pixels.shape)
+        else:
+            self._confusions += confusions(
+                truth, pseudo, count, np.asarray(pseudo.confidences), _LEVELS
+            )
             self._has_truth = True
-            levels = np.searchsorted(THRESHOLDS, confidences / 255.0, side="right")
-            for level in np.unique(levels):
-                chosen = np.where(levels == level, truth.class_ids, IGNORED)
-                self._confusions[level] += confusion(
-                    truth._replace(class_ids=chosen), pseudo, len(self._class_names)
-                )
-            counts = counts & (np.asarray(truth.class_ids) != IGNORED)
-            right = counts & (truth.class_ids == ids)
-            self._right += self._histogram(ids[right], confidences[right])
-        self._pixels += self._histogram(ids[counts], confidences[counts])
+        self._images += 1
 
     def add_human(self, labels: LabelMap) -> None:
         """Adds a picture that people labelled, to compare how much is labelled."""
@@ -65,29 +64,22 @@ class PixelQuality:
         """Returns how much is kept from a confidence on, and how right it is.
 
         Returns:
-          `min_score`, `images`; `coverage`, the share of pixels that are kept;
-          `accuracy`, the share of these that are right (None without truth);
-          `per_class`, the same by pseudo class, and its share of all that is kept;
-          `thresholds`, the same numbers and `mean_iou` of what is kept, in [0, 1], at
-          each; `human`, those of people; `charts`, which columns belong together;
-          `sentence`, the same in words.
+          `min_score`, `images`; in [0, 1]: `coverage`, the share of pixels that are
+          kept; `accuracy`, the share of these that are right, and `mean_iou`, theirs
+          (None without truth; 0 where nothing is kept); `thresholds`, the same numbers
+          at each; `per_class`, coverage and accuracy by pseudo class, and its share of
+          all that is kept; `human`, coverage by people; `charts`, which columns belong
+          together; `sentence`, the same in words.
         """
         row = self._row(min_score)
         human = None
         if self._human_pixels:
             human = {"coverage": self._human_known / self._human_pixels}
-        rows = []
-        if self._has_truth:
-            for number, threshold in enumerate(THRESHOLDS):
-                metric = MeanIoU(self._class_names)
-                metric.add_confusion(self._confusions[number + 1 :].sum(axis=0))
-                share = {"mean_iou": _mean_iou(metric)}
-                rows.append(self._row(threshold) | share)
         return {
             "images": self._images,
             **row,
             "per_class": self._per_class(min_score),
-            "thresholds": rows,
+            "thresholds": [self._row(s) for s in THRESHOLDS] if self._has_truth else [],
             "human": human,
             "charts": [
                 {
@@ -105,23 +97,30 @@ class PixelQuality:
         }
 
     def _row(self, min_score: float) -> dict:
-        kept = _kept(min_score)
-        pixels = int(self._pixels[:, kept].sum())
-        row = {
-            "min_score": float(min_score),
-            "coverage": pixels / max(int(self._pixels.sum()), 1),
-            "accuracy": None,
+        row = {"min_score": float(min_score), "accuracy": None, "mean_iou": None}
+        first = _first_kept(min_score)
+        if not self._has_truth:
+            pixels, of_all = int(self._pixels[first:, :-1].sum()), self._pixels.sum()
+            return row | {"coverage": pixels / max(int(of_all), 1)}
+        matrix = self._confusions[first:].sum(axis=0)
+        matrix[:, -1] = 0  # Without a class a pixel is not kept.
+        pixels, of_all = int(matrix.sum()), self._confusions.sum()
+        metric = MeanIoU(self._class_names)
+        metric.add_confusion(matrix)
+        return row | {
+            "coverage": pixels / max(int(of_all), 1),
+            "accuracy": int(np.trace(matrix)) / max(pixels, 1),
+            "mean_iou": metric.result()["mIoU"] / 100.0 if pixels else 0.0,
         }
-        if self._has_truth:
-            row["accuracy"] = int(self._right[:, kept].sum()) / max(pixels, 1)
-        return row
 
     def _per_class(self, min_score: float) -> dict[str, dict]:
-        kept = _kept(min_score)
-        pixels, right = (
-            counts[:, kept].sum(axis=1) for counts in (self._pixels, self._right)
-        )
-        of_class, total = self._pixels.sum(axis=1), max(int(pixels.sum()), 1)
+        first = _first_kept(min_score)
+        counts, right = self._pixels, None
+        if self._has_truth:
+            counts = self._confusions.sum(axis=1)
+            right = np.diag(self._confusions[first:].sum(axis=0))
+        pixels, of_class = counts[first:].sum(axis=0), counts.sum(axis=0)
+        total = max(int(pixels[:-1].sum()), 1)
         return {
             name: {
                 "coverage": float(pixels[i] / max(of_class[i], 1)),
@@ -133,20 +132,10 @@ class PixelQuality:
             for i, name in enumerate(self._class_names)
         }
 
-    def _histogram(self, ids: np.ndarray, confidences: np.ndarray) -> np.ndarray:
-        index = ids.astype(np.int64) * _LEVELS + confidences
-        counts = np.bincount(index, minlength=self._pixels.size)
-        return counts.reshape(self._pixels.shape)
 
-
-def _kept(min_score: float) -> np.ndarray:
-    return np.arange(_LEVELS) / 255.0 >= min_score
-
-
-def _mean_iou(metric: MeanIoU) -> float:
-    if not metric.confusion.any():
-        return 0.0
-    return metric.result()["mIoU"] / 100.0
+def _first_kept(min_score: float) -> int:
+    """Returns the lowest confidence, in 1/255, that is kept; 256: none is."""
+    return int(np.searchsorted(np.arange(_LEVELS) / 255.0, min_score))
 
 
 def _sentence(images: int, row: dict) -> str:

@@ -38,10 +38,16 @@ def sample(
       size_cells: h and w.
       legacy: The cell's first pixel, as in the authors' code; else the one right after
         its middle, as `tf.image.resize` takes the nearest.
+
+    Raises:
+      ValueError: The map is not a whole multiple of the cells.
     """
-    strides = [
-        side // cells
-        for side, cells in zip(label_map.shape[1:3], size_cells, strict=True)
-    ]
+    size_px = tuple(label_map.shape[1:3])
+    if any(side % cells for side, cells in zip(size_px, size_cells, strict=True)):
+        raise ValueError(
+            f"`label_map` must be a whole multiple of {tuple(size_cells)} cells, got "
+            f"{size_px} pixels."
+        )
+    strides = [side // cells for side, cells in zip(size_px, size_cells, strict=True)]
     first_y, first_x = (0 if legacy else stride // 2 for stride in strides)
     return label_map[:, first_y :: strides[0], first_x :: strides[1]]

@@ -114,6 +114,57 @@ def test_a_share_of_the_hardest_pixels_is_rounded_up():
     assert pixel_loss(logits, ids, top_share=0.31).count == 4
 
 
+def test_losses_of_zero_count_for_no_more_than_the_share():
+    """A sure model has many of them; the mean must not sink with their number."""
+    sure, wrong = [40.0, 0.0], [0.0, 3.0]
+    logits = tf.constant([[[wrong, sure, sure, sure, sure, sure, sure, sure]]])
+    ids = tf.zeros([1, 1, 8], tf.uint8)
+    found = pixel_loss(logits, ids, top_share=0.5)
+    np.testing.assert_allclose(found.total, math.log1p(math.exp(3)), rtol=1e-6)
+    np.testing.assert_allclose(found.count, 4, rtol=1e-6)
+    np.testing.assert_allclose(
+        mean(found), theirs(logits, ids, top_share=0.5), rtol=1e-5
+    )
+
+
+def test_pixels_that_are_equally_hard_share_what_is_left():
+    logits = tf.zeros([1, 1, 8, 3])
+    ids = tf.constant([[[1, 1, 1, IGNORED, 1, 1, 1, 1]]], tf.uint8)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        found = pixel_loss(logits, ids, top_share=0.25)
+    # Two of seven, so each counts 2/7; the gradient is p - 1 at the true class.
+    np.testing.assert_allclose(found.total, 2 * math.log(3), rtol=1e-6)
+    gradient = tape.gradient(found.total, logits)[0, 0, :, 1]
+    one = -2 / 3 * 2 / 7
+    np.testing.assert_allclose(
+        gradient, [one, one, one, 0, one, one, one, one], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("top_share", [1.0, 0.25])
+def test_what_is_not_a_number_is_seen(top_share, xla):
+    logits, ids = example(ignored=0.0)
+    broken = np.array(logits)
+    broken[1, 2, 3, 0] = np.nan
+
+    def total(logits):
+        return pixel_loss(logits, ids, top_share=top_share).total
+
+    assert np.isnan(tf.function(total, jit_compile=xla)(tf.constant(broken)))
+
+
+@pytest.mark.parametrize("at", FORMS)
+def test_logits_may_be_huge(at):
+    logits, ids = example()
+    logits *= 1e30
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = pixel_loss(logits, ids, at=at, label_smoothing=0.1, top_share=0.5).total
+    assert np.isfinite(loss) and np.all(np.isfinite(tape.gradient(loss, logits)))
+
+
 @pytest.mark.parametrize("top_share", [1.0, 0.5])
 @pytest.mark.parametrize("at", FORMS)
 def test_an_image_without_a_label_has_no_loss_and_no_gradient(at, top_share):

@@ -100,6 +100,16 @@ def test_without_truth_boxes_are_counted_and_nothing_is_claimed():
     )
 
 
+def test_pictures_without_truth_count_nowhere_beside_those_with_it():
+    quality = BoxQuality()
+    quality.add(labels([BOX, FAR], [0, 1], [0.9, 0.4]), labels([BOX, FAR], [0, 1]))
+    for _ in range(3):
+        quality.add(labels([FAR, BOX, BOX], [0, 1, 2], [0.9, 0.8, 0.7]), None)
+    found = quality.result(0.3)
+    assert (found["precision"], found["recall"]) == (1.0, 1.0)
+    assert found["boxes_per_image"] == 2.0 and found["images"] == 4
+
+
 def test_people_are_asked_how_many_boxes_they_draw():
     quality = BoxQuality()
     quality.add(NOTHING, NOTHING)

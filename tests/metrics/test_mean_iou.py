@@ -89,12 +89,13 @@ def test_it_is_what_sets_of_pixels_say():
         assert row["accuracy"] == pytest.approx(100 * len(both) / len(truths[class_id]))
 
 
-def test_it_is_the_mean_iou_of_tf_models_official():
-    from official.vision.evaluation.segmentation_metrics import MeanIoU as Theirs
+def ours_and_theirs(name):
+    """Nobody says `sign`."""
+    from official.vision.evaluation import segmentation_metrics
 
-    ours, theirs = MeanIoU(NAMES), Theirs(len(NAMES))
+    theirs = getattr(segmentation_metrics, name)(num_classes=len(NAMES))
+    ours = MeanIoU(NAMES)
     for number in range(3):
-        # Nobody says `sign`: theirs leaves it out too.
         truth, predicted = random_maps(number, (9, 14), 3)
         ours.add(str(number), label_map(truth), label_map(predicted))
         masks = tf.constant(truth[None, ..., None], tf.float32)
@@ -106,7 +107,21 @@ def test_it_is_the_mean_iou_of_tf_models_official():
             },
             tf.one_hot(predicted, len(NAMES))[None],
         )
-    np.testing.assert_allclose(ours.result()["mIoU"] / 100, theirs.result(), rtol=1e-6)
+    return ours.result(), np.asarray(theirs.result())
+
+
+def test_it_is_the_mean_iou_of_tf_models_official():
+    ours, theirs = ours_and_theirs("MeanIoU")
+    np.testing.assert_allclose(ours["mIoU"] / 100, theirs, rtol=1e-6)
+
+
+def test_a_class_that_nobody_says_is_0_in_their_classes_and_second_mean():
+    ours, theirs = ours_and_theirs("PerClassIoU")
+    ious = [row["IoU"] / 100 for row in ours["per_class"].values()]
+    np.testing.assert_allclose(ious[:3], theirs[:3], rtol=1e-6)
+    assert (ious[3], theirs[3]) == (-1.0, 0.0)
+    ours, theirs = ours_and_theirs("MeanIoUV2")
+    np.testing.assert_allclose(ours["mIoU"] / 100 * 3 / 4, theirs, rtol=1e-6)
 
 
 def test_parts_that_were_counted_elsewhere_can_be_added():
@@ -135,6 +150,16 @@ def test_what_cannot_be_counted_is_refused():
         MeanIoU(NAMES).result()
     with pytest.raises(ValueError, match=r"\(1, 2\) pixels, the predicted one \(2, 1"):
         measured(([[0, 1]], [[0], [1]]))
+    with pytest.raises(ValueError, match=r"in \[0, 4\) or 255, got 4"):
+        measured(([[0, 4]], [[0, 0]]))
     metric = measured(([[0]], [[0]]))
     with pytest.raises(ValueError, match="`0` was added twice"):
         metric.add("0", label_map([[0]]), label_map([[0]]))
+
+
+def test_a_picture_that_was_refused_can_still_be_added():
+    metric = MeanIoU(NAMES)
+    with pytest.raises(ValueError):
+        metric.add("a", label_map([[0, 1]]), label_map([[0]]))
+    metric.add("a", label_map([[0, 1]]), label_map([[0, 0]]))
+    assert metric.result()["pixel_accuracy"] == 50.0

@@ -1,6 +1,7 @@
 """Where cells of logits and pixels meet, by pencil."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from st_keras.ops import logit_maps
@@ -38,3 +39,25 @@ def test_the_nearest_pixel_is_that_of_tensorflow():
 
 def test_logits_of_half_precision_become_whole():
     assert logit_maps.enlarge(tf.cast(ROW, tf.bfloat16), (2, 6)).dtype == tf.float32
+
+
+@pytest.mark.parametrize("size_cells", [(2, 5), (3, 3), (16, 24)])
+def test_cells_that_are_no_whole_part_of_the_pixels_are_refused(size_cells):
+    with pytest.raises(ValueError, match=r"whole multiple of .* got \(8, 12\) pixels"):
+        logit_maps.sample(tf.zeros([1, 8, 12], tf.uint8), size_cells)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_both_directions_compile_with_xla_to_the_same(legacy):
+    logits = tf.random.stateless_normal([2, 3, 5, 4], (1, 2))
+    pixels = tf.reshape(tf.range(2 * 6 * 15), [2, 6, 15])
+
+    def both(logits, pixels):
+        return (
+            logit_maps.enlarge(logits, (12, 10), legacy=legacy),
+            logit_maps.sample(pixels, (2, 3), legacy=legacy),
+        )
+
+    compiled = tf.function(both, jit_compile=True)(logits, pixels)
+    for one, other in zip(both(logits, pixels), compiled, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
