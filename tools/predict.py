@@ -11,7 +11,9 @@ from st_keras import command_line, environment
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Workdir or checkpoint prefix.")
 _IMAGES = flags.DEFINE_string("images", None, "Glob of picture files; quote it.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the drawings and the JSON.")
-_MIN_SCORE = flags.DEFINE_float("min_score", 0.3, "Weaker detections are left out.")
+_MIN_SCORE = flags.DEFINE_float(
+    "min_score", 0.3, "Weaker boxes are left out; pixels have their best class."
+)
 flags.mark_flags_as_required(["checkpoint", "images", "output"])
 
 

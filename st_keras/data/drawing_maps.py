@@ -7,9 +7,9 @@ from st_keras.data.class_colors import class_color
 from st_keras.types import IGNORED
 
 _PLAIN = "background"  # What a picture shows besides its objects is not coloured.
-_HATCH_PX = 9
-_PADDING_PX = 5
-_LEGEND_BACK = (255, 255, 255)
+_HATCH_LINES = 9  # From one to the next, in the width of a line.
+_SMALLEST_FONT_PX = 13
+_SHARE_COLOR = (120, 120, 120)  # Or a class called `2` would be `2 5%`.
 
 
 def tint(
@@ -17,29 +17,33 @@ def tint(
 ) -> Image.Image:
     """Returns a picture with its pixels half in the colours of their classes.
 
-    Thin lines part the classes. What is ignored is dark and hatched; a class named
-    `background` stays as it is.
+    Thin lines part the classes. What is ignored is grey and hatched; a class named
+    `background` stays as it is. Lines grow with the picture.
 
     Args:
-      picture: Of any size.
+      picture: RGB, of any size.
       class_ids: [H, W] uint8; it is brought to the picture's size, nearest pixel.
       class_names: By class id.
     """
-    size = picture.size
-    ids = Image.fromarray(np.asarray(class_ids, np.uint8))
-    ids = np.asarray(ids.resize(size, Image.Resampling.NEAREST))
-    pixels = np.asarray(picture, np.float32)
-    colors = np.array([class_color(i) for i in range(256)], np.float32)
-    is_plain = np.isin(ids, _plain_ids(class_names))
-    share = np.where(is_plain, 0.0, 0.5)[..., None]
-    tinted = (1.0 - share) * pixels + share * colors[ids]
-    y, x = np.indices(ids.shape)
-    is_ignored = (ids == IGNORED)[..., None]
-    is_line = ((x + y) % _HATCH_PX == 0)[..., None]
-    hatched = np.where(is_line, 0.5 * pixels + 90.0, 0.5 * pixels)
-    tinted = np.where(is_ignored, hatched, tinted)
-    tinted = np.where(_borders(ids)[..., None], 0.35 * tinted, tinted)
-    return Image.fromarray(np.clip(tinted, 0, 255).astype(np.uint8))
+    class_map = Image.fromarray(np.asarray(class_ids, np.uint8))
+    class_map = class_map.resize(picture.size, Image.Resampling.NEAREST)
+    ids = np.asarray(class_map)
+    line_px = max(1, round(min(picture.size) / 500))
+    class_map.putpalette([side for i in range(256) for side in class_color(i)])
+    # Pillow keeps to bytes; with floats, 12 megapixels would take over a gigabyte.
+    tinted = Image.blend(picture, class_map.convert("RGB"), 0.5)
+    tinted.paste(picture, mask=_mask(np.isin(ids, _plain_ids(class_names))))
+    is_ignored = ids == IGNORED
+    if is_ignored.any():
+        # Neither the brightest nor the darkest picture hides lines on such a grey.
+        grey = picture.convert("L").point(lambda value: 35 + 0.5 * value)
+        tinted.paste(grey.convert("RGB"), mask=_mask(is_ignored))
+        lines = grey.point(lambda value: value + 60).convert("RGB")
+        tinted.paste(lines, mask=_mask(is_ignored & _hatching(ids.shape, line_px)))
+    tinted.paste(
+        tinted.point(lambda value: 0.45 * value), mask=_mask(_borders(ids, line_px))
+    )
+    return tinted
 
 
 def with_legend(
@@ -47,33 +51,56 @@ def with_legend(
 ) -> Image.Image:
     """Returns a picture above the names, colours and shares of the classes in it.
 
-    The largest comes first; there are as many rows as the width asks for.
+    The largest comes first; there are as many rows as the width asks for. Text grows
+    with the picture, and a picture narrower than a name gets a page of its width.
     """
-    font = ImageFont.load_default(13)
-    patch_px = 11
-    entries, x, y = [], _PADDING_PX, _PADDING_PX
+    font_px = max(_SMALLEST_FONT_PX, min(picture.size) // 40)
+    font = ImageFont.load_default(font_px)
+    patch_px, padding_px, row_px = (
+        round(0.85 * font_px),
+        2 * font_px // 5,
+        7 * font_px // 5,
+    )
+    entries, x, y, page_width = [], padding_px, padding_px, picture.width
     for class_id, share in _shares(class_ids):
-        text = f"{_name(class_id, class_names)} {_percent(share)}"
-        width = patch_px + 4 + int(font.getlength(text)) + 2 * _PADDING_PX
-        if x > _PADDING_PX and x + width > picture.width:
-            x, y = _PADDING_PX, y + 18
-        entries.append((x, y, class_id, text))
+        name = f"{_name(class_id, class_names)} "
+        text_x, text = patch_px + padding_px, _percent(share)
+        share_x = text_x + int(font.getlength(name))
+        width = share_x + int(font.getlength(text)) + 2 * padding_px
+        if x > padding_px and x + width > picture.width:
+            x, y = padding_px, y + row_px
+        page_width = max(page_width, x + width)
+        entries.append((x, y, class_id, [(text_x, name), (share_x, text)]))
         x += width
-    height = picture.height + y + 18 + _PADDING_PX
-    page = Image.new("RGB", (picture.width, height), _LEGEND_BACK)
+    height = picture.height + y + row_px + padding_px
+    page = Image.new("RGB", (page_width, height), "white")
     page.paste(picture)
     draw = ImageDraw.Draw(page)
-    plain = _plain_ids(class_names)
-    for x, y, class_id, text in entries:
+    for x, y, class_id, texts in entries:
         top = picture.height + y
-        box = (x, top + 2, x + patch_px, top + 2 + patch_px)
-        fill = None if class_id in plain else class_color(class_id)
-        draw.rectangle(box, fill=fill, outline="black")
-        if class_id == IGNORED:
-            draw.rectangle(box, fill=(90, 90, 90), outline="black")
-            draw.line([box[:2], box[2:]], fill="white")
-        draw.text((x + patch_px + 4, top), text, fill="black", font=font)
+        patch_top = top + (font_px - patch_px + 1) // 2 + font_px // 10
+        box = (x, patch_top, x + patch_px, patch_top + patch_px)
+        _draw_patch(draw, box, class_id, class_id in _plain_ids(class_names))
+        for (text_x, text), color in zip(texts, ("black", _SHARE_COLOR), strict=True):
+            draw.text((x + text_x, top), text, fill=color, font=font)
     return page
+
+
+def _draw_patch(draw: ImageDraw.ImageDraw, box, class_id: int, is_plain: bool) -> None:
+    if class_id == IGNORED:
+        x0, y0, x1, y1 = box
+        middle_x, middle_y = (x0 + x1) // 2, (y0 + y1) // 2
+        draw.rectangle(box, fill=(95, 95, 95))
+        for line in (
+            [(x0, middle_y), (middle_x, y0)],
+            [(x0, y1), (x1, y0)],
+            [(middle_x, y1), (x1, middle_y)],
+        ):
+            draw.line(line, fill=(190, 190, 190), width=max(1, (x1 - x0) // 11))
+        draw.rectangle(box, outline="black")
+        return
+    fill = None if is_plain else class_color(class_id)
+    draw.rectangle(box, fill=fill, outline="black")
 
 
 def _plain_ids(class_names: tuple[str, ...]) -> list[int]:
@@ -82,8 +109,9 @@ def _plain_ids(class_names: tuple[str, ...]) -> list[int]:
 
 def _shares(class_ids: np.ndarray) -> list[tuple[int, float]]:
     """Returns the ids in a map with their share of it, the largest first."""
-    found, counts = np.unique(class_ids, return_counts=True)
-    rows = zip(found.tolist(), (counts / counts.sum()).tolist(), strict=True)
+    counts = np.bincount(np.ravel(class_ids), minlength=256)
+    found = np.flatnonzero(counts)
+    rows = zip(found.tolist(), (counts[found] / counts.sum()).tolist(), strict=True)
     return sorted(rows, key=lambda row: -row[1])
 
 
@@ -98,9 +126,19 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "<1%"
 
 
-def _borders(ids: np.ndarray) -> np.ndarray:
-    """Returns where a pixel's right or lower neighbour is of another class."""
+def _mask(is_in: np.ndarray) -> Image.Image:
+    return Image.fromarray(is_in.astype(np.uint8) * 255)
+
+
+def _hatching(shape: tuple[int, ...], line_px: int) -> np.ndarray:
+    """Returns where diagonal lines are in [H, W] pixels."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    return (x + y) % (_HATCH_LINES * line_px) < line_px
+
+
+def _borders(ids: np.ndarray, line_px: int) -> np.ndarray:
+    """Returns which pixels are less than `line_px` before one of another class."""
     border = np.zeros(ids.shape, bool)
-    border[:, :-1] |= ids[:, :-1] != ids[:, 1:]
-    border[:-1] |= ids[:-1] != ids[1:]
+    border[:, :-line_px] |= ids[:, :-line_px] != ids[:, line_px:]
+    border[:-line_px] |= ids[:-line_px] != ids[line_px:]
     return border

@@ -9,9 +9,10 @@ from st_keras.data import dataset_info, decode, drawing, drawing_maps, pipeline
 from st_keras.data.augment import operations, policies
 from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.policies import Policy
+from st_keras.data.dataset_info import DatasetInfo
 from st_keras.experiments import sheets
 from st_keras.tasks.augmentation import build_augmentation
-from st_keras.types import LabelMap
+from st_keras.types import Boxes, LabelMap
 
 _COLUMNS = 6  # The picture itself and five draws.
 _NO_NUMBER = ("AutoContrast", "Equalize", "Invert", "Flip")
@@ -30,7 +31,7 @@ def show_augmentations(
     """Draws what a policy makes of the first records and returns what was drawn.
 
     Each row is a picture and five draws with their operations, scale and boxes; pixels
-    of a label map are tinted.
+    of a label map are tinted, and below the picture it says in which colours.
 
     Args:
       records: Glob of TFRecords.
@@ -72,13 +73,11 @@ def show_augmentations(
         for column in range(_COLUMNS - 1):
             *view, drawn = draw_one(*seen, tf.constant(row * _COLUMNS + column))
             views.append((*view, describe(drawn)))
-        for image, labels, label_map, title in views:
-            image = image.numpy()
-            if info.label_map_names:
-                image = _tinted(image, label_map, info.label_map_names)
+        for column, (image, labels, label_map, title) in enumerate(views):
             labels = labels._make(field.numpy() for field in labels)
+            label_map = label_map._make(field.numpy() for field in label_map)
             pictures.append(
-                drawing.draw_labels(image, labels, info.class_names, **sheets.SIDES_PX)
+                _draw(image.numpy(), labels, label_map, info, legend=column == 0)
             )
             titles.append(title)
     sheets.save(pictures, titles, output, columns=_COLUMNS)
@@ -106,9 +105,29 @@ def describe(drawn: Changes) -> str:
     return " ".join(words)
 
 
-def _tinted(image: np.ndarray, labels: LabelMap, names) -> np.ndarray:
-    ids = labels.class_ids.numpy()
-    return np.asarray(drawing_maps.tint(Image.fromarray(image), ids, names))
+def _draw(
+    image: np.ndarray,
+    labels: Boxes,
+    label_map: LabelMap,
+    info: DatasetInfo,
+    *,
+    legend: bool,
+) -> np.ndarray:
+    """Returns an image with boxes over its label map, as far as records have them."""
+    names = info.label_map_names
+    if not names:
+        return drawing.draw_labels(image, labels, info.class_names, **sheets.SIDES_PX)
+    tinted = drawing.draw_labels(
+        image, label_map, names, legend=False, **sheets.SIDES_PX
+    )
+    # It has its size now, and the boxes follow.
+    scale = tinted.shape[1] / image.shape[1]
+    moved = labels._replace(boxes_yxyx=labels.boxes_yxyx * scale)
+    drawn = drawing.draw_labels(tinted, moved, info.class_names, smallest_side_px=0)
+    if not legend:
+        return drawn
+    page = drawing_maps.with_legend(Image.fromarray(drawn), label_map.class_ids, names)
+    return np.asarray(page)
 
 
 def _size(image) -> str:

@@ -7,13 +7,12 @@ import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.data import dataset_info, decode, drawing, pipeline, splits
+from st_keras.experiments import sheets
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, restore_run
 from st_keras.tasks import Task, build_task
 from st_keras.training.evaluate import read_labels
 from st_keras.types import Example, Labels
-
-_SIDES_PX = {"smallest_side_px": 240, "largest_side_px": 480}
 
 
 class Row(NamedTuple):
@@ -40,7 +39,7 @@ def test_rows(
       records: Glob of TFRecords with human labels.
       ids_file: Ids of the pictures to choose from; empty: all.
       count: Pictures.
-      min_score: Detections at or under it are not drawn.
+      min_score: Boxes at or under it are not drawn; pixels have their best class.
 
     Raises:
       ValueError: Records or checkpoints are not there any more.
@@ -65,7 +64,7 @@ def pseudo_rows(
 ) -> list[Row]:
     """Returns pictures with their pseudo labels and, where known, the human ones.
 
-    What the student does not learn from is dashed.
+    What the student does not learn from is dashed or hatched.
 
     Args:
       student: Config of a trained student: it names the pseudo records.
@@ -122,7 +121,7 @@ def seen_by(
 
 def _draw(example: Example, task: Task) -> np.ndarray:
     return drawing.draw_labels(
-        example.image, example.labels, task.class_names, **_SIDES_PX
+        example.image, example.labels, task.class_names, **sheets.SIDES_PX
     )
 
 

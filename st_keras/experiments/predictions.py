@@ -4,7 +4,7 @@ import glob
 import io
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -29,13 +29,15 @@ def predict_files(
 
     `output` gets the drawn pictures under their names, predictions.json and
     skipped.txt, which lists the files that are no readable pictures. A label map lies
-    beside its drawing, a PNG of class ids.
+    beside its drawing as `<name>_labels.png`, a PNG of class ids; where the name is
+    taken, it gets a number.
 
     Args:
       checkpoint: Workdir of a run, or a checkpoint prefix inside it.
       pattern: Glob of picture files of any kind; `**` goes through sub-folders.
       output: Folder to write.
-      min_score: In [0, 1); boxes at or under it are left out.
+      min_score: In [0, 1); boxes at or under it are left out. A label map always says
+        the most probable class.
 
     Returns:
       The content of predictions.json: `images`, `categories` and `annotations` as
@@ -63,12 +65,13 @@ def predict_files(
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     root = os.path.commonpath([file.absolute().parent for file in files])
+    names = _Names(file.absolute().relative_to(root) for file in files)
     pictures: list[dict] = []
     annotations: list[dict] = []
     for image_id, labels in predictions:
         picture = reader.waiting.pop(image_id)
         file = files[int(image_id)]
-        name = _drawing_name(file.absolute().relative_to(root), picture.format)
+        name = names.of_drawing(file.absolute().relative_to(root), picture.format)
         pixels = np.asarray(Image.open(io.BytesIO(picture.encoded)).convert("RGB"))
         drawn = drawing.draw_labels(pixels, labels, run.task.class_names)
         _save(drawn, folder / name)
@@ -82,8 +85,9 @@ def predict_files(
         }
         label_map_png = run.task.write_labels(picture, labels).label_map_png
         if label_map_png is not None:
-            entry["label_map"] = f"{name.with_suffix('')}{_LABEL_MAP_SUFFIX}"
-            (folder / entry["label_map"]).write_bytes(label_map_png)
+            map_name = names.of_label_map(name)
+            entry["label_map"] = str(map_name)
+            (folder / map_name).write_bytes(label_map_png)
         pictures.append(entry)
         rows = run.task.annotations(labels)
         annotations += [{"image_id": number, **row} for row in rows]
@@ -172,12 +176,36 @@ def _find_files(pattern: str, output: str) -> list[pathlib.Path]:
     return files
 
 
-def _drawing_name(name: pathlib.Path, picture_format: str) -> pathlib.Path:
-    """Returns the file's name, with a suffix that says how the drawing is stored."""
-    fitting = _JPEG_SUFFIXES if picture_format == "jpeg" else (".png",)
-    if name.suffix.lower() in fitting:
+class _Names:
+    """Names of what is written, no two the same, even without upper and lower case."""
+
+    def __init__(self, names_of_files: Iterable[pathlib.Path]):
+        # A drawing may have its file's name, however late its turn comes.
+        self._taken = {_folded(name) for name in names_of_files}
+
+    def of_drawing(self, name: pathlib.Path, picture_format: str) -> pathlib.Path:
+        """Returns a file's name, with a suffix that says how its drawing is stored."""
+        fitting = _JPEG_SUFFIXES if picture_format == "jpeg" else (".png",)
+        if name.suffix.lower() in fitting:
+            return name
+        return self._free(name.with_name(f"{name.name}{fitting[0]}"))
+
+    def of_label_map(self, drawing_name: pathlib.Path) -> pathlib.Path:
+        return self._free(
+            drawing_name.with_name(f"{drawing_name.stem}{_LABEL_MAP_SUFFIX}")
+        )
+
+    def _free(self, wanted: pathlib.Path) -> pathlib.Path:
+        name, number = wanted, 1
+        while _folded(name) in self._taken:
+            number += 1
+            name = wanted.with_name(f"{wanted.stem}_{number}{wanted.suffix}")
+        self._taken.add(_folded(name))
         return name
-    return name.with_name(f"{name.name}{fitting[0]}")
+
+
+def _folded(name: pathlib.Path) -> str:
+    return str(name).casefold()
 
 
 def _save(drawn: np.ndarray, path: pathlib.Path) -> None:

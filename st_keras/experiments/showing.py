@@ -105,7 +105,7 @@ def show_predictions(
       records: Glob of TFRecords with human labels.
       output: Picture file to write.
       count: Records to show.
-      min_score: Detections at or under it are not drawn.
+      min_score: Boxes at or under it are not drawn; pixels have their best class.
 
     Raises:
       ValueError: There is no such checkpoint, or no such records.

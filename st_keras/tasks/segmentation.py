@@ -266,7 +266,7 @@ class SegmentationTask(Task):
         class_ids = np.asarray(labels.class_ids)
         found = np.setdiff1d(np.unique(class_ids), [IGNORED])
         share = np.mean(class_ids != IGNORED)
-        return f"{len(found)} classes, {share:.0%} of the pixels"
+        return f"{len(found)} classes, {share:.0%} known"
 
     def learning_points(self, labels: LabelMap) -> np.ndarray:
         del labels

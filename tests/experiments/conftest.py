@@ -1,14 +1,18 @@
-"""A made-up report, and a model whose every detection is known."""
+"""A made-up report, streets labelled by hand, and models whose every word is known."""
 
 import copy
 import dataclasses
+import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from st_keras import config as config_lib
-from st_keras.tasks import build_task
+from st_keras.data import dataset_info, images, records
+from st_keras.tasks import build_task, with_class_names
+from st_keras.types import IGNORED, LabelMap
 
 PROTOCOL = {
     "records": "gone/test/*.tfrecord",
@@ -102,8 +106,90 @@ def cup_run(tiny_records, student_yaml, tmp_path_factory) -> str:
         if variable.name == "class_predict_conv/bias:0":
             # Three anchors in a cell; a logit of 0 is a score of 0.5.
             variable.assign(np.tile([-9.0, 0.0, -9.0], 3))
+    _save(model, workdir)
+    return str(workdir)
+
+
+class StreetRecords(NamedTuple):
+    """Seven pictures with label maps, 60 x 100 or 84 x 52, in two shards."""
+
+    glob: str
+    class_names: tuple[str, ...]
+    pixels: dict[str, np.ndarray]  # By image id, in the order they were written.
+    labels: dict[str, LabelMap]
+
+
+@pytest.fixture(scope="session")
+def street_records(tmp_path_factory) -> StreetRecords:
+    """Road below, a car on it, nothing said on the right; `street_3` has no map."""
+    folder = tmp_path_factory.mktemp("streets")
+    names = ("background", "road", "car")
+    rng = np.random.default_rng(11)
+    pixels, labels, tally = {}, {}, dataset_info.Tally()
+    with records.ShardWriter(str(folder), 2) as writer:
+        for number in range(7):
+            height, width = (84, 52) if number % 3 == 2 else (60, 100)
+            image_id = f"street_{number}"
+            image = rng.integers(0, 255, [height, width, 3]).astype(np.uint8)
+            ids = np.zeros([height, width], np.uint8)
+            ids[height // 2 :] = 1
+            ids[height // 2 : height // 2 + 9 + number, 5:30] = 2
+            ids[:, width - 12 :] = IGNORED
+            if number == 3:
+                ids[:] = IGNORED
+            record = records.Record(
+                image_id=image_id,
+                encoded=images.encode_png(image),
+                format="png",
+                filename=f"{image_id}.png",
+                height_px=height,
+                width_px=width,
+                boxes_yxyx=np.zeros([0, 4], np.float32),
+                labels=np.zeros([0], np.int64),
+                label_map_png=None if number == 3 else images.encode_png(ids),
+            )
+            writer.write(record)
+            tally.add(record)
+            pixels[image_id] = image
+            labels[image_id] = LabelMap(ids, np.full_like(ids, 255))
+    info = tally.info(
+        source="tests",
+        skipped={},
+        content_sha256=writer.content_sha256,
+        shards=writer.shards,
+        label_map_names=names,
+    )
+    dataset_info.save(info, folder)
+    return StreetRecords(f"{folder}/*.tfrecord", names, pixels, labels)
+
+
+@pytest.fixture(scope="session")
+def street_config(street_records, segmentation_yaml) -> config_lib.Config:
+    """Config of a student on streets; nobody has labelled for it yet."""
+    config = config_lib.load(
+        segmentation_yaml, [f"human.records={street_records.glob}", "human.ids=''"]
+    )
+    return with_class_names(config, dataset_info.load(street_records.glob))
+
+
+@pytest.fixture(scope="session")
+def road_run(street_config, tmp_path_factory) -> str:
+    """Workdir of a model that sees road, class 1, in every pixel, by 0.6."""
+    workdir = tmp_path_factory.mktemp("road_run")
+    config = dataclasses.replace(street_config, pseudo=None, self_training=None)
+    config_lib.save(config, str(workdir / "config.yaml"))
+    model = build_task(config).build_model(sync_batch_norm=False)
+    for variable in model.trainable_variables:
+        if variable.name == "predict_conv/kernel:0":
+            variable.assign(tf.zeros_like(variable))
+        if variable.name == "predict_conv/bias:0":
+            variable.assign([0.0, math.log(3.0), 0.0])  # 3 of 1 + 3 + 1.
+    _save(model, workdir)
+    return str(workdir)
+
+
+def _save(model, workdir) -> None:
     checkpoint = tf.train.Checkpoint(model=model)
     tf.train.CheckpointManager(
         checkpoint, str(workdir / "checkpoints"), max_to_keep=1
     ).save(0)
-    return str(workdir)

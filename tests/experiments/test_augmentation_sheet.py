@@ -8,7 +8,10 @@ import tensorflow as tf
 from PIL import Image
 
 from st_keras import config
+from st_keras.data import decode, drawing, pipeline
 from st_keras.data.augment import policies
+from st_keras.data.class_colors import class_color
+from st_keras.experiments import sheets
 from st_keras.experiments.augmentation_sheet import describe, show_augmentations
 from st_keras.tasks.augmentation import build_augmentation
 
@@ -44,6 +47,52 @@ def test_the_same_seed_draws_the_same_sheet_and_another_does_not(
     assert (sheets[0] != sheets[2]).any()
 
 
+def test_label_maps_follow_the_draws_and_the_first_has_a_legend(
+    street_records, tmp_path
+):
+    path = tmp_path / "sheet.png"
+    show_augmentations(
+        street_records.glob,
+        config.AugmentConfig(policy="S1", scale_min=0.5, scale_max=0.5),
+        (60, 100),
+        str(path),
+        policy_of=policies.SEGMENTATION,
+        count=6,
+    )
+    sheet = np.asarray(Image.open(path))
+    first = drawing.draw_labels(
+        street_records.pixels["street_0"],
+        street_records.labels["street_0"],
+        street_records.class_names,
+        **sheets.SIDES_PX,
+    )
+    height, width = first.shape[:2]
+    np.testing.assert_array_equal(sheet[26 : 26 + height, 6 : 6 + width], first)
+    # The draws end with the picture, at the 240 px it is enlarged to.
+    assert height > 240
+    assert (sheet[26 + 240 :, 6 + width + 6 :] == 255).all()
+    # Half the picture has a quarter of the pixels; beside it is nothing but hatching.
+    for draw in range(1, 6):
+        x = 6 + draw * (width + 6)
+        pixels = sheet[26 : 26 + 240, x : x + width].astype(int)
+        is_grey = np.ptp(pixels, axis=-1) == 0
+        assert 0.7 < is_grey.mean() < 0.85
+
+
+def test_boxes_are_drawn_over_the_map_of_the_same_record(digit_records, tmp_path):
+    records = f"{digit_records}/train/*.tfrecord"
+    path = tmp_path / "sheet.png"
+    show_augmentations(records, config.AugmentConfig(), (64, 64), str(path), count=6)
+    sheet = np.asarray(Image.open(path))
+    source = pipeline.open_source(records, None, 0)
+    serialized = next(iter(pipeline.serialized_records(source)))
+    labels, _ = decode.decode_labels(serialized)
+    # 64 px are enlarged four times; at their right lower corners, boxes are bare.
+    for box, class_id in zip(labels.boxes_yxyx, labels.class_ids, strict=True):
+        y, x = (min(int(4 * side), 255) for side in box.numpy()[2:])
+        assert tuple(sheet[26 + y, 6 + x]) == class_color(int(class_id))
+
+
 @pytest.mark.parametrize("output, count", [("sheet.pdf", 6), ("sheet.png", 0)])
 def test_what_cannot_be_drawn_is_refused(tiny_records, output, count):
     with pytest.raises(ValueError, match="`output` must be|`count` must be"):
@@ -75,3 +124,17 @@ def test_a_title_names_scale_mirror_and_operations_with_their_numbers():
         "x2.00 mirrored TranslateX -10",
     }
     assert "x2.00 mirrored Equalize" in titles
+
+
+def test_a_policy_is_looked_up_among_those_of_the_task(tiny_records, tmp_path):
+    twice = policies.Policy(scale_min=2.0, scale_max=2.0)
+    plain = config.AugmentConfig(policy="S1")
+    stated = config.AugmentConfig(policy="S1", scale_min=2.0, scale_max=2.0)
+    drawn = []
+    for augment, more in ((plain, {"policy_of": {"S1": twice}}), (stated, {})):
+        path = tmp_path / "sheet.png"
+        show_augmentations(
+            tiny_records.glob, augment, (96, 128), str(path), count=6, **more
+        )
+        drawn.append(np.asarray(Image.open(path)))
+    np.testing.assert_array_equal(*drawn)

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from st_keras.data import drawing
 from st_keras.experiments.predictions import format_summary, predict_files
+from st_keras.types import LabelMap
 
 HEIGHT_PX, WIDTH_PX = 80, 160
 ORIENTATION_TAG, QUARTER_TURN = 0x0112, 6
@@ -118,6 +120,75 @@ def test_a_line_sums_it_up(predicted):
         f"4 pictures, {boxes} labels, 2 skipped (2 unreadable_file; see "
         "out/skipped.txt): out"
     )
+
+
+@pytest.fixture(scope="module")
+def roads(road_run, photos, tmp_path_factory):
+    output = tmp_path_factory.mktemp("roads")
+    found = predict_files(road_run, f"{photos}/**/*", str(output))
+    return output, found
+
+
+def test_a_label_map_lies_beside_its_drawing_at_the_size_of_the_picture(roads):
+    output, found = roads
+    assert {i["drawing"]: i["label_map"] for i in found["images"]} == {
+        "a.png": "a_labels.png",
+        "b/a.jpg": "b/a_labels.png",
+        "b/grey.tif.png": "b/grey.tif_labels.png",
+        "b/turned.jpg": "b/turned_labels.png",
+    }
+    for entry in found["images"]:
+        label_map = Image.open(output / entry["label_map"])
+        assert label_map.mode == "L"
+        assert np.shape(label_map) == (entry["height"], entry["width"])
+        assert np.unique(label_map).tolist() == [1]
+
+
+def test_a_map_is_drawn_over_its_picture_with_a_legend(roads, photos, street_records):
+    output, _ = roads
+    image = np.asarray(Image.open(photos / "a.png"))
+    ids = np.ones(image.shape[:2], np.uint8)
+    expected = drawing.draw_labels(image, LabelMap(ids, ids), ("other", "road"))
+    np.testing.assert_array_equal(np.asarray(Image.open(output / "a.png")), expected)
+    assert expected.shape[0] > 4 * HEIGHT_PX and expected.shape[1] == 4 * WIDTH_PX
+
+
+def test_a_region_is_an_annotation_as_pycocotools_reads_it(roads):
+    output, found = roads
+    coco = COCO(str(output / "predictions.json"))
+    assert [c["id"] for c in found["categories"]] == [0, 1, 2]
+    assert len(found["annotations"]) == 4
+    for row in coco.loadAnns(coco.getAnnIds()):
+        picture = coco.loadImgs(row["image_id"])[0]
+        height, width = picture["height"], picture["width"]
+        assert row["category_id"] == 1
+        assert row["score"] == pytest.approx(0.6, abs=1 / 255)
+        assert row["bbox"] == [0, 0, width, height]
+        assert row["area"] == height * width
+        np.testing.assert_array_equal(coco.annToMask(row), np.ones([height, width]))
+
+
+def test_a_line_sums_up_regions_too(roads):
+    _, found = roads
+    assert format_summary(found | {"skipped": {}}, "out") == (
+        "4 pictures, 4 labels, 0 skipped: out"
+    )
+
+
+def test_no_drawing_and_no_map_overwrites_another(road_run, tmp_path):
+    sizes = {"a.jpg": (70, 90), "a.png": (80, 96), "A_labels.png": (66, 72)}
+    sizes |= {"t.tif": (50, 60), "t.tif.png": (52, 62)}
+    (tmp_path / "in").mkdir()
+    for name, (height, width) in sizes.items():
+        Image.new("RGB", (width, height)).save(tmp_path / "in" / name)
+    found = predict_files(road_run, f"{tmp_path}/in/*", str(tmp_path / "out"))
+    written = [i[what] for i in found["images"] for what in ("drawing", "label_map")]
+    assert len({name.casefold() for name in written}) == 2 * len(sizes)
+    for entry in found["images"]:
+        label_map = Image.open(tmp_path / "out" / entry["label_map"])
+        assert np.shape(label_map) == sizes[entry["file_name"].rpartition("/")[2]]
+        # Drawings have the names of their files where they can.
+        assert entry["file_name"].endswith((entry["drawing"], "t.tif"))
 
 
 def test_weak_detections_are_left_out(cup_run, photos, tmp_path):

@@ -300,7 +300,7 @@ def test_a_served_map_says_where_the_picture_is(task):
 def test_an_example_is_described_by_what_it_teaches(task):
     labels = LabelMap(scene(), np.full(PICTURE, 255, np.uint8))
     # 42 of 48 columns.
-    assert task.describe(labels) == "3 classes, 88% of the pixels"
+    assert task.describe(labels) == "3 classes, 88% known"
     assert task.learning_points(labels).shape == (0, 2)
 
 
