@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.10 python3; do \
 	&& command -v $$p && break; done)
 SEED ?= 0
 TASK ?= detection
+JOBS ?= 2
 WORKDIR ?= runs/demo$(if $(filter segmentation,$(TASK)),_segmentation)
 DEMO := configs/demo/digits$(if $(filter segmentation,$(TASK)),_segmentation)_student.yaml
 
@@ -23,9 +24,10 @@ demo: $(READY)
 		$(RUN) tools/make_records.py --source digits --output data/digits --overwrite
 	$(RUN) tools/self_train.py --config $(DEMO) --workdir $(WORKDIR) --set seed=$(SEED)
 
-## The tests that CI runs.
+## The tests that CI runs, in JOBS processes of 2 to 4 GB each. A file stays in one, so
+## that what its tests share is made once.
 test: $(READY)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile
 
 ## The long ones too.
 test-all: $(READY)

@@ -43,6 +43,6 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-timeout"],
-        "dev": ["pytest>=8", "pytest-timeout", "ruff==0.17.6"],
+        "dev": ["pytest>=8", "pytest-timeout", "pytest-xdist", "ruff==0.17.6"],
     },
 )
