@@ -40,6 +40,24 @@ def numbers(flag: str, texts: Sequence[str]) -> list[float]:
         ) from None
 
 
+def whole_range(flag: str, text: str) -> tuple[int, int] | None:
+    """Returns both ends of a flag such as `--shard_range 0:64`.
+
+    Args:
+      flag: Its name.
+      text: What it is set to; nothing gives None.
+
+    Raises:
+      ValueError: They are not two whole numbers.
+    """
+    if not text:
+        return None
+    first, _, last = text.partition(":")
+    if not (first.isdecimal() and last.isdecimal()):
+        raise ValueError(f"`--{flag}` must be a range such as 0:64, got {text}.")
+    return int(first), int(last)
+
+
 def image_size_px(flag: str, texts: Sequence[str]) -> tuple[int, int] | None:
     """Returns height and width of a flag such as `--image_size 640,1024`.
 

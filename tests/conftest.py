@@ -25,8 +25,9 @@ import yaml
 from PIL import Image
 
 from st_keras import config as config_lib
-from st_keras.data import conversion, dataset_info, records, splits
+from st_keras.data import conversion, records, splits
 from st_keras.data.sources.digits import DigitSource
+from tests.record_files import write_records
 
 # Before anything makes a tensor; later, TensorFlow refuses to split a device.
 tf.config.set_logical_device_configuration(
@@ -76,19 +77,7 @@ def tiny_records(tmp_path_factory) -> TinyRecords:
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(7)
     written = [_rectangles(rng, i, count) for i, count in enumerate(_TINY_COUNTS)]
-    tally = dataset_info.Tally()
-    with records.ShardWriter(str(folder), 3) as writer:
-        for record in written:
-            writer.write(record)
-            tally.add(record)
-    info = tally.info(
-        source="tests",
-        class_names=_TINY_CLASSES,
-        skipped={},
-        content_sha256=writer.content_sha256,
-        shards=writer.shards,
-    )
-    dataset_info.save(info, folder)
+    write_records(folder, written, num_shards=3, class_names=_TINY_CLASSES)
     by_id = {record.image_id: record for record in written}
     return TinyRecords(f"{folder}/*.tfrecord", _TINY_CLASSES, by_id)
 

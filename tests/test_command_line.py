@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from st_keras import command_line
+
 TOOLS = pathlib.Path(__file__).parents[1] / "tools"
 
 
@@ -104,3 +106,11 @@ def test_an_image_size_is_two_whole_numbers(tmp_path):
     assert result.stderr == (
         "error: `--image_size` must be height and width such as 640,1024, got 640.\n"
     )
+
+
+def test_a_range_is_two_whole_numbers():
+    assert command_line.whole_range("shard_range", "") is None
+    assert command_line.whole_range("shard_range", "12:64") == (12, 64)
+    for text in ("12", "12:", "a:3", "1:2:3", "-1:2"):
+        with pytest.raises(ValueError, match="`--shard_range` must be a range"):
+            command_line.whole_range("shard_range", text)

@@ -8,7 +8,15 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from st_keras.data import box_checks, dataset_info, images, mask_checks, records, splits
+from st_keras.data import (
+    box_checks,
+    dataset_info,
+    decode,
+    images,
+    mask_checks,
+    records,
+    splits,
+)
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.skipping import KEPT, Reason, SkipLog, SkipPicture
 from st_keras.data.sources.source import Item, Scene, Source, storable
@@ -120,7 +128,8 @@ class _Conversion:
             scene = item.read()
             self._check_new(item, scene)
             picture = images.read_picture(scene.picture, self._max_side_px)
-            _check_decodes(picture)
+            if problem := decode.decoding_problem(picture.encoded):
+                raise SkipPicture(Reason.UNREADABLE_FILE, problem)
             checked = [box_checks.check_box(b, scene, picture) for b in scene.boxes]
             # Once more, for pictures without boxes.
             box_checks.needs_turn(scene, picture)
@@ -194,21 +203,10 @@ class _Conversion:
         [labeled] = splits.draw(
             self._labels_by_id, [count], seed=self._source.seed, ensure_classes=True
         )
-        rest = [i for i in self._tally.image_ids if i not in set(labeled)]
+        rest = [i for i in self._labels_by_id if i not in set(labeled)]
         note = f"of {folder}, seed {self._source.seed}"
         splits.write_ids(folder / f"labeled_{count}.txt", sorted(labeled), note)
         splits.write_ids(folder / f"unlabeled_{len(rest)}.txt", rest, note)
-
-
-def _check_decodes(picture: images.Picture) -> None:
-    """Raises SkipPicture where TensorFlow minds damage that Pillow forgave.
-
-    Otherwise a training run would meet it, days later.
-    """
-    try:
-        tf.io.decode_image(picture.encoded, channels=3, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        raise SkipPicture(Reason.UNREADABLE_FILE, error.message) from None
 
 
 def _check_folder(folder: pathlib.Path, overwrite: bool) -> None:

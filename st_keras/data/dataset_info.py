@@ -45,26 +45,41 @@ class DatasetInfo:
 
 
 class Tally:
-    """Collects, while records are written, what DatasetInfo will say."""
+    """Counts, while records are written, what DatasetInfo will say.
+
+    Its memory does not grow with the pictures, and tallies of parts add up.
+    """
 
     def __init__(self):
-        self._heights: list[int] = []
-        self._widths: list[int] = []
-        self._boxes: list[int] = []
+        self._heights: collections.Counter[int] = collections.Counter()
+        self._widths: collections.Counter[int] = collections.Counter()
+        self._boxes: collections.Counter[int] = collections.Counter()  # Per picture.
         self._labels: collections.Counter[int] = collections.Counter()
-        self._pixels = np.zeros(IGNORED + 1, np.int64)  # By value in label maps.
-        self.image_ids: list[str] = []
+        self._pixels: collections.Counter[int] = collections.Counter()  # By value.
 
     def add(self, record) -> None:
         """Counts one `records.Record`."""
-        self.image_ids.append(record.image_id)
-        self._heights.append(record.height_px)
-        self._widths.append(record.width_px)
-        self._boxes.append(len(record.labels))
+        self._heights[record.height_px] += 1
+        self._widths[record.width_px] += 1
+        self._boxes[len(record.labels)] += 1
         self._labels.update(int(label) for label in record.labels)
         if record.label_map_png is not None:
             label_map = np.asarray(Image.open(io.BytesIO(record.label_map_png)))
-            self._pixels += np.bincount(label_map.ravel(), minlength=IGNORED + 1)
+            counts = np.bincount(label_map.ravel(), minlength=IGNORED + 1)
+            found = np.flatnonzero(counts)
+            self._pixels.update({int(value): int(counts[value]) for value in found})
+
+    def counts(self) -> dict[str, list]:
+        """Returns everything counted, as JSON can hold it."""
+        return {
+            name.lstrip("_"): sorted(counter.items())
+            for name, counter in vars(self).items()
+        }
+
+    def add_counts(self, counts: dict[str, list]) -> None:
+        """Adds what another tally has counted."""
+        for name, counter in vars(self).items():
+            counter.update(dict(counts[name.lstrip("_")]))
 
     def info(
         self,
@@ -80,9 +95,9 @@ class Tally:
         return DatasetInfo(
             source=source,
             class_names=tuple(class_names),
-            images=len(self._boxes),
-            boxes=sum(self._boxes),
-            images_without_boxes=self._boxes.count(0),
+            images=self._boxes.total(),
+            boxes=self._labels.total(),
+            images_without_boxes=self._boxes[0],
             boxes_per_class={
                 name: self._labels[label]
                 for label, name in enumerate(class_names, start=1)
@@ -93,10 +108,9 @@ class Tally:
             skipped=dict(skipped),
             label_map_names=tuple(label_map_names),
             pixels_per_class={
-                name: int(self._pixels[value])
-                for value, name in enumerate(label_map_names)
+                name: self._pixels[value] for value, name in enumerate(label_map_names)
             },
-            ignored_pixels=int(self._pixels[IGNORED]),
+            ignored_pixels=self._pixels[IGNORED],
             content_sha256=content_sha256,
             shards=tuple(shards),
         )
@@ -174,9 +188,10 @@ def picture_digests(records: str) -> dict[str, str]:
     return dict(line.split("\t") for line in lines if line)
 
 
-def _distribution(values: list[int]) -> dict[str, float]:
-    if not values:
+def _distribution(counts: collections.Counter[int]) -> dict[str, float]:
+    if not counts:
         return {"mean": 0.0} | {f"p{p}": 0.0 for p in _PERCENTILES}
+    values = np.repeat(sorted(counts), [counts[value] for value in sorted(counts)])
     percentiles = {
         f"p{p}": float(np.percentile(values, p, method="nearest")) for p in _PERCENTILES
     }

@@ -99,6 +99,18 @@ def decode_shrunk_image(encoded: tf.Tensor, shrink_index: tf.Tensor) -> tf.Tenso
     )
 
 
+def decoding_problem(encoded: bytes) -> str:
+    """Returns what TensorFlow minds about a picture; nothing if it can be decoded.
+
+    It minds damage that Pillow forgives, and a training run would meet it, days later.
+    """
+    try:
+        tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    except tf.errors.InvalidArgumentError as error:
+        return error.message
+    return ""
+
+
 def decode_labels(
     serialized: tf.Tensor, *, label_of_class_0: int = 1
 ) -> tuple[Boxes, tf.Tensor]:

@@ -94,6 +94,11 @@ def to_example(record: Record) -> tf.train.Example:
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
+def digest(record: Record) -> str:
+    """Returns what tells a picture from others: 16 hex digits of its bytes' SHA-256."""
+    return hashlib.sha256(record.encoded).hexdigest()[:16]
+
+
 class ShardWriter:
     """Writes records in turn to `num_shards` files that appear only when complete.
 
@@ -126,8 +131,7 @@ class ShardWriter:
         self._hash.update(serialized)
         self._writers[self._count % len(self._writers)].write(serialized)
         self._count += 1
-        digest = hashlib.sha256(record.encoded).hexdigest()[:16]
-        self._images.append(f"{record.image_id}\t{digest}\n")
+        self._images.append(f"{record.image_id}\t{digest(record)}\n")
 
     def __exit__(self, error_type, error, traceback) -> None:
         try:

@@ -80,6 +80,17 @@ class SkipLog:
         self._counts[reason] += 1
 
     @property
+    def lines(self) -> list[str]:
+        """What skipped.txt will say, without its header."""
+        return list(self._lines)
+
+    def add_line(self, line: str) -> None:
+        """Adds what another log has in a line."""
+        image, index, reason, values = line.split("\t")
+        number = None if index == "-" else int(index)
+        self.add(image, Reason(reason), values, number)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Reason to count, in the order of `Reason`."""
         return {r.value: self._counts[r] for r in Reason if self._counts[r]}

@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
+from tqdm import tqdm
 
 from st_keras.data import drawing, images, records
 from st_keras.data.skipping import SkipLog, SkipPicture
@@ -53,14 +53,10 @@ def predict_files(
         raise ValueError(f"`min_score` must be in [0, 1), got {min_score}.")
     files = _find_files(pattern, output)
     run = restore_run(checkpoint, min_score=min_score)
-    reader = _Reader(files)
-    predictions = Predictor(run.task, run.model).over_serialized(
-        tf.data.Dataset.from_generator(
-            reader.serialized, output_signature=tf.TensorSpec([], tf.string)
-        ),
-        count=len(files),
+    skipped = SkipLog()
+    found = Predictor(run.task, run.model).over_pictures(
+        _read(files, skipped),
         batch_size=min(run.config.evaluation.images_per_step, len(files)),
-        progress="Predict",
     )
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,9 +64,8 @@ def predict_files(
     names = _Names(file.absolute().relative_to(root) for file in files)
     pictures: list[dict] = []
     annotations: list[dict] = []
-    for image_id, labels in predictions:
-        picture = reader.waiting.pop(image_id)
-        file = files[int(image_id)]
+    for picture, labels in tqdm(found, "Predict", len(files), unit="img"):
+        file = files[int(picture.image_id)]
         name = names.of_drawing(file.absolute().relative_to(root), picture.format)
         pixels = np.asarray(Image.open(io.BytesIO(picture.encoded)).convert("RGB"))
         drawn = drawing.draw_labels(pixels, labels, run.task.class_names)
@@ -91,7 +86,7 @@ def predict_files(
         pictures.append(entry)
         rows = run.task.annotations(labels)
         annotations += [{"image_id": number, **row} for row in rows]
-    reader.skipped.write(folder / SKIPPED_FILE)
+    skipped.write(folder / SKIPPED_FILE)
     if not pictures:
         raise ValueError(
             f"`{pattern}`: none of {len(files)} files is a readable picture; "
@@ -104,7 +99,7 @@ def predict_files(
             {"id": run.task.label_of(class_id), "name": name}
             for class_id, name in enumerate(run.task.class_names)
         ],
-        "skipped": reader.skipped.counts,
+        "skipped": skipped.counts,
         "checkpoint": run.file.prefix,
         "checkpoint_sha256": run.file.digest,
         "protocol": run.task.protocol,
@@ -124,33 +119,24 @@ def format_summary(content: dict, output: str) -> str:
     )
 
 
-class _Reader:
-    """Reads files one after another while the model looks at those before."""
-
-    def __init__(self, files: list[pathlib.Path]):
-        self._files = files
-        self.skipped = SkipLog()
-        self.waiting: dict[str, records.Record] = {}  # By index in `files`.
-
-    def serialized(self) -> Iterator[bytes]:
-        for index, file in enumerate(self._files):
-            try:
-                picture = images.read_picture(file)
-            except SkipPicture as skip:
-                self.skipped.add(str(file), skip.reason, skip.detail)
-                continue
-            record = records.Record(
-                image_id=str(index),
-                encoded=picture.encoded,
-                format=picture.format,
-                filename="",
-                height_px=picture.height_px,
-                width_px=picture.width_px,
-                boxes_yxyx=np.zeros([0, 4], np.float32),
-                labels=np.zeros([0], np.int64),
-            )
-            self.waiting[record.image_id] = record
-            yield records.to_example(record).SerializeToString()
+def _read(files: list[pathlib.Path], skipped: SkipLog) -> Iterator[records.Record]:
+    """Yields the pictures of files; their ids are positions in the list."""
+    for index, file in enumerate(files):
+        try:
+            picture = images.read_picture(file)
+        except SkipPicture as skip:
+            skipped.add(str(file), skip.reason, skip.detail)
+            continue
+        yield records.Record(
+            image_id=str(index),
+            encoded=picture.encoded,
+            format=picture.format,
+            filename="",
+            height_px=picture.height_px,
+            width_px=picture.width_px,
+            boxes_yxyx=np.zeros([0, 4], np.float32),
+            labels=np.zeros([0], np.int64),
+        )
 
 
 def _find_files(pattern: str, output: str) -> list[pathlib.Path]:

@@ -11,7 +11,7 @@ from st_keras.experiments.figures import Chart, Line, Mark
 from st_keras.experiments.self_train import REPORT_FILE
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.run_log import read_rows
-from st_keras.self_training.labeling import MANIFEST_FILE
+from st_keras.self_training.shards import MANIFEST_FILE
 
 PAGE_FILE = "report.html"
 # COCO's twelve numbers are too many for a page; these are in report.json.

@@ -136,21 +136,17 @@ class _Stages:
 
     def label(self, name: str, model: str, config: Config) -> str:
         output = self.path(name)
-        if labeling.is_complete(output):
-            labeling.check_teacher(output, self.path(model))
-            return output
-        started = time.time()
         settings = config.self_training
         images = dataset_info.load(settings.unlabeled_records).images
-        labeling.label_records(
+        manifest = labeling.label_pictures(
             self.path(model),
-            settings.unlabeled_records,
             output,
+            records=settings.unlabeled_records,
             ids_file=settings.unlabeled_ids,
             score_floor=settings.score_floor,
             num_shards=max(1, images // _MIN_SHARD_IMAGES),
         )
-        self._note(name, time.time() - started)
+        self._note(name, manifest["seconds"])
         return output
 
     def check_control(self, total_steps: int) -> None:

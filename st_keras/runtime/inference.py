@@ -1,13 +1,15 @@
 """A trained model, ready to look at pictures."""
 
-from collections.abc import Iterator
+import collections
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from st_keras.data import decode, pipeline
+from st_keras.data import decode, pipeline, records
+from st_keras.data.records import Record
 from st_keras.ops import images
 from st_keras.tasks import Task
 from st_keras.types import Labels, View
@@ -47,6 +49,41 @@ class Predictor:
             batch_size=batch_size,
             progress=progress,
         )
+
+    def over_pictures(
+        self, pictures: Iterable[Record], *, batch_size: int
+    ) -> Iterator[tuple[Record, Labels]]:
+        """Yields pictures with what is seen in them, in order.
+
+        They are read while the model looks at those before; an error of reading them
+        reaches the caller after the pictures before it.
+
+        Args:
+          pictures: Read once; their labels do not matter.
+          batch_size: Views at a time.
+        """
+        under_way: collections.deque[Record] = collections.deque()
+        errors = []
+
+        def serialized():
+            try:
+                for picture in pictures:
+                    under_way.append(picture)
+                    yield records.to_example(picture).SerializeToString()
+            except Exception as error:  # TensorFlow would make a text of it.
+                errors.append(error)
+
+        stream = tf.data.Dataset.from_generator(
+            serialized, output_signature=tf.TensorSpec([], tf.string)
+        )
+        found = self.over_serialized(stream, count=0, batch_size=batch_size)
+        for image_id, labels in found:
+            picture = under_way.popleft()
+            if picture.image_id != image_id:
+                raise AssertionError(f"{picture.image_id} looked at as {image_id}.")
+            yield picture, labels
+        if errors:
+            raise errors[0]
 
     def over_serialized(
         self,

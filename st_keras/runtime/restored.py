@@ -43,12 +43,7 @@ def restore_run(
         have this size.
     """
     found = checkpoints.find_model(checkpoint)
-    path = pathlib.Path(found.prefix).parent.parent / CONFIG_FILE
-    if not path.exists():
-        raise ValueError(
-            f"{path}: missing; a checkpoint is opened with the config of its run."
-        )
-    config = config_lib.load(str(path))
+    config = config_of(found)
     if image_size_px is not None:
         config = with_image_size(config, image_size_px)
     strategy.configure(config.runtime)
@@ -57,3 +52,17 @@ def restore_run(
     model = task.build_model(sync_batch_norm=False)
     checkpoints.load_model(model, found)
     return RestoredRun(config=config, task=task, model=model, file=found)
+
+
+def config_of(file: ModelFile) -> Config:
+    """Returns the config of the run that a checkpoint belongs to.
+
+    Raises:
+      ValueError: There is none beside it.
+    """
+    path = pathlib.Path(file.prefix).parent.parent / CONFIG_FILE
+    if not path.exists():
+        raise ValueError(
+            f"{path}: missing; a checkpoint is opened with the config of its run."
+        )
+    return config_lib.load(str(path))

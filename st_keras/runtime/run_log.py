@@ -69,5 +69,8 @@ def write_json(path: str | os.PathLike, content: dict) -> None:
 def _write_lines(path: pathlib.Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())  # Or, after a power failure, it is there and empty.
     os.replace(temporary, path)

@@ -1,99 +1,179 @@
 """The arrow from teacher to student: a trained model labels pictures."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 
-import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
-from st_keras.data import dataset_info, pipeline, records, splits
+from st_keras.config import to_dict
+from st_keras.data import dataset_info, splits
+from st_keras.data.records import Record
+from st_keras.data.skipping import SkipLog
+from st_keras.data.unlabeled import FilePictures, Pictures, RecordPictures
 from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.inference import Predictor
-from st_keras.runtime.restored import restore_run
-from st_keras.runtime.run_log import write_json
-
-MANIFEST_FILE = "manifest.json"
+from st_keras.runtime.restored import RestoredRun, config_of, restore_run
+from st_keras.self_training.shards import SKIPPED_FILE, Labels
 
 
-def label_records(
+def label_pictures(
     checkpoint: str,
-    unlabeled: str,
     output: str,
     *,
+    records: str = "",
+    images: str = "",
     ids_file: str = "",
     score_floor: float = 0.05,
     num_shards: int = 1,
+    shard_range: tuple[int, int] | None = None,
+    resume: bool = True,
 ) -> dict:
-    """Writes records of the same pictures with a teacher's labels and their scores.
+    """Writes records of pictures with a teacher's labels and their scores.
 
-    Labels that the records already have are not read. Scores are kept, of boxes from
-    the floor on and of every pixel, so that a student's threshold can change without
+    Labels that records already have are not read. Scores are kept, of boxes from the
+    floor on and of every pixel, so that a student's threshold can change without
     asking the teacher again.
+
+    Shards that are finished stay as they are, so a killed call is made again, and hosts
+    share the work by calling with ranges of their own. The output is a function of
+    teacher, pictures and settings, byte by byte.
 
     Args:
       checkpoint: Workdir of the teacher, or a checkpoint prefix inside it.
-      unlabeled: Glob of TFRecords.
       output: Folder to write; it is complete when manifest.json is there.
-      ids_file: Ids of the pictures to label; empty: all.
+      records: Glob of TFRecords to label; this or `images`.
+      images: Folder of picture files, or a text file with one path per line.
+      ids_file: Ids of the pictures in `records` to label; empty: all.
       score_floor: In [0, 1); boxes at or under it are not written.
-      num_shards: Files to write.
+      num_shards: Files of the whole output, each of a stretch of the pictures.
+      shard_range: The first shard to write and the one after the last; None: all.
+      resume: Accept a folder in which this job has been begun.
 
     Returns:
-      The manifest.
+      The manifest; only `missing`, the number of shards that other ranges still have to
+      write, as long as there are such.
 
     Raises:
-      ValueError: No such checkpoint, records or ids, or the folder is in use.
+      ValueError: No such checkpoint, records, pictures or ids; or the folder is in use
+        for something else.
     """
+    first, last = shard_range or (0, num_shards)
+    if not 0 <= first < last <= num_shards:
+        raise ValueError(
+            f"`shard_range` must be within 0:{num_shards}, got {first}:{last}."
+        )
+    pictures = _open(records, images, ids_file)
+    if num_shards > pictures.positions:
+        raise ValueError(
+            f"`shards` must be at most the {pictures.positions} pictures of "
+            f"{pictures.where}, got {num_shards}."
+        )
+    if records:
+        _check_output(records, output)
+    labels = Labels(output, _job(checkpoint, pictures, score_floor), num_shards)
+    labels.open(resume=resume)
+    if labels.manifest:
+        return labels.manifest
     teacher = restore_run(checkpoint, purpose="labeling", min_score=score_floor)
-    _check_output(unlabeled, output)
-    config = teacher.config
-    ids = splits.read_ids(ids_file) if ids_file else None
-    source = pipeline.open_source(unlabeled, ids, config.human.cache_mb)
-    author = f"teacher {teacher.file.digest}"
+    todo = [number for number in labels.missing if first <= number < last]
+    labeler = _Labeler(teacher, pictures)
+    bounds = [n * pictures.positions // num_shards for n in range(num_shards + 1)]
+    share = sum(bounds[n + 1] - bounds[n] for n in todo) / pictures.positions
+    total = round(pictures.count * share)
+    with tqdm(total=total, desc="Label", unit="img", disable=not todo) as bar:
+        for number in todo:
+            stretch = bounds[number], bounds[number + 1]
+            _write_shard(labels, number, labeler, stretch, bar)
+    if missing := len(labels.missing):
+        return {"missing": missing}
+    return labels.finish(teacher.task)
 
-    predictor = Predictor(teacher.task, teacher.model)
-    predictions = predictor.over_records(
-        source, batch_size=config.evaluation.images_per_step, progress="Label"
+
+def format_summary(manifest: dict, output: str) -> str:
+    """Returns what `label_pictures` has returned, in words."""
+    if "missing" in manifest:
+        return f"{manifest['missing']} shards are still missing in {output}."
+    skipped = sum(manifest["skipped"].values())
+    listed = f" (see {os.path.join(output, SKIPPED_FILE)})" if skipped else ""
+    return (
+        f"{manifest['pictures']:,} pictures labelled, {skipped:,} skipped{listed}. "
+        f"Scores are kept above {manifest['score_floor']:g}: {output}"
     )
-    pictures = pipeline.serialized_records(source).as_numpy_iterator()
-    tally, quality = dataset_info.Tally(), teacher.task.new_quality()
-    with records.ShardWriter(output, num_shards) as writer:
-        for serialized, (image_id, labels) in zip(pictures, predictions, strict=True):
-            picture = _picture(serialized, author)
-            if picture.image_id != image_id:
-                raise AssertionError(f"{picture.image_id} labelled as {image_id}.")
-            record = teacher.task.write_labels(picture, labels)
-            writer.write(record)
-            tally.add(record)
-            quality.add(labels, None)
-    info = tally.info(
-        source=author,
-        **{"class_names": (), teacher.task.names_field: teacher.task.names_in_records},
-        skipped={},
-        content_sha256=writer.content_sha256,
-        shards=writer.shards,
-    )
-    dataset_info.save(info, output)
-    manifest = {
-        "teacher": teacher.file.prefix,
-        "teacher_sha256": teacher.file.digest,
+
+
+class _Labeler:
+    """A teacher in front of the pictures."""
+
+    def __init__(self, teacher: RestoredRun, pictures: Pictures):
+        self._task = teacher.task
+        self._predictor = Predictor(teacher.task, teacher.model)
+        self._batch_size = teacher.config.evaluation.images_per_step
+        self._author = f"teacher {teacher.file.digest}"
+        self._pictures = pictures
+
+    def label(
+        self, start: int, stop: int, skipped: SkipLog, *, check: bool
+    ) -> Iterator[Record]:
+        """Yields the pictures of some positions with their labels."""
+        pictures = self._pictures.read(start, stop, skipped, check=check)
+        found = self._predictor.over_pictures(pictures, batch_size=self._batch_size)
+        for picture, labels in found:
+            picture = dataclasses.replace(picture, source=self._author)
+            yield self._task.write_labels(picture, labels)
+
+
+def _write_shard(
+    labels: Labels, number: int, labeler: _Labeler, stretch: tuple[int, int], bar: tqdm
+) -> None:
+    def labelled(skipped, check):
+        for record in labeler.label(*stretch, skipped, check=check):
+            bar.update()
+            yield record
+
+    skipped, before = SkipLog(), bar.n
+    try:
+        labels.write(number, labelled(skipped, check=False), skipped)
+    except tf.errors.InvalidArgumentError:
+        # A picture that cannot be decoded. Few data sets have one, so only now is each
+        # picture opened beforehand, to skip it.
+        skipped = SkipLog()
+        bar.n = before
+        labels.write(number, labelled(skipped, check=True), skipped)
+
+
+def _open(records: str, images: str, ids_file: str) -> Pictures:
+    if bool(records) == bool(images):
+        raise ValueError("Either `records` or `images` must say what to label.")
+    if records:
+        return RecordPictures(records, splits.read_ids(ids_file) if ids_file else None)
+    if ids_file:
+        raise ValueError("`ids` choose among records; list the files in `images`.")
+    return FilePictures(images)
+
+
+def _job(checkpoint: str, pictures: Pictures, score_floor: float) -> dict:
+    """Returns what makes two labellings the same."""
+    teacher = find_model(checkpoint)
+    config = config_of(teacher)
+    text = json.dumps(to_dict(config), sort_keys=True)
+    return {
+        "teacher": teacher.prefix,
+        "teacher_sha256": teacher.digest,
         "teacher_role": config.role,
-        "records": unlabeled,
-        "ids": ids_file or "all",
-        "pictures": info.images,
-        "boxes": info.boxes,
-        "summary": quality.result(score_floor)["sentence"],
+        "config_sha256": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "records": pictures.where,
+        "pictures_sha256": pictures.fingerprint[:12],
         "score_floor": score_floor,
-        "protocol": teacher.task.protocol,
-        "content_sha256": info.content_sha256,
     }
-    write_json(os.path.join(output, MANIFEST_FILE), manifest)
-    return manifest
 
 
 def _check_output(unlabeled: str, output: str) -> None:
-    """Refuses to write over the pictures themselves or over finished labels."""
+    """Refuses to write over the pictures themselves."""
     folder = pathlib.Path(output)
     inputs = {pathlib.Path(p).parent for p in dataset_info.shard_paths(unlabeled)}
     if folder.resolve() in {path.resolve() for path in inputs}:
@@ -101,51 +181,3 @@ def _check_output(unlabeled: str, output: str) -> None:
             f"`output` {output} is the folder of the records to label; choose another, "
             "or their labels would be replaced."
         )
-    if is_complete(output):
-        raise ValueError(
-            f"{output}: holds finished pseudo labels; choose another folder, or delete "
-            "this one."
-        )
-
-
-def is_complete(output: str) -> bool:
-    """Whether a folder holds a finished labelling."""
-    return pathlib.Path(output, MANIFEST_FILE).exists()
-
-
-def check_teacher(output: str, checkpoint: str) -> None:
-    """Refuses finished pseudo labels that another model has drawn.
-
-    Raises:
-      ValueError: Names both models.
-    """
-    manifest = json.loads(pathlib.Path(output, MANIFEST_FILE).read_text())
-    digest = find_model(checkpoint).digest
-    if manifest["teacher_sha256"] != digest:
-        raise ValueError(
-            f"{output}: labelled by model {manifest['teacher_sha256']}, but "
-            f"{checkpoint} holds {digest}; delete the labels and what was trained on "
-            "them."
-        )
-
-
-def _picture(serialized: bytes, author: str) -> records.Record:
-    """Returns the picture of a record without its labels."""
-    features = tf.train.Example.FromString(serialized).features.feature
-    (encoded,) = features[records.ENCODED].bytes_list.value
-    return records.Record(
-        image_id=_text(features, records.IMAGE_ID),
-        encoded=encoded,
-        format=_text(features, records.FORMAT),
-        filename=_text(features, records.FILENAME),
-        height_px=features[records.HEIGHT].int64_list.value[0],
-        width_px=features[records.WIDTH].int64_list.value[0],
-        boxes_yxyx=np.zeros([0, 4], np.float32),
-        labels=np.zeros([0], np.int64),
-        source=author,
-    )
-
-
-def _text(features, name: str) -> str:
-    values = features[name].bytes_list.value
-    return values[0].decode() if values else ""

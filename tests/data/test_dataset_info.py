@@ -45,6 +45,28 @@ def test_a_record_may_have_boxes_and_a_map_or_neither():
     assert found.pixels_per_class == {"ground": 1, "dog": 2}
 
 
+def test_tallies_of_parts_add_up():
+    parts = [
+        [record([[0, 1, 1]], labels=[2, 2]), record()],
+        [record([[255, 1, 0]], labels=[1, 2, 2, 1]), record(labels=[2])],
+    ]
+    whole, added = dataset_info.Tally(), dataset_info.Tally()
+    for part in parts:
+        tally = dataset_info.Tally()
+        for one in part:
+            tally.add(one)
+            whole.add(one)
+        added.add_counts(json.loads(json.dumps(tally.counts())))
+    names = {"class_names": ("cat", "dog"), "label_map_names": ("ground", "dog")}
+    found = info(added, **names)
+    assert found == info(whole, **names)
+    # 0, 1, 2 and 4 boxes.
+    assert found.boxes_per_image["mean"] == 1.75
+    assert [found.boxes_per_image[p] for p in ("p0", "p100")] == [0.0, 4.0]
+    assert found.pixels_per_class == {"ground": 2, "dog": 3}
+    assert found.ignored_pixels == 1
+
+
 def test_what_is_saved_is_loaded(tmp_path):
     tally = dataset_info.Tally()
     tally.add(record([[0, 1, 255]]))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras.data import dataset_info, decode, pipeline, records
+from st_keras.data import decode, pipeline
+from tests.record_files import write_records
 
 SEED = (7, 0)
 COUNT = 12  # Pictures of `tiny_records`.
@@ -251,15 +252,6 @@ def test_shards_that_dataset_json_does_not_speak_of_are_refused(tiny_records):
 
 
 def test_an_empty_set_is_refused(tmp_path):
-    with records.ShardWriter(str(tmp_path), 1) as writer:
-        pass
-    info = dataset_info.Tally().info(
-        source="tests",
-        class_names=("a",),
-        skipped={},
-        content_sha256=writer.content_sha256,
-        shards=writer.shards,
-    )
-    dataset_info.save(info, tmp_path)
+    write_records(tmp_path, [], class_names=("a",))
     with pytest.raises(ValueError, match="no picture to read"):
         pipeline.open_source(f"{tmp_path}/*.tfrecord", None, 1)

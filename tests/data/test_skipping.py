@@ -20,6 +20,17 @@ def test_each_skip_is_a_line_and_counts(tmp_path):
     assert log.counts == {"missing_file": 1, "degenerate": 2}
 
 
+def test_lines_of_one_log_can_be_added_to_another():
+    log, other = SkipLog(), SkipLog()
+    log.add("b", Reason.DEGENERATE, "0 0 5 0", index=12)
+    log.add("a", Reason.MISSING_FILE, "a.jpg")
+    other.add("c", Reason.MISSING_FILE, "c.jpg")
+    for line in log.lines:
+        other.add_line(line)
+    assert other.lines == ["c\t-\tmissing_file\tc.jpg", *log.lines]
+    assert other.counts == {"missing_file": 2, "degenerate": 1}
+
+
 def test_whatever_a_file_says_stays_on_its_line(tmp_path):
     log = SkipLog()
     log.add("a\tb", Reason.MALFORMED, "two\nlines and \udcff", index=0)

@@ -13,6 +13,7 @@ from st_keras import config as config_lib
 from st_keras.data import dataset_info, images, records
 from st_keras.tasks import build_task, with_class_names
 from st_keras.types import IGNORED, LabelMap
+from tests.record_files import write_records
 
 PROTOCOL = {
     "records": "gone/test/*.tfrecord",
@@ -125,19 +126,19 @@ def street_records(tmp_path_factory) -> StreetRecords:
     folder = tmp_path_factory.mktemp("streets")
     names = ("background", "road", "car")
     rng = np.random.default_rng(11)
-    pixels, labels, tally = {}, {}, dataset_info.Tally()
-    with records.ShardWriter(str(folder), 2) as writer:
-        for number in range(7):
-            height, width = (84, 52) if number % 3 == 2 else (60, 100)
-            image_id = f"street_{number}"
-            image = rng.integers(0, 255, [height, width, 3]).astype(np.uint8)
-            ids = np.zeros([height, width], np.uint8)
-            ids[height // 2 :] = 1
-            ids[height // 2 : height // 2 + 9 + number, 5:30] = 2
-            ids[:, width - 12 :] = IGNORED
-            if number == 3:
-                ids[:] = IGNORED
-            record = records.Record(
+    pixels, labels, written = {}, {}, []
+    for number in range(7):
+        height, width = (84, 52) if number % 3 == 2 else (60, 100)
+        image_id = f"street_{number}"
+        image = rng.integers(0, 255, [height, width, 3]).astype(np.uint8)
+        ids = np.zeros([height, width], np.uint8)
+        ids[height // 2 :] = 1
+        ids[height // 2 : height // 2 + 9 + number, 5:30] = 2
+        ids[:, width - 12 :] = IGNORED
+        if number == 3:
+            ids[:] = IGNORED
+        written.append(
+            records.Record(
                 image_id=image_id,
                 encoded=images.encode_png(image),
                 format="png",
@@ -148,18 +149,10 @@ def street_records(tmp_path_factory) -> StreetRecords:
                 labels=np.zeros([0], np.int64),
                 label_map_png=None if number == 3 else images.encode_png(ids),
             )
-            writer.write(record)
-            tally.add(record)
-            pixels[image_id] = image
-            labels[image_id] = LabelMap(ids, np.full_like(ids, 255))
-    info = tally.info(
-        source="tests",
-        skipped={},
-        content_sha256=writer.content_sha256,
-        shards=writer.shards,
-        label_map_names=names,
-    )
-    dataset_info.save(info, folder)
+        )
+        pixels[image_id] = image
+        labels[image_id] = LabelMap(ids, np.full_like(ids, 255))
+    write_records(folder, written, num_shards=2, label_map_names=names)
     return StreetRecords(f"{folder}/*.tfrecord", names, pixels, labels)
 
 

@@ -48,10 +48,11 @@ def test_rows_of_maps_show_the_truth_and_then_each_model(street_records, road_ru
 def test_pseudo_maps_are_hatched_below_the_threshold_and_stand_beside_the_truth(
     street_records, street_config, road_run, tmp_path, min_score, class_id
 ):
-    labeling.label_records(road_run, street_records.glob, str(tmp_path))
+    labeling.label_pictures(road_run, str(tmp_path), records=street_records.glob)
     student = taught(street_config, f"{tmp_path}/*.tfrecord", min_score)
-    rows = pictures.pseudo_rows(student, street_records.glob, count=2)
-    assert [row.image_id for row in rows] == ["street_0", "street_3"]
+    rows = pictures.pseudo_rows(student, street_records.glob, count=4)
+    # Of 0, 2, 4, 6 and 1, 3, 5 in two files: positions 0, 7 / 4, 14 / 4 and 21 / 4.
+    assert [row.image_id for row in rows] == [f"street_{n}" for n in (0, 2, 6, 3)]
     for row in rows:
         pseudo, truth = row.drawn
         np.testing.assert_array_equal(
@@ -64,7 +65,7 @@ def test_pictures_that_nobody_labelled_are_shown_without_truth(
     street_records, street_config, road_run, tiny_records, tmp_path
 ):
     # Boxes say nothing of pixels.
-    labeling.label_records(road_run, tiny_records.glob, str(tmp_path))
+    labeling.label_pictures(road_run, str(tmp_path), records=tiny_records.glob)
     student = taught(street_config, f"{tmp_path}/*.tfrecord", 0.5)
     rows = pictures.pseudo_rows(student, tiny_records.glob, count=4)
     assert [len(row.drawn) for row in rows] == [1] * 4
@@ -73,7 +74,9 @@ def test_pictures_that_nobody_labelled_are_shown_without_truth(
 def test_pseudo_boxes_are_dashed_below_the_threshold(
     tiny_records, cup_run, student_config, tmp_path
 ):
-    labeling.label_records(cup_run, tiny_records.glob, str(tmp_path), score_floor=0.4)
+    labeling.label_pictures(
+        cup_run, str(tmp_path), records=tiny_records.glob, score_floor=0.4
+    )
     info = dataset_info.load(tiny_records.glob)
     config = with_class_names(student_config_of(student_config, tiny_records), info)
     is_dashed = []

@@ -49,7 +49,7 @@ def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("A finished stage was run again.")
 
-    monkeypatch.setattr(module.labeling, "label_records", fail)
+    monkeypatch.setattr(module.labeling, "restore_run", fail)
     monkeypatch.setattr(module.evaluate, "evaluate_run", fail)
     assert self_train(config, str(workdir), iterations=2) == report
 

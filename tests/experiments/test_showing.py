@@ -97,7 +97,9 @@ def test_anchors_are_marked_where_they_learn_a_box(student_config):
 def test_batches_show_what_a_student_learns_from_and_what_not(
     tiny_records, cup_run, student_yaml, tmp_path
 ):
-    labeling.label_records(cup_run, tiny_records.glob, str(tmp_path), score_floor=0.4)
+    labeling.label_pictures(
+        cup_run, str(tmp_path), records=tiny_records.glob, score_floor=0.4
+    )
     config = config_lib.load(
         student_yaml,
         [
@@ -167,7 +169,9 @@ def test_a_record_with_boxes_and_a_map_is_shown_twice(digit_records, tmp_path):
 def test_pixels_of_a_teacher_below_the_threshold_are_hatched(
     street_records, road_run, tmp_path
 ):
-    labeling.label_records(road_run, street_records.glob, str(tmp_path / "labels"))
+    labeling.label_pictures(
+        road_run, str(tmp_path / "labels"), records=street_records.glob
+    )
     path = tmp_path / "sheet.png"
     for min_score, class_id in ((0.55, 1), (0.65, IGNORED)):
         show_records(
@@ -189,7 +193,9 @@ def test_predicted_maps_stand_beside_the_truth(street_records, road_run, tmp_pat
 def test_batches_of_maps_show_what_a_student_learns_from_and_what_not(
     street_records, street_config, road_run, tmp_path
 ):
-    labeling.label_records(road_run, street_records.glob, str(tmp_path / "labels"))
+    labeling.label_pictures(
+        road_run, str(tmp_path / "labels"), records=street_records.glob
+    )
     path = tmp_path / "sheet.png"
     is_taught = []
     for min_score in (0.55, 0.65):
@@ -222,7 +228,9 @@ def test_there_is_something_to_show(tiny_records, tmp_path):
 def test_boxes_of_a_teacher_below_the_threshold_are_dashed(
     tiny_records, cup_run, tmp_path
 ):
-    labeling.label_records(cup_run, tiny_records.glob, str(tmp_path), score_floor=0.4)
+    labeling.label_pictures(
+        cup_run, str(tmp_path), records=tiny_records.glob, score_floor=0.4
+    )
     path = tmp_path / "sheet.png"
     is_dashed = []
     for min_score in (0.45, 0.55):  # The cups have 0.5.

@@ -1,5 +1,6 @@
 """What inference promises: each picture once, whatever shares its batches."""
 
+import itertools
 import subprocess
 import sys
 
@@ -81,6 +82,38 @@ def test_views_of_several_pictures_may_share_a_batch(predictor, batch_size):
         assert np.mean(labels.class_ids != ids) < 1e-3
         error = labels.confidences.astype(int) - confidences
         assert np.abs(error).max() <= 1
+
+
+def unlabeled():
+    for serialized in pictures():
+        features = tf.train.Example.FromString(serialized).features.feature
+        yield records.Record(
+            image_id=features[records.IMAGE_ID].bytes_list.value[0].decode(),
+            encoded=features[records.ENCODED].bytes_list.value[0],
+            **{"format": "png", "filename": "", "height_px": 1, "width_px": 1},
+            boxes_yxyx=np.zeros([0, 4]),
+            labels=[],
+        )
+
+
+def test_pictures_come_back_with_what_is_seen_in_them(predictor):
+    wanted = seen(predictor, 4)
+    found = list(predictor.over_pictures(unlabeled(), batch_size=4))
+    assert [picture.image_id for picture, _ in found] == ["p0", "p1", "p2", "p3"]
+    for picture, labels in found:
+        np.testing.assert_array_equal(labels, wanted[picture.image_id])
+
+
+def test_an_error_of_reading_reaches_the_caller_as_it_is(predictor):
+    def two_and_no_more():
+        yield from itertools.islice(unlabeled(), 2)
+        raise ValueError("records-7.tfrecord: damaged.")
+
+    found = []
+    with pytest.raises(ValueError, match="^records-7.tfrecord: damaged.$"):
+        for picture, _ in predictor.over_pictures(two_and_no_more(), batch_size=4):
+            found.append(picture.image_id)
+    assert found == ["p0", "p1"]
 
 
 LARGE = """

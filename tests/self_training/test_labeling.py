@@ -1,6 +1,9 @@
 """What the arrow from teacher to student promises."""
 
+import dataclasses
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ from st_keras import config as config_lib
 from st_keras.data import dataset_info, pipeline, records
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training import labeling
+from st_keras.tasks.detection import DetectionTask
 from st_keras.training.evaluate import read_labels
 from st_keras.training.loop import train
+from tests.record_files import write_records
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +30,10 @@ def teacher(student_yaml, tmp_path_factory):
 @pytest.fixture(scope="module")
 def labelled(teacher, digit_records, tmp_path_factory):
     output = str(tmp_path_factory.mktemp("labels"))
-    manifest = labeling.label_records(
+    manifest = labeling.label_pictures(
         teacher,
-        f"{digit_records}/train/*.tfrecord",
         output,
+        records=f"{digit_records}/train/*.tfrecord",
         ids_file=f"{digit_records}/rest.txt",
         score_floor=0.005,
         num_shards=2,
@@ -94,10 +99,10 @@ def test_the_same_teacher_labels_alike_whatever_stands_beside_a_picture(
 ):
     # Alone in its batch, filled up with empty rows: BatchNorm must not look at them.
     (tmp_path / "one.txt").write_text("train_000020\n")
-    labeling.label_records(
+    labeling.label_pictures(
         teacher,
-        f"{digit_records}/train/*.tfrecord",
         str(tmp_path / "one"),
+        records=f"{digit_records}/train/*.tfrecord",
         ids_file=str(tmp_path / "one.txt"),
         score_floor=0.005,
     )
@@ -114,13 +119,14 @@ def test_labels_can_be_read_by_a_student(labelled):
     info = dataset_info.load(f"{output}/*.tfrecord")
     assert info.class_names == tuple("0123456789")
     assert json.loads(open(f"{output}/manifest.json").read())["score_floor"] == 0.005
-    assert labeling.is_complete(output)
 
 
 def test_a_folder_without_a_checkpoint_is_named(digit_records, tmp_path):
     with pytest.raises(ValueError, match="holds no checkpoint"):
-        labeling.label_records(
-            str(tmp_path), f"{digit_records}/train/*.tfrecord", str(tmp_path / "out")
+        labeling.label_pictures(
+            str(tmp_path),
+            str(tmp_path / "out"),
+            records=f"{digit_records}/train/*.tfrecord",
         )
 
 
@@ -128,21 +134,204 @@ def test_the_pictures_to_label_are_never_written_over(teacher, digit_records):
     folder = digit_records / "val"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(ValueError, match="`output` .* is the folder of the records"):
-        labeling.label_records(teacher, f"{folder}/*.tfrecord", str(folder))
+        labeling.label_pictures(teacher, str(folder), records=f"{folder}/*.tfrecord")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_finished_labels_are_not_written_over(teacher, digit_records, labelled):
-    with pytest.raises(ValueError, match="holds finished pseudo labels"):
-        labeling.label_records(
-            teacher, f"{digit_records}/train/*.tfrecord", labelled[0]
-        )
+def label(teacher, digit_records, output, **more):
+    """Labels the fixture's pictures in three shards."""
+    return labeling.label_pictures(
+        teacher,
+        str(output),
+        records=f"{digit_records}/train/*.tfrecord",
+        **{
+            "ids_file": f"{digit_records}/rest.txt",
+            "score_floor": 0.005,
+            "num_shards": 3,
+        }
+        | more,
+    )
 
 
-def test_labels_of_another_teacher_are_told_apart(teacher, labelled, tmp_path):
-    labeling.check_teacher(labelled[0], teacher)
-    manifest = json.loads(open(f"{labelled[0]}/manifest.json").read())
-    changed = json.dumps(manifest | {"teacher_sha256": "0123456789ab"})
-    (tmp_path / "manifest.json").write_text(changed)
-    with pytest.raises(ValueError, match="by model 0123456789ab, but .* holds"):
-        labeling.check_teacher(str(tmp_path), teacher)
+def contents(folder):
+    """Returns every file; of manifest.json and reports all but the time they took."""
+    found = {}
+    for path in pathlib.Path(folder).iterdir():
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            content = json.loads(content)
+            content.pop("seconds", None)
+        found[path.name] = content
+    return found
+
+
+@pytest.fixture(scope="module")
+def in_three(teacher, digit_records, tmp_path_factory):
+    output = tmp_path_factory.mktemp("in_three")
+    manifest = label(teacher, digit_records, output)
+    return output, manifest
+
+
+def test_hosts_share_the_shards_in_any_order(
+    teacher, digit_records, in_three, tmp_path
+):
+    assert label(teacher, digit_records, tmp_path, shard_range=(1, 3)) == {"missing": 1}
+    assert not (tmp_path / "manifest.json").exists()
+    manifest = label(teacher, digit_records, tmp_path, shard_range=(0, 1))
+    assert manifest["pictures"] == 15
+    assert contents(tmp_path) == contents(in_three[0])
+    # 24 records in stretches of 8, of which the first nine are not asked for.
+    assert [row["pictures"] for row in manifest["files"]] == [0, 7, 8]
+
+
+def test_a_killed_labelling_goes_on_and_ends_the_same(
+    teacher, digit_records, in_three, tmp_path, monkeypatch
+):
+    class Killed(BaseException):
+        pass
+
+    write_labels = DetectionTask.write_labels
+    written = []
+
+    def write_some(task, picture, labels):
+        if len(written) == 10:
+            raise Killed
+        written.append(picture.image_id)
+        return write_labels(task, picture, labels)
+
+    monkeypatch.setattr(DetectionTask, "write_labels", write_some)
+    with pytest.raises(Killed):
+        label(teacher, digit_records, tmp_path)
+    monkeypatch.undo()
+    assert [p.name for p in sorted(tmp_path.glob("*.tfrecord"))] == [
+        "records-00000-of-00003.tfrecord",
+        "records-00001-of-00003.tfrecord",
+    ]
+    # What a kill leaves that no `finally` follows.
+    (tmp_path / "records-00002-of-00003.tfrecord.host-123").write_bytes(b"half")
+    finished = tmp_path / "records-00001-of-00003.tfrecord"
+    time_ns = finished.stat().st_mtime_ns
+    label(teacher, digit_records, tmp_path)
+    assert contents(tmp_path) == contents(in_three[0])
+    assert finished.stat().st_mtime_ns == time_ns
+
+
+def test_finished_labels_are_not_made_again(
+    teacher, digit_records, in_three, monkeypatch
+):
+    monkeypatch.setattr(labeling, "restore_run", None)
+    assert label(teacher, digit_records, in_three[0]) == in_three[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"score_floor": 0.1}, "score_floor 0.005 there, 0.1 here"),
+        ({"num_shards": 4}, "shards 3 there, 4 here"),
+        ({"ids_file": ""}, "pictures_sha256 '.*' there, '.*' here"),
+    ],
+)
+def test_another_job_does_not_mix_with_it(teacher, digit_records, in_three, more, told):
+    before = contents(in_three[0])
+    with pytest.raises(ValueError, match=f"labels of another job .{told}.;"):
+        label(teacher, digit_records, in_three[0], **more)
+    assert contents(in_three[0]) == before
+
+
+def test_another_teacher_does_not_mix_with_it(
+    teacher, digit_records, in_three, tmp_path
+):
+    other = tmp_path / "other"
+    shutil.copytree(teacher, other)
+    [weights] = other.glob("checkpoints/ckpt-4.data*")
+    weights.write_bytes(weights.read_bytes() + b".")
+    config = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(config.replace("nms_iou: 0.5", "nms_iou: 0.6"))
+    with pytest.raises(ValueError, match="teacher_sha256 '.*' there.* config_sha256 "):
+        label(str(other), digit_records, in_three[0])
+
+
+def test_a_folder_in_use_can_be_refused(teacher, digit_records, in_three):
+    with pytest.raises(ValueError, match="has been begun; go on with --resume"):
+        label(teacher, digit_records, in_three[0], resume=False)
+
+
+def test_records_of_something_else_are_not_labels(teacher, digit_records, tmp_path):
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    with pytest.raises(ValueError, match="holds records of something else"):
+        label(teacher, digit_records, tmp_path)
+
+
+def test_a_shard_that_was_cut_is_noticed(teacher, digit_records, in_three, tmp_path):
+    shutil.copytree(in_three[0], tmp_path / "cut")
+    (tmp_path / "cut/manifest.json").unlink()
+    shard = tmp_path / "cut/records-00001-of-00003.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="delete records-00001-of-00003.json to label"):
+        label(teacher, digit_records, tmp_path / "cut")
+
+
+def test_a_picture_that_cannot_be_decoded_is_skipped_and_listed(
+    teacher, tiny_records, tmp_path
+):
+    folder = tmp_path / "pictures"
+    pictures = list(tiny_records.by_id.values())
+    broken = dataclasses.replace(pictures[4], encoded=pictures[4].encoded[:60])
+    write_records(folder, [*pictures[:4], broken, *pictures[5:]])
+    manifest = labeling.label_pictures(
+        teacher, str(tmp_path / "labels"), records=f"{folder}/*.tfrecord"
+    )
+    assert manifest["skipped"] == {"unreadable_file": 1}
+    assert manifest["pictures"] == 11
+    rows = (tmp_path / "labels/skipped.txt").read_text().splitlines()
+    assert rows[1].startswith("tiny_04\t-\tunreadable_file\t")
+    assert set(examples(tmp_path / "labels")) == {
+        picture.image_id.encode()
+        for picture in pictures
+        if picture.image_id != "tiny_04"
+    }
+
+
+def test_picture_files_are_labelled_as_their_records_are(
+    teacher, tiny_records, tmp_path
+):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for image_id, picture in tiny_records.by_id.items():
+        (folder / f"{image_id}.{picture.format}").write_bytes(picture.encoded)
+    (folder / "notes.txt").write_text("Not a picture.")
+    labeling.label_pictures(teacher, str(tmp_path / "a"), records=tiny_records.glob)
+    manifest = labeling.label_pictures(teacher, str(tmp_path / "b"), images=str(folder))
+    assert manifest["skipped"] == {"unreadable_file": 1}
+    ours, theirs = examples(tmp_path / "b"), examples(tmp_path / "a")
+    assert len(ours) == 12
+    for image_id, example in ours.items():
+        for name in (records.SCORE, records.YMIN, records.LABEL, records.ENCODED):
+            assert (
+                example.features.feature[name]
+                == theirs[image_id].features.feature[name]
+            )
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"shard_range": (2, 2)}, "`shard_range` must be within 0:3, got 2:2"),
+        ({"shard_range": (0, 4)}, "`shard_range` must be within 0:3, got 0:4"),
+        ({"num_shards": 25}, "`shards` must be at most the 24 pictures"),
+        ({"images": "photos"}, "Either `records` or `images`"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_told(teacher, digit_records, tmp_path, more, told):
+    with pytest.raises(ValueError, match=told):
+        label(teacher, digit_records, tmp_path / "out", **more)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_summary_says_what_is_missing_or_skipped(in_three):
+    assert labeling.format_summary({"missing": 3}, "out") == (
+        "3 shards are still missing in out."
+    )
+    assert labeling.format_summary(in_three[1], "out") == (
+        "15 pictures labelled, 0 skipped. Scores are kept above 0.005: out"
+    )

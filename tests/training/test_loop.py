@@ -48,10 +48,10 @@ def labelled(digit_records, student_yaml, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("teacher")
     overrides = ["pseudo=null", "self_training=null", "training.steps=4"]
     train(config_lib.load(student_yaml, overrides), str(workdir))
-    labeling.label_records(
+    labeling.label_pictures(
         str(workdir),
-        f"{digit_records}/train/*.tfrecord",
         str(workdir / "labels"),
+        records=f"{digit_records}/train/*.tfrecord",
         ids_file=f"{digit_records}/rest.txt",
         score_floor=0.005,
     )

@@ -1,0 +1,213 @@
+"""A folder of pseudo labels that fills up shard by shard, from any number of hosts.
+
+    labeling.json                   the job: teacher, pictures, settings; comes first
+    records-00003-of-00256.tfrecord a finished shard
+    records-00003-of-00256.json     what is in it; comes after it
+    manifest.json                   comes last, when no shard is missing
+
+A shard appears under its name only when all of it is on the disk, so a kill at any
+moment costs the shards that were being written and nothing else.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import socket
+import time
+import zlib
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from st_keras.data import dataset_info, records
+from st_keras.data.dataset_info import Tally
+from st_keras.data.skipping import SkipLog
+from st_keras.runtime.run_log import write_json
+from st_keras.tasks import Task
+
+MANIFEST_FILE = "manifest.json"
+SKIPPED_FILE = "skipped.txt"
+_JOB_FILE = "labeling.json"
+_BLOCK_BYTES = 2**20
+# Where the pictures and the teacher were found may differ from host to host.
+_MAY_DIFFER = ("teacher", "records")
+
+
+class Labels:
+    """The folder of one labelling job."""
+
+    def __init__(self, folder: str, job: dict, num_shards: int):
+        self._folder = pathlib.Path(folder)
+        # As it comes back from a file.
+        self._job = json.loads(json.dumps(job | {"shards": num_shards}))
+
+    def open(self, *, resume: bool) -> None:
+        """Makes the folder this job's.
+
+        Args:
+          resume: Whether it may have been begun.
+
+        Raises:
+          ValueError: It belongs to another job; shows what differs.
+        """
+        path = self._folder / _JOB_FILE
+        if not path.exists():
+            if any(self._folder.glob("*.tfrecord")):
+                raise ValueError(
+                    f"{self._folder}: holds records of something else; choose another "
+                    "folder."
+                )
+            write_json(path, self._job)
+            return
+        if not resume:
+            raise ValueError(
+                f"{self._folder}: has been begun; go on with --resume, or choose "
+                "another folder."
+            )
+        there = json.loads(path.read_text(encoding="utf-8"))
+        differing = [
+            f"{name} {there.get(name)!r} there, {self._job.get(name)!r} here"
+            for name in dict.fromkeys([*there, *self._job])
+            if name not in _MAY_DIFFER and there.get(name) != self._job.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"{self._folder}: holds pseudo labels of another job "
+                f"({'; '.join(differing)}); choose another folder, or delete this one "
+                "and what was trained on it."
+            )
+
+    @property
+    def manifest(self) -> dict:
+        """The manifest of a finished job; empty before."""
+        path = self._folder / MANIFEST_FILE
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the shards that are not finished."""
+        return [n for n in range(self._job["shards"]) if not self._is_finished(n)]
+
+    def write(
+        self, number: int, labelled: Iterable[records.Record], skipped: SkipLog
+    ) -> None:
+        """Writes a shard, and then what is in it.
+
+        Args:
+          number: From 0.
+          labelled: Read to its end.
+          skipped: What it has then is listed with the shard.
+        """
+        started = time.time()
+        path = self._shard(number)
+        # Two hosts that were given the same shard by mistake do not meet in a file.
+        temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}")
+        tally, pictures = Tally(), []
+        try:
+            with tf.io.TFRecordWriter(str(temporary)) as writer:
+                for record in labelled:
+                    example = records.to_example(record)
+                    writer.write(example.SerializeToString(deterministic=True))
+                    tally.add(record)
+                    pictures.append((record.image_id, records.digest(record)))
+            size, crc32, sha256 = _sync(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        report = {
+            "pictures": len(pictures),
+            "bytes": size,
+            "crc32": crc32,
+            "sha256": sha256,
+            "seconds": round(time.time() - started, 1),
+            "skipped": skipped.lines,
+            "counts": tally.counts(),
+            "images": pictures,
+        }
+        write_json(self._report(number), report)
+
+    def finish(self, task: Task) -> dict:
+        """Writes what describes the whole folder and returns the manifest.
+
+        Args:
+          task: The teacher's, for its classes and how it looks at pictures.
+
+        Raises:
+          ValueError: No picture could be labelled.
+        """
+        tally, skipped, shards = Tally(), SkipLog(), []
+        content, seconds = hashlib.sha256(), 0.0
+        listing = self._folder / f"{records.IMAGES_FILE}.tmp"
+        with listing.open("w", encoding="utf-8") as file:
+            for number in range(self._job["shards"]):
+                report = json.loads(self._report(number).read_text(encoding="utf-8"))
+                tally.add_counts(report["counts"])
+                for line in report["skipped"]:
+                    skipped.add_line(line)
+                for image_id, digest in report["images"]:
+                    file.write(f"{image_id}\t{digest}\n")
+                content.update(report["sha256"].encode())
+                seconds += report["seconds"]
+                row = {key: report[key] for key in ("pictures", "bytes", "crc32")}
+                shards.append({"file": self._shard(number).name} | row)
+        os.replace(listing, self._folder / records.IMAGES_FILE)
+        for stale in self._folder.glob("*.tfrecord.*"):  # Of runs that were killed.
+            stale.unlink()
+        skipped.write(self._folder / SKIPPED_FILE)
+        info = tally.info(
+            source=f"teacher {self._job['teacher_sha256']}",
+            **{"class_names": (), task.names_field: task.names_in_records},
+            skipped=skipped.counts,
+            content_sha256=content.hexdigest(),
+            shards=[shard["file"] for shard in shards],
+        )
+        if not info.images:
+            raise ValueError(
+                f"{self._folder}: no picture could be labelled, the first because of: "
+                f"{skipped.first}"
+            )
+        dataset_info.save(info, self._folder)
+        manifest = self._job | {
+            "pictures": info.images,
+            "boxes": info.boxes,
+            "skipped": info.skipped,
+            "protocol": task.protocol,
+            "content_sha256": info.content_sha256,
+            "seconds": round(seconds, 1),
+            "files": shards,
+        }
+        write_json(self._folder / MANIFEST_FILE, manifest)
+        return manifest
+
+    def _is_finished(self, number: int) -> bool:
+        shard, report = self._shard(number), self._report(number)
+        if not report.exists():
+            return False
+        size = json.loads(report.read_text(encoding="utf-8"))["bytes"]
+        there = shard.stat().st_size if shard.exists() else 0
+        if there != size:
+            raise ValueError(
+                f"{shard}: has {there:,} bytes and was written with {size:,}; delete "
+                f"{report.name} to label its pictures again."
+            )
+        return True
+
+    def _shard(self, number: int) -> pathlib.Path:
+        count = self._job["shards"]
+        return self._folder / f"records-{number:05d}-of-{count:05d}.tfrecord"
+
+    def _report(self, number: int) -> pathlib.Path:
+        return self._shard(number).with_suffix(".json")
+
+
+def _sync(path: pathlib.Path) -> tuple[int, str, str]:
+    """Waits until a file is on the disk; returns its size, CRC-32 and SHA-256."""
+    size, crc32, sha256 = 0, 0, hashlib.sha256()
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+        while block := file.read(_BLOCK_BYTES):
+            size += len(block)
+            crc32 = zlib.crc32(block, crc32)
+            sha256.update(block)
+    return size, f"{crc32:08x}", sha256.hexdigest()
