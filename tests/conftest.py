@@ -23,6 +23,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
+from tensorflow.python.framework import config as process
 
 from st_keras import config as config_lib
 from st_keras.data import conversion, records, splits
@@ -59,9 +60,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _no_heap_of_graphs():
-    """Frees what a module has traced: over thousands of tests, it slows all others."""
+def _nothing_left_behind():
+    """Frees what a module has traced: over thousands of tests, it slows all others.
+
+    A run that was deterministic leaves its process so, and XLA then compiles less.
+    """
     yield
+    process.disable_op_determinism()
     tf.keras.backend.clear_session()
     gc.collect()
 

@@ -192,7 +192,9 @@ class RuntimeConfig:
     precision: str = "float32"  # Or mixed_bfloat16; losses stay float32.
     sync_batch_norm: bool = True  # Over replicas, when there is more than one.
     jit_compile: bool = False  # XLA; always on for TPUs. On a CPU it costs time.
-    deterministic: bool = True  # Same seed, same numbers.
+    # Same seed, same numbers. On GPUs under XLA, that also takes
+    # XLA_FLAGS=--xla_gpu_deterministic_ops=true.
+    deterministic: bool = True
 
     def __post_init__(self):
         check_choice(self, "strategy", _STRATEGIES)

@@ -15,7 +15,7 @@ from st_keras.data import dataset_info, splits
 from st_keras.data.records import Record
 from st_keras.data.skipping import SkipLog
 from st_keras.data.unlabeled import FilePictures, Pictures, RecordPictures
-from st_keras.runtime.checkpoints import find_model
+from st_keras.runtime.checkpoints import ModelFile, find_model
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, config_of, restore_run
 from st_keras.self_training.shards import SKIPPED_FILE, Labels
@@ -67,6 +67,7 @@ def label_pictures(
         raise ValueError(
             f"`shard_range` must be within 0:{num_shards}, got {first}:{last}."
         )
+    teacher_file = find_model(checkpoint)
     pictures = _open(records, images, ids_file)
     if num_shards > pictures.positions:
         raise ValueError(
@@ -75,7 +76,7 @@ def label_pictures(
         )
     if records:
         _check_output(records, output)
-    labels = Labels(output, _job(checkpoint, pictures, score_floor), num_shards)
+    labels = Labels(output, _job(teacher_file, pictures, score_floor), num_shards)
     labels.open(resume=resume)
     if labels.manifest:
         return labels.manifest
@@ -156,9 +157,8 @@ def _open(records: str, images: str, ids_file: str) -> Pictures:
     return FilePictures(images)
 
 
-def _job(checkpoint: str, pictures: Pictures, score_floor: float) -> dict:
+def _job(teacher: ModelFile, pictures: Pictures, score_floor: float) -> dict:
     """Returns what makes two labellings the same."""
-    teacher = find_model(checkpoint)
     config = config_of(teacher)
     text = json.dumps(to_dict(config), sort_keys=True)
     return {

@@ -48,7 +48,11 @@ def test_the_teacher_labels_with_more_views_than_are_judged(finished):
     manifest = json.loads((workdir / "labels_1" / "manifest.json").read_text())
     assert manifest["protocol"]["scales"] == [0.75, 1.5]
     assert manifest["protocol"]["mirrored_too"]
-    assert manifest["summary"].startswith("Pseudo labels: 100% of the pixels of 15")
+    assert manifest["pictures"] == 15
+    labels = json.loads((workdir / "labels_1" / "dataset.json").read_text())
+    # Every pixel has a class, and how sure the teacher is stands beside it.
+    assert labels["ignored_pixels"] == 0
+    assert sum(labels["pixels_per_class"].values()) == 15 * 64 * 64
 
 
 def test_every_pixel_has_a_label_and_its_confidence_in_the_records(finished):
