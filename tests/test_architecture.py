@@ -17,6 +17,7 @@ ORDER = [
         "environment",
         "registration",
         "command_line",
+        "writing",
         "types",
         "config",
         "ops",

@@ -12,6 +12,7 @@ import typing
 
 import yaml
 
+from st_keras import writing
 from st_keras.config.schema import Config
 
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -91,9 +92,7 @@ def to_dict(config: Config) -> dict:
 def save(config: Config, path: str) -> None:
     """Writes the whole config as YAML, so that a run can be read back."""
     text = yaml.safe_dump(to_dict(config), sort_keys=False)
-    temporary = f"{path}.tmp"
-    pathlib.Path(temporary).write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    writing.write_text(path, text)
 
 
 def digest(config: Config) -> str:

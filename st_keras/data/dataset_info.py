@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from st_keras import writing
 from st_keras.data.records import IMAGES_FILE
 from st_keras.types import IGNORED
 
@@ -119,9 +120,7 @@ class Tally:
 def save(info: DatasetInfo, folder: str | os.PathLike) -> None:
     """Writes dataset.json; its presence says that the folder is complete."""
     path = pathlib.Path(folder) / FILE_NAME
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(dataclasses.asdict(info), indent=1) + "\n")
-    os.replace(temporary, path)
+    writing.write_text(path, json.dumps(dataclasses.asdict(info), indent=1) + "\n")
 
 
 def load(records: str) -> DatasetInfo:

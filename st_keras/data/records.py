@@ -5,13 +5,15 @@ at 1 (0 is background there, as COCO and PASCAL have it); boxes are shares of th
 picture's height and width.
 """
 
+import contextlib
 import dataclasses
 import hashlib
-import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
+
+from st_keras import writing
 
 IMAGE_ID = "image/source_id"
 ENCODED = "image/encoded"
@@ -102,7 +104,7 @@ def digest(record: Record) -> str:
 class ShardWriter:
     """Writes records in turn to `num_shards` files that appear only when complete.
 
-    Used as a context manager: files are `*.tmp` inside it and get their names when it
+    Used as a context manager: files are temporary inside it and get their names when it
     is left without an error. images.tsv comes with them: the digest of each picture's
     bytes tells two sets apart that share a picture under any name.
     """
@@ -119,10 +121,13 @@ class ShardWriter:
         self._count = 0
         self._images: list[str] = []
         self._writers: list[tf.io.TFRecordWriter] = []
+        self._files = contextlib.ExitStack()
 
     def __enter__(self) -> "ShardWriter":
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._writers = [tf.io.TFRecordWriter(_temporary(p)) for p in self._paths]
+        # Left in the opposite order: all writers flush before any file gets its name.
+        enter = self._files.enter_context
+        temporaries = [enter(writing.replacing(path)) for path in self._paths]
+        self._writers = [enter(tf.io.TFRecordWriter(str(t))) for t in temporaries]
         return self
 
     def write(self, record: Record) -> None:
@@ -134,14 +139,9 @@ class ShardWriter:
         self._images.append(f"{record.image_id}\t{digest(record)}\n")
 
     def __exit__(self, error_type, error, traceback) -> None:
-        try:
-            for writer in self._writers:
-                writer.close()  # Flushes; a full disk shows here.
-            if error_type is None:
-                self._name_files()
-        finally:
-            for path in self._paths:
-                pathlib.Path(_temporary(path)).unlink(missing_ok=True)
+        self._files.__exit__(error_type, error, traceback)
+        if error_type is None:
+            writing.write_text(self._folder / IMAGES_FILE, "".join(self._images))
 
     @property
     def content_sha256(self) -> str:
@@ -152,18 +152,6 @@ class ShardWriter:
     def shards(self) -> list[str]:
         """File names without folder."""
         return [path.name for path in self._paths]
-
-    def _name_files(self) -> None:
-        for path in self._paths:
-            os.replace(_temporary(path), path)
-        listing = self._folder / IMAGES_FILE
-        text = "".join(self._images)
-        pathlib.Path(_temporary(listing)).write_text(text, encoding="utf-8")
-        os.replace(_temporary(listing), listing)
-
-
-def _temporary(path: pathlib.Path) -> str:
-    return f"{path}.tmp"
 
 
 def _bytes(values) -> tf.train.Feature:

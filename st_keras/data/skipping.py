@@ -3,7 +3,8 @@
 import collections
 import enum
 import os
-import pathlib
+
+from st_keras import writing
 
 
 class Reason(str, enum.Enum):
@@ -97,11 +98,9 @@ class SkipLog:
 
     def write(self, path: str | os.PathLike) -> None:
         """Writes skipped.txt: tab-separated, a header first, then one thing a line."""
-        temporary = pathlib.Path(f"{path}.tmp")
         lines = ["image\tannotation\treason\tvalues", *self._lines]
         text = "\n".join(lines) + "\n"
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(temporary, path)
+        writing.write_text(path, text, errors="backslashreplace")
 
 
 def _one_line(text: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from st_keras import writing
 from st_keras.data import dataset_info, decode, records
 from st_keras.types import IGNORED
 
@@ -39,10 +40,7 @@ def write_ids(path: str | os.PathLike, ids: Sequence[str], note: str = "") -> No
         if not one_line or image_id.startswith(_COMMENT):
             raise ValueError(f"{path}: cannot hold the image id {image_id!r}.")
     header = f"# sha256:{ids_digest(ids)} images:{len(ids)} {note}".rstrip()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(f"{path}.tmp")
-    temporary.write_text("\n".join([header, *ids]) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    writing.write_text(path, "\n".join([header, *ids]) + "\n")
 
 
 def read_ids(path: str | os.PathLike) -> list[str]:

@@ -3,13 +3,11 @@
 import dataclasses
 import math
 import multiprocessing
-import os
-import pathlib
 
 import tensorflow as tf
 from tqdm import tqdm
 
-from st_keras import models
+from st_keras import models, writing
 
 _ZOO = "authors' model zoo"
 _PAPER = "paper's README"
@@ -155,9 +153,7 @@ def write(path: str, presets: list[str]) -> None:
         bar = tqdm(sizes, desc="Counting", total=len(presets), unit="preset")
         rows = [row(preset, size) for preset, size in zip(presets, bar, strict=True)]
     text = "\n".join([_INTRODUCTION, HEADER, *rows, ""])
-    temporary = f"{path}.tmp"
-    pathlib.Path(temporary).write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    writing.write_text(path, text)
 
 
 def _difference(ours: float, published: str) -> str:

@@ -1,10 +1,10 @@
 """Tells what a finished `self_train` found, on one page."""
 
 import json
-import os
 import pathlib
 
 from st_keras import config as config_lib
+from st_keras import writing
 from st_keras.config import Config
 from st_keras.experiments import figures, page, pictures, tables
 from st_keras.experiments.figures import Chart, Line, Mark
@@ -53,10 +53,8 @@ def write_html(workdir: str) -> str:
         story.settings(),
     ]
     path = pathlib.Path(workdir, PAGE_FILE)
-    temporary = path.with_name(f"{PAGE_FILE}.tmp")
     title = f"Self-training: {story.name}"
-    temporary.write_text(page.document(title, body), encoding="utf-8")
-    os.replace(temporary, path)
+    writing.write_text(path, page.document(title, body))
     return str(path)
 
 
@@ -290,7 +288,7 @@ class _Story:
         number = self._report["iterations"]
         manifest = self._folder / f"labels_{number}" / MANIFEST_FILE
         try:
-            unlabeled = json.loads(manifest.read_text())["records"]
+            unlabeled = json.loads(manifest.read_text())["source"]
             rows = pictures.pseudo_rows(self._config, unlabeled)
         except (ValueError, OSError) as error:
             return _not_shown(error)

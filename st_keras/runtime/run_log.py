@@ -7,6 +7,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from st_keras import writing
+
 _FILE = "metrics.jsonl"
 
 
@@ -20,7 +22,7 @@ class RunLog:
     def __init__(self, workdir: str, *, resume_step: int):
         self._path = pathlib.Path(workdir) / _FILE
         kept = [row for row in read_rows(workdir) if row["step"] <= resume_step]
-        _write_lines(self._path, [json.dumps(row) for row in kept])
+        writing.write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept))
         self._writer = tf.summary.create_file_writer(
             os.path.join(workdir, "tensorboard")
         )
@@ -63,14 +65,4 @@ def read_rows(workdir: str | os.PathLike) -> list[dict]:
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
     """Writes a JSON file that appears only when complete."""
-    _write_lines(pathlib.Path(path), [json.dumps(content, indent=1)])
-
-
-def _write_lines(path: pathlib.Path, lines: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())  # Or, after a power failure, it is there and empty.
-    os.replace(temporary, path)
+    writing.write_text(path, json.dumps(content, indent=1) + "\n")

@@ -1,8 +1,6 @@
 """The arrow from teacher to student: a trained model labels pictures."""
 
 import dataclasses
-import hashlib
-import json
 import os
 import pathlib
 from collections.abc import Iterator
@@ -10,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tqdm import tqdm
 
-from st_keras.config import to_dict
+from st_keras.config import digest
 from st_keras.data import dataset_info, splits
 from st_keras.data.records import Record
 from st_keras.data.skipping import SkipLog
@@ -18,7 +16,7 @@ from st_keras.data.unlabeled import FilePictures, Pictures, RecordPictures
 from st_keras.runtime.checkpoints import ModelFile, find_model
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, config_of, restore_run
-from st_keras.self_training.shards import SKIPPED_FILE, Labels
+from st_keras.self_training.shards import SKIPPED_FILE, LabelFolder
 
 
 def label_pictures(
@@ -76,12 +74,12 @@ def label_pictures(
         )
     if records:
         _check_output(records, output)
-    labels = Labels(output, _job(teacher_file, pictures, score_floor), num_shards)
-    labels.open(resume=resume)
-    if labels.manifest:
-        return labels.manifest
+    folder = LabelFolder(output, _job(teacher_file, pictures, score_floor), num_shards)
+    folder.open(resume=resume)
+    if manifest := folder.manifest:
+        return manifest
     teacher = restore_run(checkpoint, purpose="labeling", min_score=score_floor)
-    todo = [number for number in labels.missing if first <= number < last]
+    todo = [number for number in folder.missing if first <= number < last]
     labeler = _Labeler(teacher, pictures)
     bounds = [n * pictures.positions // num_shards for n in range(num_shards + 1)]
     share = sum(bounds[n + 1] - bounds[n] for n in todo) / pictures.positions
@@ -89,10 +87,10 @@ def label_pictures(
     with tqdm(total=total, desc="Label", unit="img", disable=not todo) as bar:
         for number in todo:
             stretch = bounds[number], bounds[number + 1]
-            _write_shard(labels, number, labeler, stretch, bar)
-    if missing := len(labels.missing):
+            _write_shard(folder, number, labeler, stretch, bar)
+    if missing := len(folder.missing):
         return {"missing": missing}
-    return labels.finish(teacher.task)
+    return folder.finish(teacher.task)
 
 
 def format_summary(manifest: dict, output: str) -> str:
@@ -129,7 +127,11 @@ class _Labeler:
 
 
 def _write_shard(
-    labels: Labels, number: int, labeler: _Labeler, stretch: tuple[int, int], bar: tqdm
+    folder: LabelFolder,
+    number: int,
+    labeler: _Labeler,
+    stretch: tuple[int, int],
+    bar: tqdm,
 ) -> None:
     def labelled(skipped, check):
         for record in labeler.label(*stretch, skipped, check=check):
@@ -138,13 +140,13 @@ def _write_shard(
 
     skipped, before = SkipLog(), bar.n
     try:
-        labels.write(number, labelled(skipped, check=False), skipped)
+        folder.write(number, labelled(skipped, check=False), skipped)
     except tf.errors.InvalidArgumentError:
         # A picture that cannot be decoded. Few data sets have one, so only now is each
         # picture opened beforehand, to skip it.
         skipped = SkipLog()
         bar.n = before
-        labels.write(number, labelled(skipped, check=True), skipped)
+        folder.write(number, labelled(skipped, check=True), skipped)
 
 
 def _open(records: str, images: str, ids_file: str) -> Pictures:
@@ -160,13 +162,12 @@ def _open(records: str, images: str, ids_file: str) -> Pictures:
 def _job(teacher: ModelFile, pictures: Pictures, score_floor: float) -> dict:
     """Returns what makes two labellings the same."""
     config = config_of(teacher)
-    text = json.dumps(to_dict(config), sort_keys=True)
     return {
         "teacher": teacher.prefix,
         "teacher_sha256": teacher.digest,
         "teacher_role": config.role,
-        "config_sha256": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "records": pictures.where,
+        "config_sha256": digest(config),
+        "source": pictures.where,
         "pictures_sha256": pictures.fingerprint[:12],
         "score_floor": score_floor,
     }

@@ -11,15 +11,14 @@ moment costs the shards that were being written and nothing else.
 
 import hashlib
 import json
-import os
 import pathlib
-import socket
 import time
 import zlib
 from collections.abc import Iterable
 
 import tensorflow as tf
 
+from st_keras import writing
 from st_keras.data import dataset_info, records
 from st_keras.data.dataset_info import Tally
 from st_keras.data.skipping import SkipLog
@@ -31,10 +30,10 @@ SKIPPED_FILE = "skipped.txt"
 _JOB_FILE = "labeling.json"
 _BLOCK_BYTES = 2**20
 # Where the pictures and the teacher were found may differ from host to host.
-_MAY_DIFFER = ("teacher", "records")
+_MAY_DIFFER = ("teacher", "source")
 
 
-class Labels:
+class LabelFolder:
     """The folder of one labelling job."""
 
     def __init__(self, folder: str, job: dict, num_shards: int):
@@ -101,20 +100,15 @@ class Labels:
         """
         started = time.time()
         path = self._shard(number)
-        # Two hosts that were given the same shard by mistake do not meet in a file.
-        temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}")
         tally, pictures = Tally(), []
-        try:
+        with writing.replacing(path) as temporary:
             with tf.io.TFRecordWriter(str(temporary)) as writer:
                 for record in labelled:
                     example = records.to_example(record)
                     writer.write(example.SerializeToString(deterministic=True))
                     tally.add(record)
                     pictures.append((record.image_id, records.digest(record)))
-            size, crc32, sha256 = _sync(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            size, crc32, sha256 = _checksums(temporary)
         report = {
             "pictures": len(pictures),
             "bytes": size,
@@ -138,8 +132,10 @@ class Labels:
         """
         tally, skipped, shards = Tally(), SkipLog(), []
         content, seconds = hashlib.sha256(), 0.0
-        listing = self._folder / f"{records.IMAGES_FILE}.tmp"
-        with listing.open("w", encoding="utf-8") as file:
+        with (
+            writing.replacing(self._folder / records.IMAGES_FILE) as listing,
+            listing.open("w", encoding="utf-8") as file,
+        ):
             for number in range(self._job["shards"]):
                 report = json.loads(self._report(number).read_text(encoding="utf-8"))
                 tally.add_counts(report["counts"])
@@ -151,9 +147,6 @@ class Labels:
                 seconds += report["seconds"]
                 row = {key: report[key] for key in ("pictures", "bytes", "crc32")}
                 shards.append({"file": self._shard(number).name} | row)
-        os.replace(listing, self._folder / records.IMAGES_FILE)
-        for stale in self._folder.glob("*.tfrecord.*"):  # Of runs that were killed.
-            stale.unlink()
         skipped.write(self._folder / SKIPPED_FILE)
         info = tally.info(
             source=f"teacher {self._job['teacher_sha256']}",
@@ -178,6 +171,8 @@ class Labels:
             "files": shards,
         }
         write_json(self._folder / MANIFEST_FILE, manifest)
+        for stale in self._folder.glob("*.tmp"):  # Of runs that were killed.
+            stale.unlink(missing_ok=True)
         return manifest
 
     def _is_finished(self, number: int) -> bool:
@@ -201,11 +196,10 @@ class Labels:
         return self._shard(number).with_suffix(".json")
 
 
-def _sync(path: pathlib.Path) -> tuple[int, str, str]:
-    """Waits until a file is on the disk; returns its size, CRC-32 and SHA-256."""
+def _checksums(path: pathlib.Path) -> tuple[int, str, str]:
+    """Returns the size, CRC-32 and SHA-256 of a file."""
     size, crc32, sha256 = 0, 0, hashlib.sha256()
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
+    with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             size += len(block)
             crc32 = zlib.crc32(block, crc32)

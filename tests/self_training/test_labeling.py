@@ -9,22 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras import config as config_lib
 from st_keras.data import dataset_info, pipeline, records
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training import labeling
 from st_keras.tasks.detection import DetectionTask
 from st_keras.training.evaluate import read_labels
-from st_keras.training.loop import train
 from tests.record_files import write_records
-
-
-@pytest.fixture(scope="module")
-def teacher(student_yaml, tmp_path_factory):
-    workdir = str(tmp_path_factory.mktemp("teacher"))
-    overrides = ["pseudo=null", "self_training=null", "training.steps=4"]
-    train(config_lib.load(student_yaml, overrides), workdir)
-    return workdir
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +198,7 @@ def test_a_killed_labelling_goes_on_and_ends_the_same(
         "records-00001-of-00003.tfrecord",
     ]
     # What a kill leaves that no `finally` follows.
-    (tmp_path / "records-00002-of-00003.tfrecord.host-123").write_bytes(b"half")
+    (tmp_path / "records-00002-of-00003.tfrecord.host-123.tmp").write_bytes(b"half")
     finished = tmp_path / "records-00001-of-00003.tfrecord"
     time_ns = finished.stat().st_mtime_ns
     label(teacher, digit_records, tmp_path)

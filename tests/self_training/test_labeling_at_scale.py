@@ -11,21 +11,11 @@ import time
 
 import pytest
 
-from st_keras import config as config_lib
-from st_keras.training.loop import train
 from tests.record_files import write_records
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools/pseudo_label.py"
 KILLS = 25
 MANY = 20_000
-
-
-@pytest.fixture(scope="module")
-def teacher(student_yaml, tmp_path_factory):
-    workdir = str(tmp_path_factory.mktemp("teacher"))
-    overrides = ["pseudo=null", "self_training=null", "training.steps=4"]
-    train(config_lib.load(student_yaml, overrides), workdir)
-    return workdir
 
 
 def start(teacher, digit_records, output):

@@ -3,7 +3,8 @@
 import collections
 import dataclasses
 import json
-import os
+
+from st_keras import writing
 
 _SHOWN = 5  # Lines per list; the JSON file has all.
 _UNKNOWN = "nothing in the model corresponds to it"
@@ -39,11 +40,7 @@ class Report:
         """Writes all of it as JSON, and `more` with it."""
         content = dataclasses.asdict(self) | more
         content["unused"] = {n: why or _UNKNOWN for n, why in self.unused.items()}
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        temporary = f"{path}.part"
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-        os.replace(temporary, path)
+        writing.write_text(path, json.dumps(content, indent=1))
 
 
 class IncompleteError(ValueError):

@@ -1,0 +1,52 @@
+"""Files that appear under their names when all of them is on the disk."""
+
+import contextlib
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a file name to write to; left without an error, it becomes `path`.
+
+    What was there before stays until then, and for good where there is an error. The
+    folder is made if needed. Two processes or hosts that write the same file do not
+    meet: the last one's is whole.
+
+    Args:
+      path: The file that is to appear.
+
+    Yields:
+      A name beside it that ends in `.tmp`.
+
+    Raises:
+      OSError: The file cannot be written.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    try:
+        yield temporary
+        # Or, after a power failure, the name is there and the content is not.
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str, *, errors: str = "strict") -> None:
+    """Writes a text file in UTF-8.
+
+    Args:
+      path: The file.
+      text: All of it.
+      errors: What is done about half characters, as `str.encode` has it.
+
+    Raises:
+      OSError: The file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors=errors)

@@ -1,0 +1,48 @@
+"""What files promise that are written by this package."""
+
+import os
+import socket
+
+import pytest
+
+from st_keras import writing
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with writing.replacing(path) as temporary:
+        assert temporary.parent == path.parent
+        temporary.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_what_was_there_stays_if_there_is_an_error(tmp_path, is_written):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    with pytest.raises(KeyError), writing.replacing(path) as temporary:
+        if is_written:
+            temporary.write_text("half")
+        raise KeyError
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_hosts_that_write_the_same_file_do_not_meet(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    with writing.replacing(path) as ours:
+        ours.write_text("ours, and longer")
+        monkeypatch.setattr(socket, "gethostname", lambda: "another")
+        writing.write_text(path, "theirs")
+        assert path.read_text() == "theirs"
+    assert path.read_text() == "ours, and longer"
+
+
+def test_text_may_have_half_characters_where_that_is_said(tmp_path):
+    writing.write_text(tmp_path / "a.txt", "\udcff é", errors="backslashreplace")
+    assert (tmp_path / "a.txt").read_bytes() == b"\\udcff \xc3\xa9"
+    with pytest.raises(UnicodeEncodeError):
+        writing.write_text(tmp_path / "a.txt", "\udcff")
+    assert os.listdir(tmp_path) == ["a.txt"]
