@@ -30,11 +30,16 @@ def test_what_was_there_stays_if_there_is_an_error(tmp_path, is_written):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_hosts_that_write_the_same_file_do_not_meet(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "module, name, value", [(socket, "gethostname", "another"), (os, "getpid", 1)]
+)
+def test_hosts_and_processes_that_write_the_same_file_do_not_meet(
+    tmp_path, monkeypatch, module, name, value
+):
     path = tmp_path / "a.txt"
     with writing.replacing(path) as ours:
         ours.write_text("ours, and longer")
-        monkeypatch.setattr(socket, "gethostname", lambda: "another")
+        monkeypatch.setattr(module, name, lambda: value)
         writing.write_text(path, "theirs")
         assert path.read_text() == "theirs"
     assert path.read_text() == "ours, and longer"

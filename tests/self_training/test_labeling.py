@@ -174,6 +174,17 @@ def test_hosts_share_the_shards_in_any_order(
     assert [row["pictures"] for row in manifest["files"]] == [0, 7, 8]
 
 
+def test_no_picture_is_lost_where_shards_cannot_be_alike(
+    teacher, tiny_records, tmp_path
+):
+    manifest = labeling.label_pictures(
+        teacher, str(tmp_path), records=tiny_records.glob, num_shards=5
+    )
+    # Borders at the whole parts of 0, 2.4, 4.8, 7.2, 9.6 and 12.
+    assert [row["pictures"] for row in manifest["files"]] == [2, 2, 3, 2, 3]
+    assert {key.decode() for key in examples(tmp_path)} == set(tiny_records.by_id)
+
+
 def test_a_killed_labelling_goes_on_and_ends_the_same(
     teacher, digit_records, in_three, tmp_path, monkeypatch
 ):
