@@ -28,6 +28,7 @@ class Predictor:
         self._task = task
         self._model = model
         self._run = tf.function(self.forward)
+        self._feeds: dict[int, tuple[_Feed, tf.data.Dataset]] = {}  # By batch size.
 
     def over_records(
         self, source: pipeline.Source, *, batch_size: int, progress: str = ""
@@ -62,28 +63,19 @@ class Predictor:
           pictures: Read once; their labels do not matter.
           batch_size: Views at a time.
         """
-        under_way: collections.deque[Record] = collections.deque()
-        errors = []
-
-        def serialized():
-            try:
-                for picture in pictures:
-                    under_way.append(picture)
-                    yield records.to_example(picture).SerializeToString()
-            except Exception as error:  # TensorFlow would make a text of it.
-                errors.append(error)
-
-        stream = tf.data.Dataset.from_generator(
-            serialized, output_signature=tf.TensorSpec([], tf.string)
-        )
-        found = self.over_serialized(stream, count=0, batch_size=batch_size)
-        for image_id, labels in found:
-            picture = under_way.popleft()
+        if batch_size not in self._feeds:
+            # Made once: what TensorFlow traces for a pipeline, it never gives back.
+            feed = _Feed()
+            self._feeds[batch_size] = feed, self._batches(feed.dataset(), batch_size)
+        feed, batches = self._feeds[batch_size]
+        reading = feed.reading = _Reading(pictures)
+        for image_id, labels in self._merged(batches):
+            picture = reading.under_way.popleft()
             if picture.image_id != image_id:
                 raise AssertionError(f"{picture.image_id} looked at as {image_id}.")
             yield picture, labels
-        if errors:
-            raise errors[0]
+        if reading.error:
+            raise reading.error
 
     def over_serialized(
         self,
@@ -101,26 +93,30 @@ class Predictor:
           batch_size: Views at a time.
           progress: Title of the progress bar; empty: none.
         """
-        batches = pipeline.ordered_batches(
+        found = self._merged(self._batches(serialized, batch_size))
+        yield from tqdm(found, progress, count, unit="img", disable=not progress)
+
+    def _batches(self, serialized: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        return pipeline.ordered_batches(
             serialized, self._look_at, batch_size=batch_size
         )
-        bar = tqdm(total=count, desc=progress, unit="img", disable=not progress)
+
+    def _merged(self, batches: tf.data.Dataset) -> Iterator[tuple[str, Labels]]:
+        """Yields image ids with what all views of the picture say together."""
         views, read = [], []  # Of the picture whose turn it is.
-        with bar:
-            for batch in batches:
-                # Of pixels, the host needs no copy.
-                kept = batch["view"]._replace(image=batch["count"])
-                found = _rows(self._run(batch["view"]))
-                kept = _rows(kept)
-                counts = batch["count"].numpy()  # 0: only there to fill the batch up.
-                for row in range(int(np.count_nonzero(counts))):
-                    views.append(kept[row])
-                    read.append(found[row])
-                    if len(views) == counts[row]:
-                        image_id = batch["image_id"][row].numpy().decode()
-                        yield image_id, self._task.merge_views(read, views)
-                        views, read = [], []
-                        bar.update()
+        for batch in batches:
+            # Of pixels, the host needs no copy.
+            kept = batch["view"]._replace(image=batch["count"])
+            found = _rows(self._run(batch["view"]))
+            kept = _rows(kept)
+            counts = batch["count"].numpy()  # 0: only there to fill the batch up.
+            for row in range(int(np.count_nonzero(counts))):
+                views.append(kept[row])
+                read.append(found[row])
+                if len(views) == counts[row]:
+                    image_id = batch["image_id"][row].numpy().decode()
+                    yield image_id, self._task.merge_views(read, views)
+                    views, read = [], []
 
     def forward(self, view: View) -> Any:
         """Returns what the task reads of the model's outputs, to be traced.
@@ -153,6 +149,36 @@ class Predictor:
             "image_id": tf.fill([count], image_id),
             "count": tf.fill([count], count),
         }
+
+
+class _Reading:
+    """Pictures that are being read, and how far the model is behind."""
+
+    def __init__(self, pictures: Iterable[Record]):
+        self.under_way: collections.deque[Record] = collections.deque()
+        self.error: Exception | None = None
+        self._pictures = pictures
+
+    def serialized(self) -> Iterator[bytes]:
+        try:
+            for picture in self._pictures:
+                self.under_way.append(picture)
+                yield records.to_example(picture).SerializeToString()
+        except Exception as error:  # TensorFlow would make a text of it.
+            self.error = error
+
+
+class _Feed:
+    """A data set of the pictures that are read when it is iterated."""
+
+    reading: _Reading
+
+    def dataset(self) -> tf.data.Dataset:
+        # An iteration that was given up keeps the reading it has begun with.
+        return tf.data.Dataset.from_generator(
+            lambda: self.reading.serialized(),
+            output_signature=tf.TensorSpec([], tf.string),
+        )
 
 
 def _rows(batch: Any) -> list:

@@ -72,11 +72,11 @@ from st_keras.self_training import labeling, shards
 
 teacher, records, output = sys.argv[1:]
 sizes = []
-write = shards.Labels.write
+write = shards.LabelFolder.write
 def write_and_weigh(*args):
     write(*args)
     sizes.append(psutil.Process().memory_info().rss)
-shards.Labels.write = write_and_weigh
+shards.LabelFolder.write = write_and_weigh
 labeling.label_pictures(teacher, output, records=records, num_shards=20)
 print(*sizes)
 """
