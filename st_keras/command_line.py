@@ -26,6 +26,22 @@ def run(main: Callable[[list[str]], None], *, commands: Sequence[str] = ()) -> N
     app.run(lambda argv: _guarded(main, argv, commands), flags_parser=_parse)
 
 
+def define_device_flags() -> Callable[[], dict[str, str]]:
+    """Defines --strategy and --tpu for tools that run a trained model.
+
+    Returns:
+      What gives their values by the names that functions of the library have for them.
+    """
+    strategy = flags.DEFINE_enum(
+        "strategy",
+        "one_device",
+        ["one_device", "mirrored", "tpu"],
+        "Devices to run on; mirrored: all GPUs.",
+    )
+    tpu = flags.DEFINE_string("tpu", "", "Name or address; `local` on a TPU VM.")
+    return lambda: {"strategy": strategy.value, "tpu": tpu.value}
+
+
 def numbers(flag: str, texts: Sequence[str]) -> list[float]:
     """Returns the numbers of a flag that is a list, such as `--fractions 1,5`.
 

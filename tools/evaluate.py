@@ -21,6 +21,7 @@ _PURPOSE = flags.DEFINE_enum(
     "Whose views of a picture: for labelling, there may be more.",
 )
 _CHECK = flags.DEFINE_bool("check", False, "Compare with the config's `expect`.")
+_DEVICES = command_line.define_device_flags()
 flags.mark_flags_as_required(["checkpoint", "records"])
 
 
@@ -32,7 +33,7 @@ def main(argv):
     from st_keras.runtime import restored, run_log
     from st_keras.training import evaluate
 
-    run = restored.restore_run(_CHECKPOINT.value, purpose=_PURPOSE.value)
+    run = restored.restore_run(_CHECKPOINT.value, purpose=_PURPOSE.value, **_DEVICES())
     expectation = expected.read_expectation(run.config) if _CHECK.value else None
     result = evaluate.evaluate_run(run, _RECORDS.value, _IDS.value)
     print(tables.format_evaluation(result))

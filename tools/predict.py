@@ -14,6 +14,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder for the drawings and the J
 _MIN_SCORE = flags.DEFINE_float(
     "min_score", 0.3, "Weaker boxes are left out; pixels have their best class."
 )
+_DEVICES = command_line.define_device_flags()
 flags.mark_flags_as_required(["checkpoint", "images", "output"])
 
 
@@ -24,7 +25,11 @@ def main(argv):
     from st_keras.experiments import predictions
 
     found = predictions.predict_files(
-        _CHECKPOINT.value, _IMAGES.value, _OUTPUT.value, min_score=_MIN_SCORE.value
+        _CHECKPOINT.value,
+        _IMAGES.value,
+        _OUTPUT.value,
+        min_score=_MIN_SCORE.value,
+        **_DEVICES(),
     )
     print(predictions.format_summary(found, _OUTPUT.value))
 

@@ -33,6 +33,7 @@ _SHARD_RANGE = flags.DEFINE_string(
 _RESUME = flags.DEFINE_bool(
     "resume", True, "Go on in a folder that has some of the shards."
 )
+_DEVICES = command_line.define_device_flags()
 flags.mark_flags_as_required(["checkpoint", "output"])
 
 
@@ -52,6 +53,7 @@ def main(argv):
         num_shards=_SHARDS.value,
         shard_range=command_line.whole_range("shard_range", _SHARD_RANGE.value),
         resume=_RESUME.value,
+        **_DEVICES(),
     )
     print(labeling.format_summary(manifest, _OUTPUT.value))
 

@@ -23,7 +23,13 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
 def predict_files(
-    checkpoint: str, pattern: str, output: str, *, min_score: float = 0.3
+    checkpoint: str,
+    pattern: str,
+    output: str,
+    *,
+    min_score: float = 0.3,
+    strategy: str = "one_device",
+    tpu: str = "",
 ) -> dict:
     """Draws what a model sees in picture files and writes it as JSON.
 
@@ -38,6 +44,8 @@ def predict_files(
       output: Folder to write.
       min_score: In [0, 1); boxes at or under it are left out. A label map always says
         the most probable class.
+      strategy: On which devices, as `runtime.strategy`.
+      tpu: As `runtime.tpu`.
 
     Returns:
       The content of predictions.json: `images`, `categories` and `annotations` as
@@ -52,7 +60,7 @@ def predict_files(
     if not 0.0 <= min_score < 1.0:
         raise ValueError(f"`min_score` must be in [0, 1), got {min_score}.")
     files = _find_files(pattern, output)
-    run = restore_run(checkpoint, min_score=min_score)
+    run = restore_run(checkpoint, min_score=min_score, strategy=strategy, tpu=tpu)
     skipped = SkipLog()
     found = Predictor(run.task, run.model).over_pictures(
         _read(files, skipped),

@@ -1,6 +1,7 @@
 """A trained model, ready to look at pictures."""
 
 import collections
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ class Predictor:
     """Runs a task's model over records, in inference mode, one batch after another.
 
     A picture may take several views, which fill batches together with those of others.
+    The replicas of the strategy that the model was built under share every batch.
 
     BatchNorm uses its stored statistics, so what is seen in one picture does not
     depend on the pictures beside it.
@@ -27,7 +29,10 @@ class Predictor:
     def __init__(self, task: Task, model: tf.keras.Model):
         self._task = task
         self._model = model
-        self._run = tf.function(self.forward)
+        self._strategy = model.distribute_strategy
+        self._run = tf.function(
+            lambda view: self._strategy.run(self.forward, args=(view,))
+        )
         self._feeds: dict[int, tuple[_Feed, tf.data.Dataset]] = {}  # By batch size.
 
     def over_records(
@@ -97,18 +102,20 @@ class Predictor:
         yield from tqdm(found, progress, count, unit="img", disable=not progress)
 
     def _batches(self, serialized: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        replicas = self._strategy.num_replicas_in_sync
         return pipeline.ordered_batches(
-            serialized, self._look_at, batch_size=batch_size
+            serialized,
+            self._look_at,
+            batch_size=math.ceil(batch_size / replicas) * replicas,
         )
 
     def _merged(self, batches: tf.data.Dataset) -> Iterator[tuple[str, Labels]]:
         """Yields image ids with what all views of the picture say together."""
         views, read = [], []  # Of the picture whose turn it is.
-        for batch in batches:
+        for batch, found in _one_ahead((b, self._start(b["view"])) for b in batches):
             # Of pixels, the host needs no copy.
-            kept = batch["view"]._replace(image=batch["count"])
-            found = _rows(self._run(batch["view"]))
-            kept = _rows(kept)
+            kept = _rows(batch["view"]._replace(image=batch["count"]))
+            found = [row for part in found for row in _rows(part)]
             counts = batch["count"].numpy()  # 0: only there to fill the batch up.
             for row in range(int(np.count_nonzero(counts))):
                 views.append(kept[row])
@@ -117,6 +124,26 @@ class Predictor:
                     image_id = batch["image_id"][row].numpy().decode()
                     yield image_id, self._task.merge_views(read, views)
                     views, read = [], []
+
+    def _start(self, view: View) -> list:
+        """Gives each replica its part of a batch; returns what each will have read."""
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas == 1:
+            return [self._run(view)]
+
+        def spread(field):
+            parts = tf.split(field, replicas)
+            return self._strategy.experimental_distribute_values_from_function(
+                lambda context: parts[context.replica_id_in_sync_group]
+            )
+
+        read = self._run(tf.nest.map_structure(spread, view))
+        locals_of = self._strategy.experimental_local_results
+        per_field = [locals_of(field) for field in tf.nest.flatten(read)]
+        return [
+            tf.nest.pack_sequence_as(read, [field[i] for field in per_field])
+            for i in range(replicas)
+        ]
 
     def forward(self, view: View) -> Any:
         """Returns what the task reads of the model's outputs, to be traced.
@@ -179,6 +206,17 @@ class _Feed:
             lambda: self.reading.serialized(),
             output_signature=tf.TensorSpec([], tf.string),
         )
+
+
+def _one_ahead(started: Iterator) -> Iterator:
+    """Yields what was started before, when the next is under way: no device waits."""
+    before = None
+    for current in started:
+        if before is not None:
+            yield before
+        before = current
+    if before is not None:
+        yield before
 
 
 def _rows(batch: Any) -> list:

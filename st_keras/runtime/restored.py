@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.config import Config
-from st_keras.runtime import checkpoints, strategy
+from st_keras.runtime import checkpoints
+from st_keras.runtime import strategy as strategies
 from st_keras.runtime.checkpoints import ModelFile
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.tasks import Task, build_task, with_image_size
@@ -29,6 +30,9 @@ def restore_run(
     purpose: str = "evaluation",
     min_score: float | None = None,
     image_size_px: tuple[int, int] | None = None,
+    strategy: str = "one_device",
+    tpu: str = "",
+    devices: list[str] | None = None,
 ) -> RestoredRun:
     """Builds a run's task and model and loads its weights.
 
@@ -37,20 +41,27 @@ def restore_run(
       purpose: What predictions are for, as `tasks.build_task` has it.
       min_score: Replaces the score under which predictions are not kept.
       image_size_px: Replaces height and width of the network's input.
+      strategy: On which devices, as `runtime.strategy`; those of the training may be
+        elsewhere.
+      tpu: As `runtime.tpu`.
+      devices: For `mirrored`; None: all GPUs.
 
     Raises:
       ValueError: There is no checkpoint, or no config beside it; or the model cannot
-        have this size.
+        have this size, or the devices are not there.
     """
     found = checkpoints.find_model(checkpoint)
     config = config_of(found)
     if image_size_px is not None:
         config = with_image_size(config, image_size_px)
-    strategy.configure(config.runtime)
-    on_tpu = config.runtime.strategy == "tpu"
+    runtime = dataclasses.replace(config.runtime, strategy=strategy, tpu=tpu)
+    config = dataclasses.replace(config, runtime=runtime)
+    spread = strategies.build_strategy(runtime, devices)
+    on_tpu = strategy == "tpu"
     task = build_task(config, xla=on_tpu, min_score=min_score, purpose=purpose)
-    model = task.build_model(sync_batch_norm=False)
-    checkpoints.load_model(model, found)
+    with spread.scope():
+        model = task.build_model(sync_batch_norm=False)
+        checkpoints.load_model(model, found)
     return RestoredRun(config=config, task=task, model=model, file=found)
 
 

@@ -30,6 +30,8 @@ def label_pictures(
     num_shards: int = 1,
     shard_range: tuple[int, int] | None = None,
     resume: bool = True,
+    strategy: str = "one_device",
+    tpu: str = "",
 ) -> dict:
     """Writes records of pictures with a teacher's labels and their scores.
 
@@ -51,6 +53,8 @@ def label_pictures(
       num_shards: Files of the whole output, each of a stretch of the pictures.
       shard_range: The first shard to write and the one after the last; None: all.
       resume: Accept a folder in which this job has been begun.
+      strategy: On which devices of this host, as `runtime.strategy`.
+      tpu: As `runtime.tpu`.
 
     Returns:
       The manifest; only `missing`, the number of shards that other ranges still have to
@@ -78,7 +82,13 @@ def label_pictures(
     folder.open(resume=resume)
     if manifest := folder.manifest:
         return manifest
-    teacher = restore_run(checkpoint, purpose="labeling", min_score=score_floor)
+    teacher = restore_run(
+        checkpoint,
+        purpose="labeling",
+        min_score=score_floor,
+        strategy=strategy,
+        tpu=tpu,
+    )
     todo = [number for number in folder.missing if first <= number < last]
     labeler = _Labeler(teacher, pictures)
     bounds = [n * pictures.positions // num_shards for n in range(num_shards + 1)]

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from st_keras import config
 from st_keras.data import images, records
+from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.tasks.segmentation import SegmentationTask
 
@@ -20,6 +21,10 @@ VIEWS = config.ViewsConfig(scales=(0.5, 1.75), flip=True)
 
 @pytest.fixture(scope="module")
 def predictor():
+    return new_predictor()
+
+
+def new_predictor():
     tf.keras.utils.set_random_seed(3)
     task = SegmentationTask(
         config.SegmentationConfig(
@@ -84,6 +89,24 @@ def test_views_of_several_pictures_may_share_a_batch(predictor, batch_size):
         assert np.abs(error).max() <= 1
 
 
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_replicas_share_the_batches(predictor, batch_size):
+    """An odd batch grows by one, so that both have as many views."""
+    runtime = config.RuntimeConfig(strategy="mirrored")
+    strategy = strategies.build_strategy(runtime, ["CPU:0", "CPU:1"])
+    with strategy.scope():
+        mirrored = new_predictor()
+    looked_at = []
+    forward = mirrored.forward
+    mirrored.forward = lambda view: looked_at.append(view.image) or forward(view)
+    found, wanted = seen(mirrored, batch_size), seen(predictor, 4)
+    assert [image.shape[0] for image in looked_at] == [(batch_size + 1) // 2] * 2
+    assert {image.device[-5:] for image in looked_at} <= {"CPU:0", "CPU:1", ""}
+    assert list(found) == list(wanted)
+    for image_id, labels in found.items():
+        assert np.mean(labels.class_ids != wanted[image_id].class_ids) < 1e-3
+
+
 def unlabeled():
     for serialized in pictures():
         features = tf.train.Example.FromString(serialized).features.feature
@@ -121,6 +144,7 @@ import resource
 import numpy as np, tensorflow as tf
 from st_keras import config
 from st_keras.data import images, records
+from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.tasks.segmentation import SegmentationTask
 
