@@ -2,6 +2,7 @@
 
 import math
 
+from st_keras.config.calibration import CalibrationConfig
 from st_keras.config.checks import (
     check,
     check_above_zero,
@@ -42,6 +43,8 @@ class PseudoConfig:
     images_per_step: int  # Over all replicas, besides the human-labelled ones.
     weight: float = 1.0  # Of the pseudo loss: alpha.
     min_score: float = 0.5  # Boxes under it are dropped, pixels under it ignored.
+    thresholds: str = ""  # File of tools/calibrate.py: a min_score for each class.
+    exclude: str = ""  # File of ids of pictures in `records` to leave out.
     normalize: bool = True  # Bring the pseudo loss to the scale of the human one.
     decay: float = 0.9997  # Of the moving averages of both losses.
     # Bound of mean_human / mean_pseudo. The paper states none (`.inf`); a student that
@@ -170,6 +173,8 @@ class SelfTrainingConfig:
     score_floor: float = 0.05  # Kept in the pseudo records, for later thresholds.
     # What the student starts from: `init`, as the teacher did, or the `teacher`.
     student_init: str = "init"
+    # Chooses a `pseudo.min_score` for each class, after each model that labels.
+    calibration: CalibrationConfig | None = None
 
     def __post_init__(self):
         check(
