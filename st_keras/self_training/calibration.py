@@ -94,11 +94,11 @@ def format_table(found: dict) -> str:
 
 def table(found: dict) -> list[list[str]]:
     """Returns what `calibrate` has found as cells, a row per class; the head first."""
-    head = ["", "threshold", "90% of draws", found["unit"], "pictures"]
-    head += ["precision", "recall", "kept/pic"]
+    head = ["", "threshold", "90% interval", found["unit"], "pictures"]
+    head += ["precision", "recall", "kept/pict."]
     rows = [head]
     rows += [_cells(name, row) for name, row in found["per_class"].items()]
-    return [*rows, _cells("all classes together", found["all_classes"])]
+    return [*rows, _cells("all together", found["all_classes"])]
 
 
 def remarks(found: dict) -> list[tuple[str, str]]:

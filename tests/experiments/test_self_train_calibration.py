@@ -30,7 +30,7 @@ def parts(digit_records, tmp_path_factory):
 @pytest.fixture(scope="module")
 def overrides(parts):
     return [
-        "training.steps=4",
+        *("training.steps=4", "self_training.control=false"),
         f"human.ids={parts}/human.txt",
         f"pseudo.exclude={parts}/excluded.txt",
         "self_training.calibration.target=match_counts",
@@ -39,12 +39,25 @@ def overrides(parts):
     ]
 
 
-@pytest.fixture(scope="module", params=["detection", "segmentation"])
-def finished(request, student_yaml, segmentation_yaml, overrides, tmp_path_factory):
-    path = student_yaml if request.param == "detection" else segmentation_yaml
+@pytest.fixture(scope="module")
+def finished(student_yaml, overrides, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("self_train")
-    config = config_lib.load(path, overrides)
+    config = config_lib.load(student_yaml, overrides)
     return config, workdir, self_train(config, str(workdir), iterations=2)
+
+
+def check_report(workdir, report, number):
+    """What a report tells of thresholds, whatever the task."""
+    assert json.loads((workdir / "report.json").read_text()) == report
+    path = workdir / f"thresholds_{number}.json"
+    assert report["thresholds"] == json.loads(path.read_text())
+    pseudo = report["pseudo_labels"]
+    assert pseudo["min_score"] is None and len(pseudo["thresholds"]) == 19
+    assert "at the calibrated thresholds" in pseudo["sentence"]
+    assert pseudo["images"] == 14  # Of 15; one is excluded.
+    text = open(report_module.write_html(str(workdir))).read()
+    assert "Threshold of each class" in text and "match_counts" in text
+    assert "chosen:" not in text and "Pictures are not shown" not in text
 
 
 def test_each_student_has_the_thresholds_of_its_own_teacher(finished):
@@ -62,17 +75,8 @@ def test_each_student_has_the_thresholds_of_its_own_teacher(finished):
 
 
 def test_the_report_tells_the_thresholds_and_what_they_keep(finished):
-    config, workdir, report = finished
-    assert json.loads((workdir / "report.json").read_text()) == report
-    path = workdir / "thresholds_2.json"
-    assert report["thresholds"] == json.loads(path.read_text())
-    pseudo = report["pseudo_labels"]
-    assert pseudo["min_score"] is None and len(pseudo["thresholds"]) == 19
-    assert "at the calibrated thresholds" in pseudo["sentence"]
-    assert pseudo["images"] == 14  # Of 15; one is excluded.
-    text = open(report_module.write_html(str(workdir))).read()
-    assert "Threshold of each class" in text and "match_counts" in text
-    assert "chosen:" not in text and "Pictures are not shown" not in text
+    _, workdir, report = finished
+    check_report(workdir, report, 2)
 
 
 def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
@@ -85,3 +89,45 @@ def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
     monkeypatch.setattr(module.calibration, "calibrate", fail)
     monkeypatch.setattr(module.evaluate, "evaluate_run", fail)
     assert self_train(config, str(workdir), iterations=2) == report
+
+
+@pytest.mark.slow
+def test_label_maps_are_calibrated_the_same_way(segmentation_yaml, overrides, tmp_path):
+    config = config_lib.load(segmentation_yaml, overrides)
+    report = self_train(config, str(tmp_path))
+    check_report(tmp_path, report, 1)
+    assert report["thresholds"]["unit"] == "pixels"
+    assert report["thresholds"]["support_unit"] == "pictures"
+
+
+def test_pictures_that_calibrate_are_in_no_other_set(
+    student_yaml, overrides, parts, tmp_path
+):
+    for name, wrong in (
+        ("human", "human.ids=''"),
+        ("human", f"human.ids={parts}/slice.txt"),
+        ("unlabeled", f"self_training.unlabeled_ids={parts}/slice.txt"),
+    ):
+        config = config_lib.load(student_yaml, [*overrides, wrong])
+        with pytest.raises(ValueError, match=f"`.*{name}.*` must have no picture in"):
+            self_train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_thresholds_of_a_teacher_of_before_are_refused(
+    student_yaml, overrides, tmp_path
+):
+    config = config_lib.load(student_yaml, [*overrides, "pseudo.thresholds=old.json"])
+    with pytest.raises(ValueError, match="set `self_training.calibration` for those"):
+        self_train(config, str(tmp_path / "run"))
+
+
+def test_a_list_of_other_pictures_is_refused_before_a_teacher_is_trained(
+    student_yaml, overrides, tmp_path
+):
+    (tmp_path / "exclude.txt").write_text("photo_1\nphoto_2\n")
+    wrong = f"pseudo.exclude={tmp_path}/exclude.txt"
+    config = config_lib.load(student_yaml, [*overrides, wrong])
+    with pytest.raises(ValueError, match="2 of 2 ids to exclude are not in"):
+        self_train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
