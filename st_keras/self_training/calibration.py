@@ -4,6 +4,8 @@ A held-out slice of the labelled training pictures tells: the teacher labels it,
 labels are held against those of people.
 """
 
+import textwrap
+
 from st_keras.config import Config, parse_target
 from st_keras.data import dataset_info, pipeline, splits
 from st_keras.metrics.judged_labels import JudgedLabels
@@ -15,6 +17,7 @@ from st_keras.runtime.stored_labels import paired, read_labels
 from st_keras.self_training import shards, thresholds
 from st_keras.tasks import Task, build_task
 
+_WIDTH = 79
 _SHOWN = 3  # Examples in an error message.
 
 
@@ -88,14 +91,14 @@ def format_table(found: dict) -> str:
         ).rstrip()
         for row in rows
     ]
-    notes = [f"{word}: {text}" for word, text in remarks(found)]
+    notes = [textwrap.fill(f"{word}: {text}", _WIDTH) for word, text in remarks(found)]
     return "\n".join([*lines, "", *notes])
 
 
 def table(found: dict) -> list[list[str]]:
     """Returns what `calibrate` has found as cells, a row per class; the head first."""
     head = ["", "threshold", "90% interval", found["unit"], "pictures"]
-    head += ["precision", "recall", "kept/pict."]
+    head += ["precision", "recall", "kept/pic"]
     rows = [head]
     rows += [_cells(name, row) for name, row in found["per_class"].items()]
     return [*rows, _cells("all together", found["all_classes"])]
@@ -140,7 +143,7 @@ def _cells(name: str, row: dict) -> list[str]:
     return [
         name,
         _score(row["threshold"]) + mark,
-        " - ".join(_score(end) for end in row["interval"] or ()) or "-",
+        "-".join(_score(end) for end in row["interval"] or ()) or "-",
         f"{row['true']:,}",
         f"{row['pictures']:,}",
         *("-" if row[n] is None else f"{row[n]:.2f}" for n in ("precision", "recall")),

