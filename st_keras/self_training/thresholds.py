@@ -101,33 +101,31 @@ def _with_interval(
     rule: tuple[str, float], part: Judged, draws: np.ndarray
 ) -> tuple[float | None, list[float | None]]:
     order = np.argsort(-part.scores, kind="stable")
-    columns = [column[order] for column in part[:4]]
-    images, scores, counts, right = columns
-    threshold = _threshold(rule, scores, counts, right, part.truth.sum())
-    drawn = []
-    for times in draws:
+    images, scores, counts, right = (column[order] for column in part[:4])
+    # Labels of one score are kept together.
+    (last,) = np.nonzero(np.append(scores[1:] != scores[:-1], True))
+    scores = scores[last]
+
+    def threshold(times):
+        """Returns that of the pictures, each as often as `times` says."""
         weights = times[images]
-        there = weights > 0
-        weights = weights[there]
-        drawn.append(
-            _threshold(
-                rule,
-                scores[there],
-                counts[there] * weights,
-                right[there] * weights,
-                times @ part.truth,
-            )
-        )
-    drawn.sort()
-    outside = (1.0 - _LEVEL) / 2.0 * (len(drawn) - 1)
-    ends = drawn[math.floor(outside)], drawn[len(drawn) - 1 - math.floor(outside)]
-    return _or_none(threshold), [_or_none(end) for end in ends]
+        kept = np.cumsum(counts * weights)[last]
+        is_there = np.diff(kept, prepend=0) > 0  # A score that the draw has too.
+        kept_right = np.cumsum(right * weights)[last]
+        columns = (column[is_there] for column in (scores, kept, kept_right))
+        return _threshold(rule, *columns, times @ part.truth)
+
+    drawn = sorted(threshold(times) for times in draws)
+    outside = math.floor((1.0 - _LEVEL) / 2.0 * (len(drawn) - 1))
+    interval = [drawn[outside], drawn[len(drawn) - 1 - outside]]
+    chosen = threshold(np.ones_like(draws[0]))
+    return _or_none(chosen), [_or_none(end) for end in interval]
 
 
 def _threshold(
     rule: tuple[str, float],
     scores: np.ndarray,
-    counts: np.ndarray,
+    kept: np.ndarray,
     right: np.ndarray,
     truth: int,
 ) -> float:
@@ -135,16 +133,13 @@ def _threshold(
 
     Args:
       rule: As `parse_target` has it.
-      scores: [R], highest first.
-      counts: [R], labels.
-      right: [R], those of them that are right.
+      scores: [S] that occur, highest first.
+      kept: [S], labels with the score or a higher one.
+      right: [S], those of them that are right.
       truth: True labels.
     """
     if not len(scores):
         return math.inf
-    # Labels of one score are kept together.
-    (last,) = np.nonzero(np.append(scores[1:] != scores[:-1], True))
-    kept, right = np.cumsum(counts)[last], np.cumsum(right)[last]
     name, share = rule
     if name == "precision":
         (found,) = np.nonzero(right / kept >= share)
@@ -156,7 +151,7 @@ def _threshold(
         # Keeping nothing is one way too, and `truth` away.
         nearest = int(np.argmin(distance))
         found = [nearest] if distance[nearest] < truth else []
-    return float(scores[last[found[-1]]]) if len(found) else math.inf
+    return float(scores[found[-1]]) if len(found) else math.inf
 
 
 def _row(
