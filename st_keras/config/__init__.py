@@ -1,6 +1,7 @@
 """Typed experiment settings: dataclasses, read from YAML, without TensorFlow."""
 
 from st_keras.config.augment import AugmentConfig
+from st_keras.config.calibration import CalibrationConfig, parse_target
 from st_keras.config.detection import (
     BoxHeadConfig,
     DetectionConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "DeepLabConfig",
     "AugmentConfig",
     "BoxHeadConfig",
+    "CalibrationConfig",
     "Config",
     "ConfigError",
     "DetectionConfig",
@@ -60,6 +62,7 @@ __all__ = [
     "from_dict",
     "load",
     "load_file",
+    "parse_target",
     "save",
     "to_dict",
 ]

@@ -2,6 +2,7 @@
 
 import math
 
+from st_keras.config.calibration import CalibrationConfig
 from st_keras.config.checks import (
     check,
     check_above_zero,
@@ -42,6 +43,8 @@ class PseudoConfig:
     images_per_step: int  # Over all replicas, besides the human-labelled ones.
     weight: float = 1.0  # Of the pseudo loss: alpha.
     min_score: float = 0.5  # Boxes under it are dropped, pixels under it ignored.
+    thresholds: str = ""  # File of tools/calibrate.py: a min_score for each class.
+    exclude: str = ""  # File of ids of pictures in `records` to leave out.
     # Whether what is left is weighed by its score, box by box or pixel by pixel. The
     # paper's labels are hard.
     soft: bool = False
@@ -173,6 +176,8 @@ class SelfTrainingConfig:
     score_floor: float = 0.05  # Kept in the pseudo records, for later thresholds.
     # What the student starts from: `init`, as the teacher did, or the `teacher`.
     student_init: str = "init"
+    # Chooses a `pseudo.min_score` for each class, after each model that labels.
+    calibration: CalibrationConfig | None = None
 
     def __post_init__(self):
         check(

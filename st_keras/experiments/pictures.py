@@ -10,6 +10,7 @@ from st_keras.data import dataset_info, decode, drawing, pipeline, splits
 from st_keras.experiments import sheets
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, restore_run
+from st_keras.self_training import selection
 from st_keras.tasks import Task, build_task
 from st_keras.training.evaluate import read_labels
 from st_keras.types import Example, Labels
@@ -75,7 +76,9 @@ def pseudo_rows(
       ValueError: The records are not there any more.
     """
     task = build_task(student)
-    ids = _spread(_all_ids(student.pseudo.records), count)
+    min_scores = selection.min_scores(student.pseudo, task)
+    ids = selection.image_ids(student.pseudo) or _all_ids(student.pseudo.records)
+    ids = _spread(ids, count)
     source = pipeline.open_source(student.pseudo.records, ids, 0)
     truth = {}
     names = getattr(dataset_info.load(unlabeled), task.names_field)
@@ -83,7 +86,7 @@ def pseudo_rows(
         truth = dict(read_labels(task, pipeline.open_source(unlabeled, ids, 0)))
     rows = []
     for example in read_pictures(task, pipeline.serialized_records(source)):
-        used = task.pseudo_label(example.labels, min_score=student.pseudo.min_score)
+        used = task.pseudo_label(example.labels, min_score=min_scores)
         used = used._make(np.asarray(field) for field in used)
         drawn = [_draw(example._replace(labels=used), task)]
         if truth:

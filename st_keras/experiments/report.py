@@ -11,6 +11,7 @@ from st_keras.experiments.figures import Chart, Line, Mark
 from st_keras.experiments.self_train import REPORT_FILE
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.run_log import read_rows
+from st_keras.self_training import calibration
 from st_keras.self_training.shards import MANIFEST_FILE
 
 PAGE_FILE = "report.html"
@@ -79,9 +80,7 @@ class _Story:
         self._runs = ["teacher", *students, *control]
         self._rows = {run: read_rows(self._folder / run) for run in self._runs}
         config = config_lib.load(str(self._folder / self._student / CONFIG_FILE))
-        self._config = _with_pseudo_records(
-            config, f"{self._folder}/labels_{len(students)}/*.tfrecord"
-        )
+        self._config = _with_pseudo_files(config, self._folder, len(students))
 
     def head(self) -> str:
         before = self._report["teacher"][self._headline]
@@ -198,6 +197,11 @@ class _Story:
             parts.append(page.paragraph(text))
         if pseudo["thresholds"]:
             parts.append(page.charts(_threshold_charts(pseudo)))
+        if thresholds := self._report.get("thresholds"):
+            head, *rows = calibration.table(thresholds)
+            content = page.table(head, rows)
+            content += page.notes(calibration.remarks(thresholds))
+            parts.append(page.details("Threshold of each class", content))
         parts.append(self._pseudo_pictures())
         return page.section("Pseudo labels", *parts)
 
@@ -300,10 +304,12 @@ class _Story:
         return page.paragraph(text) + page.picture_grid(heads, rows, 4)
 
 
-def _with_pseudo_records(config: Config, records: str) -> Config:
-    """Returns the config for the records in the folder, wherever that lies now."""
+def _with_pseudo_files(config: Config, folder: pathlib.Path, number: int) -> Config:
+    """Returns the config for the files in the folder, wherever that lies now."""
     settings = config_lib.to_dict(config)
-    settings["pseudo"]["records"] = records
+    settings["pseudo"]["records"] = f"{folder}/labels_{number}/*.tfrecord"
+    if config.pseudo.thresholds:
+        settings["pseudo"]["thresholds"] = f"{folder}/thresholds_{number}.json"
     return config_lib.from_dict(settings)
 
 
@@ -327,7 +333,9 @@ def _series(rows: list[dict], name: str) -> tuple[list[float], list[float]]:
 def _threshold_charts(pseudo: dict) -> list[Chart]:
     rows = pseudo["thresholds"]
     scores = [row["min_score"] for row in rows]
-    chosen = Mark(f"chosen: {pseudo['min_score']:g}", x=pseudo["min_score"])
+    chosen = []
+    if (score := pseudo["min_score"]) is not None:  # None: each class has its own.
+        chosen = [Mark(f"chosen: {score:g}", x=score)]
     styles = [
         (figures.COLORS["teacher"], "-"),
         (figures.COLORS["control"], "--"),
@@ -351,7 +359,7 @@ def _threshold_charts(pseudo: dict) -> list[Chart]:
                 lines,
                 x_label="score from which a label is kept",
                 y_range=(0.0, 1.02) if chart["is_share"] else None,
-                marks=[chosen, *marks],
+                marks=[*chosen, *marks],
             )
         )
     return charts

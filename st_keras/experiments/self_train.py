@@ -4,24 +4,25 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Iterator
 
 import tensorflow as tf
 
 from st_keras import config as config_lib
-from st_keras.config import Config, InitConfig
-from st_keras.data import dataset_info, pipeline, splits
+from st_keras.config import Config, InitConfig, SelfTrainingConfig
+from st_keras.data import dataset_info
+from st_keras.experiments import label_quality
 from st_keras.runtime import preflight
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
-from st_keras.self_training import labeling
-from st_keras.tasks import Task, build_task, with_class_names
+from st_keras.self_training import calibration, labeling, selection
+from st_keras.tasks import build_task, with_class_names
 from st_keras.training import evaluate
 from st_keras.training.loop import train
-from st_keras.types import Labels
 
 REPORT_FILE = "report.json"
 _MIN_SHARD_IMAGES = 500
+
+_Pictures = tuple[str, str]  # Glob of records and file of ids; empty: all of them.
 
 
 def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
@@ -29,8 +30,10 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
 
     Stages, each a folder of `workdir`: `teacher`; then, per iteration i, `labels_<i>`
     by the model before and `student_<i>`; then `control`, which sees human labels only
-    for as many steps as teacher and students together. All are evaluated on the test
-    records with their last checkpoint; report.json holds the numbers.
+    for as many steps as teacher and students together. With calibration, the model
+    before also labels held-out pictures, `slice_<i>`, which give thresholds_<i>.json.
+    All are evaluated on the test records with their last checkpoint; report.json holds
+    the numbers.
 
     Args:
       config: The student's, with a `self_training` part.
@@ -52,22 +55,28 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     if iterations < 1:
         raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
     _test_set(config)
+    _check_pseudo(config)
     preflight.check_workdir(config, workdir)
     preflight.check_disjoint(_picture_sets(config))
     _check_classes(config)
     teacher = teacher_config(config)
     total_steps = teacher.training.steps + iterations * config.training.steps
-    stages = _Stages(workdir)
+    stages, settings = _Stages(workdir), config.self_training
     stages.check_control(total_steps)
     preflight.save_config(config, workdir)
     stages.train("teacher", teacher)
     model_before = "teacher"
     for number in range(1, iterations + 1):
-        labels = stages.label(f"labels_{number}", model_before, config)
-        student = student_config(config, labels, stages.path(model_before))
+        labels = stages.label(
+            f"labels_{number}", model_before, settings, _unlabeled(settings)
+        )
+        thresholds = ""
+        if settings.calibration:
+            thresholds = stages.calibrate(number, model_before, config)
+        student = student_config(config, labels, stages.path(model_before), thresholds)
         stages.train(f"student_{number}", student)
         model_before = f"student_{number}"
-    if config.self_training.control:
+    if settings.control:
         stages.train("control", with_steps(teacher, total_steps))
     report = _report(config, stages, iterations)
     write_json(stages.path(REPORT_FILE), report)
@@ -89,15 +98,20 @@ def teacher_config(config: Config) -> Config:
     return with_steps(alone, steps)
 
 
-def student_config(config: Config, labels: str, teacher: str) -> Config:
+def student_config(
+    config: Config, labels: str, teacher: str, thresholds: str = ""
+) -> Config:
     """Returns the student's config with its pseudo labels and first weights set.
 
     Args:
       config: The student's.
       labels: Folder of the pseudo labels.
       teacher: Workdir of the model that drew them.
+      thresholds: File of its thresholds; empty: `pseudo.min_score` for all classes.
     """
-    pseudo = dataclasses.replace(config.pseudo, records=f"{labels}/*.tfrecord")
+    pseudo = dataclasses.replace(
+        config.pseudo, records=f"{labels}/*.tfrecord", thresholds=thresholds
+    )
     init = config.init
     if config.self_training.student_init == "teacher":
         init = InitConfig(kind="teacher", checkpoint=teacher)
@@ -134,19 +148,45 @@ class _Stages:
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
         self._note(name, summary["seconds"])
 
-    def label(self, name: str, model: str, config: Config) -> str:
+    def label(
+        self, name: str, model: str, settings: SelfTrainingConfig, pictures: _Pictures
+    ) -> str:
+        records, ids_file = pictures
         output = self.path(name)
-        settings = config.self_training
-        images = dataset_info.load(settings.unlabeled_records).images
+        images = dataset_info.load(records).images
         manifest = labeling.label_pictures(
             self.path(model),
             output,
-            records=settings.unlabeled_records,
-            ids_file=settings.unlabeled_ids,
+            records=records,
+            ids_file=ids_file,
             score_floor=settings.score_floor,
             num_shards=max(1, images // _MIN_SHARD_IMAGES),
         )
         self._note(name, manifest["seconds"])
+        return output
+
+    def calibrate(self, number: int, model: str, config: Config) -> str:
+        """Returns the file of the thresholds of a model's labels."""
+        settings = config.self_training.calibration
+        labels = self.label(
+            f"slice_{number}",
+            model,
+            config.self_training,
+            (config.human.records, settings.ids),
+        )
+        output = self.path(f"thresholds_{number}.json")
+        if not pathlib.Path(output).exists():
+            started = time.time()
+            calibration.calibrate(
+                labels,
+                config.human.records,
+                settings.target,
+                output,
+                min_support=settings.min_support,
+                fallback=config.pseudo.min_score,
+                teacher=self.path(model),
+            )
+            self._note(f"thresholds_{number}", time.time() - started)
         return output
 
     def check_control(self, total_steps: int) -> None:
@@ -187,11 +227,17 @@ class _Stages:
         )
 
 
-def _picture_sets(config: Config) -> dict[str, tuple[str, str]]:
+def _unlabeled(settings: SelfTrainingConfig) -> _Pictures:
+    return settings.unlabeled_records, settings.unlabeled_ids
+
+
+def _picture_sets(config: Config) -> dict[str, _Pictures]:
     settings = config.self_training
+    held_out = settings.calibration.ids if settings.calibration else ""
     return {
         "human": (config.human.records, config.human.ids),
-        "unlabeled": (settings.unlabeled_records, settings.unlabeled_ids),
+        "calibration": (config.human.records if held_out else "", held_out),
+        "unlabeled": _unlabeled(settings),
         "evaluation": (config.evaluation.records, config.evaluation.ids),
         "test": (settings.test_records, settings.test_ids),
     }
@@ -207,6 +253,20 @@ def _test_set(config: Config) -> tuple[str, str]:
             "`self_training.test_records` is not set: there is nothing to report on."
         )
     return config.evaluation.records, config.evaluation.ids
+
+
+def _check_pseudo(config: Config) -> None:
+    """Refuses settings that a teacher who is still to be trained cannot fit."""
+    if config.pseudo.thresholds:
+        raise ValueError(
+            f"`pseudo.thresholds` is {config.pseudo.thresholds}, but these are of a "
+            "teacher of its own; set `self_training.calibration` for those of the "
+            "teacher that is trained here."
+        )
+    if config.pseudo.exclude:
+        selection.check_excluded(
+            config.pseudo.exclude, config.self_training.unlabeled_records
+        )
 
 
 def _check_classes(config: Config) -> None:
@@ -241,7 +301,16 @@ def _report(config: Config, stages: _Stages, iterations: int) -> dict:
         stages.evaluate(name, records, ids_file)["metrics"][headline]
         for name in students
     ]
-    report["pseudo_labels"] = _pseudo_quality(config, stages, iterations)
+    thresholds = ""
+    if settings.calibration:
+        thresholds = stages.path(f"thresholds_{iterations}.json")
+        report["thresholds"] = selection.read_thresholds(thresholds)
+    student = student_config(
+        config, stages.path(f"labels_{iterations}"), "", thresholds
+    )
+    report["pseudo_labels"] = label_quality.label_quality(
+        student, settings.unlabeled_records
+    )
     report["seconds"] = stages.seconds()
     report["seed"] = config.seed
     report["iterations"] = iterations
@@ -263,46 +332,3 @@ def verdict(report: dict) -> list[str]:
             lines.append(f"The student {word} {what}: {gain:+.1f} {headline}.")
     lines.append("One seed; differences of a point or two need several.")
     return lines
-
-
-def _pseudo_quality(config: Config, stages: _Stages, iterations: int) -> dict:
-    """Holds the last student's pseudo labels against the truth, where it is known."""
-    records = f"{stages.path(f'labels_{iterations}')}/*.tfrecord"
-    human = dataset_info.load(config.human.records)
-    task = build_task(with_class_names(config, human))
-    quality = task.new_quality()
-    for labels in _human_labels(config, task):
-        quality.add_human(labels)
-    source = pipeline.open_source(records, None, 0)
-    pseudo = evaluate.read_labels(task, source)
-    unlabeled = config.self_training.unlabeled_records
-    names = getattr(dataset_info.load(unlabeled), task.names_field)
-    if names == task.names_in_records:
-        ids = list(dataset_info.picture_digests(records))
-        truth = evaluate.read_labels(task, pipeline.open_source(unlabeled, ids, 0))
-        for labels, true_labels in _paired(pseudo, truth):
-            quality.add(labels, true_labels)
-    else:
-        for _, labels in pseudo:
-            quality.add(labels, None)
-    return quality.result(config.pseudo.min_score)
-
-
-def _human_labels(config: Config, task: Task) -> Iterator[Labels]:
-    ids = splits.read_ids(config.human.ids) if config.human.ids else None
-    source = pipeline.open_source(config.human.records, ids, 0)
-    return (labels for _, labels in evaluate.read_labels(task, source))
-
-
-def _paired(first: Iterator, second: Iterator) -> Iterator[tuple[Labels, Labels]]:
-    """Yields what two streams say of the same pictures, in whatever order they come.
-
-    Only pictures whose other half is still to come are held.
-    """
-    waiting: tuple[dict, dict] = ({}, {})
-    for both in zip(first, second, strict=True):
-        for side, (image_id, labels) in enumerate(both):
-            waiting[side][image_id] = labels
-        for image_id in {image_id for image_id, _ in both}:
-            if all(image_id in half for half in waiting):
-                yield tuple(half.pop(image_id) for half in waiting)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from st_keras.config import Config
 from st_keras.data import dataset_info, pipeline, splits
 from st_keras.runtime import preflight
+from st_keras.self_training import selection
 from st_keras.tasks import Task
 from st_keras.types import Batch
 
@@ -18,8 +19,8 @@ class Batches:
         """Opens the records.
 
         Raises:
-          ValueError: Records or ids are missing, or human and pseudo labels do not
-            speak of the same classes.
+          ValueError: Records or ids are missing, human and pseudo labels do not speak
+            of the same classes, or thresholds or excluded ids are of others.
         """
         self._config = config
         self._task = task
@@ -33,8 +34,11 @@ class Batches:
         if config.pseudo:
             _check_classes(config, task)
             self._settings["pseudo"] = config.pseudo
+            self._min_scores = selection.min_scores(config.pseudo, task)
             self._sources["pseudo"] = pipeline.open_source(
-                config.pseudo.records, None, config.pseudo.cache_mb
+                config.pseudo.records,
+                selection.image_ids(config.pseudo),
+                config.pseudo.cache_mb,
             )
 
     @property
@@ -95,7 +99,7 @@ class Batches:
             labels = prepared.labels
             if part == "pseudo":
                 labels = self._task.pseudo_label(
-                    labels, min_score=settings.min_score, soft=settings.soft
+                    labels, min_score=self._min_scores, soft=settings.soft
                 )
             batch = Batch(prepared.image, labels, prepared.changes)
             return (batch, prepared.image_id) if with_ids else batch

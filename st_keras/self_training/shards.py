@@ -196,6 +196,21 @@ class LabelFolder:
         return self._shard(number).with_suffix(".json")
 
 
+def read_manifest(folder: str) -> dict:
+    """Returns the manifest of a folder of pseudo labels.
+
+    Raises:
+      ValueError: There is none: the labelling is not finished, or its files were moved.
+    """
+    path = pathlib.Path(folder, MANIFEST_FILE)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: missing; tools/pseudo_label.py writes it when all is labelled."
+        ) from None
+
+
 def _checksums(path: pathlib.Path) -> tuple[int, str, str]:
     """Returns the size, CRC-32 and SHA-256 of a file."""
     size, crc32, sha256 = 0, 0, hashlib.sha256()

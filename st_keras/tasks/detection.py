@@ -1,6 +1,7 @@
 """Object detection: boxes from anchors."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ from st_keras.data.records import Record
 from st_keras.losses import detection as losses
 from st_keras.metrics.average_precision import AveragePrecision
 from st_keras.metrics.box_quality import BoxQuality
+from st_keras.metrics.judged_labels import JudgedBoxes
 from st_keras.ops import anchors, box_coding, boxes, matching, nms
 from st_keras.tasks.augmentation import augment_picture, build_augmentation
 from st_keras.tasks.task import Task
@@ -175,11 +177,22 @@ class DetectionTask(Task):
         return {"class": class_loss, "box": weighted}
 
     def pseudo_label(
-        self, labels: Boxes, *, min_score: float, soft: bool = False
+        self,
+        labels: Boxes,
+        *,
+        min_score: float | Sequence[float],
+        soft: bool = False,
     ) -> Boxes:
+        if np.ndim(min_score):
+            of_class = tf.constant(min_score, tf.float32)
+            min_score = tf.gather(of_class, labels.class_ids)
         kept = tf.cast(labels.scores >= min_score, tf.float32)
         weights = kept * labels.scores if soft else kept
         return labels._replace(weights=labels.weights * weights)
+
+    def kept(self, labels: Boxes) -> Boxes:
+        counts = np.asarray(labels.weights) > 0
+        return Boxes(*(np.asarray(field)[counts] for field in labels))
 
     @property
     def protocol(self) -> dict:
@@ -222,8 +235,7 @@ class DetectionTask(Task):
     def merge_views(self, read: list[Boxes], views: list[View]) -> Boxes:
         del views
         (found,) = read  # A picture is looked at once.
-        counts = np.asarray(found.weights) > 0
-        return Boxes(*(np.asarray(field)[counts] for field in found))
+        return self.kept(found)
 
     def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
         found = self.read_outputs(outputs, views)
@@ -279,8 +291,7 @@ class DetectionTask(Task):
 
     def write_labels(self, picture: Record, labels: Boxes) -> Record:
         label_of_class_0 = self._config.label_of_class_0
-        counts = labels.weights > 0  # A record has no weights: padding stays out.
-        labels = Boxes(*(field[counts] for field in labels))
+        labels = self.kept(labels)  # A record has no weights: padding stays out.
         return dataclasses.replace(
             picture,
             boxes_yxyx=labels.boxes_yxyx,
@@ -314,6 +325,9 @@ class DetectionTask(Task):
 
     def new_quality(self) -> BoxQuality:
         return BoxQuality()
+
+    def new_calibration(self) -> JudgedBoxes:
+        return JudgedBoxes(len(self.class_names))
 
     def describe(self, labels: Boxes) -> str:
         count = int((np.asarray(labels.weights) > 0).sum())

@@ -1,6 +1,7 @@
 """Semantic segmentation: a class for every pixel."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,7 @@ from st_keras.data.augment import policies
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
 from st_keras.losses import segmentation as losses
+from st_keras.metrics.judged_labels import JudgedPixels
 from st_keras.metrics.mean_iou import MeanIoU
 from st_keras.metrics.pixel_quality import PixelQuality
 from st_keras.ops import logit_maps, view_merging
@@ -139,15 +141,28 @@ class SegmentationTask(Task):
         return {"pixel": loss}
 
     def pseudo_label(
-        self, labels: LabelMap, *, min_score: float, soft: bool = False
+        self,
+        labels: LabelMap,
+        *,
+        min_score: float | Sequence[float],
+        soft: bool = False,
     ) -> LabelMap:
-        is_kept = tf.cast(labels.confidences, tf.float32) / 255.0 >= min_score
+        # The lowest confidence that is kept; 256: none is.
+        lowest = np.searchsorted(np.arange(256) / 255.0, min_score).astype(np.int32)
+        if np.ndim(min_score):
+            of_class = np.full(256, 256, np.int32)  # As many as class ids may be.
+            of_class[: len(lowest)] = lowest
+            lowest = tf.gather(of_class, tf.cast(labels.class_ids, tf.int32))
+        is_kept = tf.cast(labels.confidences, tf.int32) >= lowest
         ignored = tf.constant(IGNORED, tf.uint8)
         sure = tf.fill(tf.shape(labels.confidences), tf.constant(255, tf.uint8))
         return LabelMap(
             class_ids=tf.where(is_kept, labels.class_ids, ignored),
             confidences=labels.confidences if soft else sure,
         )
+
+    def kept(self, labels: LabelMap) -> LabelMap:
+        return labels
 
     @property
     def protocol(self) -> dict:
@@ -268,6 +283,9 @@ class SegmentationTask(Task):
 
     def new_quality(self) -> PixelQuality:
         return PixelQuality(self.class_names)
+
+    def new_calibration(self) -> JudgedPixels:
+        return JudgedPixels(len(self.class_names))
 
     def describe(self, labels: LabelMap) -> str:
         class_ids = np.asarray(labels.class_ids)

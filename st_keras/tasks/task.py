@@ -1,6 +1,7 @@
 """What training needs to know about a task; every method is required."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
+from st_keras.metrics.judged_labels import JudgedLabels
 from st_keras.types import Labels, Prepared, Ratio, View
 
 
@@ -76,16 +78,25 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def pseudo_label(
-        self, labels: Labels, *, min_score: float, soft: bool = False
+        self,
+        labels: Labels,
+        *,
+        min_score: float | Sequence[float],
+        soft: bool = False,
     ) -> Labels:
         """Returns what of a teacher's labels a student may learn; the rest is marked.
 
         Args:
           labels: Of one picture or of a batch.
-          min_score: Boxes under it get weight 0, pixels under it are `IGNORED`.
+          min_score: Of all classes, or one for each class id; infinity keeps nothing.
+            Boxes under it get weight 0, pixels under it are `IGNORED`.
           soft: Whether the loss of what is left is weighed by its score; otherwise it
             counts as if a human had said it.
         """
+
+    @abc.abstractmethod
+    def kept(self, labels: Labels) -> Labels:
+        """Returns NumPy labels of one picture without rows that do not count."""
 
     # --------------------------------------------------------------------- Inference
     @property
@@ -190,6 +201,10 @@ class Task(abc.ABC):
         It has the methods `add(pseudo, truth)`, where `truth` may be None,
         `add_human(labels)`, and `result(min_score)`.
         """
+
+    @abc.abstractmethod
+    def new_calibration(self) -> JudgedLabels:
+        """Returns an empty collection of judged pseudo labels."""
 
     @abc.abstractmethod
     def describe(self, labels: Labels) -> str:

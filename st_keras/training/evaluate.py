@@ -1,15 +1,11 @@
 """How good a model is, with the protocol that gives the number its meaning."""
 
-from collections.abc import Iterator
-
-import tensorflow as tf
-
 from st_keras.data import pipeline, splits
 from st_keras.runtime import preflight
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun
+from st_keras.runtime.stored_labels import read_labels
 from st_keras.tasks import Task
-from st_keras.types import Labels
 
 
 def evaluate_model(
@@ -84,10 +80,3 @@ def evaluate_run(
     }
     headline = run.task.new_metric().headline
     return {"headline": headline, "metrics": metrics, "protocol": protocol}
-
-
-def read_labels(task: Task, source: pipeline.Source) -> Iterator[tuple[str, Labels]]:
-    """Yields every picture's id and labels, NumPy, in its own pixels."""
-    rows = pipeline.serialized_records(source).map(task.read_labels, tf.data.AUTOTUNE)
-    for labels, image_id in rows.as_numpy_iterator():
-        yield image_id.decode(), labels

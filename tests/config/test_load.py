@@ -188,6 +188,42 @@ def test_a_value_out_of_range_is_named_with_its_range(write, change, message):
     assert message in _error(write(text), change)
 
 
+@pytest.mark.parametrize(
+    "target, found",
+    [
+        ("precision=0.7", ("precision", 0.7)),
+        ("precision=.5", ("precision", 0.5)),
+        ("precision=1", ("precision", 1.0)),
+        ("max_f1", ("max_f1", 0.0)),
+        ("match_counts", ("match_counts", 0.0)),
+    ],
+)
+def test_a_calibration_has_a_target_and_pictures(target, found):
+    assert config.parse_target(target) == found
+    calibration = config.CalibrationConfig(target=target, ids="slice.txt")
+    assert calibration.min_support == 20
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("target=f1", "`target` must be precision=P with P in (0, 1], max_f1 or"),
+        ("target=precision", "match_counts, got 'precision'."),
+        ("target=precision=0", "match_counts, got 'precision=0'."),
+        ("target=precision=1.01", "match_counts, got 'precision=1.01'."),
+        ("target=max_f1=0.5", "match_counts, got 'max_f1=0.5'."),
+        ("ids=''", "`ids` must be a file of image ids, got ''."),
+        ("min_support=0", "`min_support` must be above 0, got 0."),
+    ],
+)
+def test_a_calibration_that_cannot_be_made_is_refused(teacher, change, message):
+    part = "self_training.calibration"
+    changes = ["pseudo.images_per_step=2", "self_training.unlabeled_records=u/*"]
+    changes += [f"{part}.target=max_f1", f"{part}.ids=slice.txt"]
+    config.load(teacher, changes)
+    assert message in _error(teacher, *changes, f"{part}.{change}")
+
+
 def test_a_student_cannot_ask_for_boxes_that_are_never_written(teacher):
     changes = ["pseudo.images_per_step=2", "pseudo.min_score=0.04"]
     changes.append("self_training.unlabeled_records=u/*")

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 
 import numpy as np
 import pytest
@@ -302,6 +303,41 @@ def test_only_predictions_from_the_threshold_on_are_pseudo_labels(task):
     labels = task.pseudo_label(predictions, min_score=0.5)
     assert labels.weights.numpy().tolist() == [1, 1, 0, 0]
     assert labels.boxes_yxyx is predictions.boxes_yxyx
+
+
+@pytest.mark.parametrize("rows", [4, (2, 2)])
+def test_every_class_may_have_a_threshold_of_its_own(task, rows):
+    predictions = Boxes(
+        tf.ones([4, 4]),
+        tf.reshape(tf.constant([1, 0, 2, 0]), rows),
+        tf.reshape(tf.constant([0.6, 0.6, 0.9, 0.3]), rows),
+        tf.reshape(tf.constant([1.0, 1.0, 1.0, 1.0]), rows),
+        tf.zeros(rows, tf.bool),
+    )
+    labels = task.pseudo_label(predictions, min_score=(0.5, 0.7, math.inf))
+    assert labels.weights.numpy().ravel().tolist() == [0, 1, 0, 0]
+
+
+def test_a_threshold_that_is_a_score_keeps_the_box_that_has_it(task):
+    # 0.7 has no float32 of its own; thresholds are scores, written as float64.
+    score = np.float32(0.7)
+    labels = Boxes(
+        np.ones([1, 4], np.float32),
+        np.array([1], np.int32),
+        np.array([score]),
+        np.ones([1], np.float32),
+        np.zeros([1], bool),
+    )
+    for min_score in (float(score), (0.0, float(score), 0.0)):
+        kept = task.pseudo_label(labels, min_score=min_score)
+        assert kept.weights.numpy().tolist() == [1]
+
+
+def test_rows_that_do_not_count_can_be_left_out(task):
+    labels = prepare(task, record(scores=np.array([0.9, 0.2], np.float32))).labels
+    used = task.pseudo_label(labels, min_score=0.5)
+    used = used._make(np.asarray(field) for field in used)
+    assert task.kept(used).scores.tolist() == [np.float32(0.9)]
 
 
 def test_a_pseudo_box_under_the_threshold_is_background(task):

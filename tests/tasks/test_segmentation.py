@@ -227,6 +227,25 @@ def test_a_pixel_of_a_soft_pseudo_label_weighs_as_much_as_the_teacher_was_sure(t
         assert loss.count == 3
 
 
+def test_every_class_may_have_a_threshold_of_its_own(task):
+    labels = LabelMap(
+        tf.constant([[0, 1, 1, 2, IGNORED]], tf.uint8),
+        tf.constant([[102, 102, 153, 255, 255]], tf.uint8),
+    )
+    # 102 / 255 is 0.4 and 153 / 255 is 0.6.
+    kept = task.pseudo_label(labels, min_score=(0.4, 0.6, math.inf))
+    assert kept.class_ids.numpy().tolist() == [[0, IGNORED, 1, IGNORED, IGNORED]]
+
+
+def test_a_confidence_that_is_the_threshold_is_kept(task):
+    levels = tf.constant([np.arange(256)], tf.uint8)
+    labels = LabelMap(tf.ones_like(levels), levels)
+    for level in (0, 1, 77, 101, 204, 255):
+        for min_score in (level / 255.0, (0.0, level / 255.0, 0.0)):
+            kept = task.pseudo_label(labels, min_score=min_score)
+            assert np.sum(kept.class_ids == 1) == 256 - level
+
+
 def test_inference_sees_the_views_of_its_purpose():
     settings = config.SegmentationConfig(
         class_names=CLASSES,

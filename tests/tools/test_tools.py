@@ -14,6 +14,7 @@ WITH_CONFIG = {
     "show": ["batches", "--output=sheet.png"],
 }
 REQUIRED = {
+    "calibrate": ["--pseudo=p", "--truth=t", "--output=o"],
     "evaluate": ["--checkpoint=w", "--records=r"],
     "export": ["--checkpoint=w", "--output=o"],
     "import_checkpoint": ["--checkpoint=w", "--model=m", "--output=o"],
@@ -98,3 +99,14 @@ def test_a_checkpoint_that_is_not_there_is_one_line(tmp_path):
     assert result.returncode == 1
     assert len(said(result)) == 1
     assert said(result)[0].startswith("error: `w` holds no checkpoint")
+
+
+def test_a_mistake_in_a_target_is_one_line_and_comes_before_tensorflow(tmp_path):
+    flags = [*REQUIRED["calibrate"], "--target=f1"]
+    result = run(tmp_path, "calibrate", *flags)
+    assert result.returncode == 1
+    assert said(result) == [
+        "error: `target` must be precision=P with P in (0, 1], max_f1 or match_counts, "
+        "got 'f1'."
+    ]
+    assert "tensorflow" not in result.stderr

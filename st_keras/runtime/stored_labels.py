@@ -1,0 +1,31 @@
+"""The labels that records hold, picture by picture."""
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from st_keras.data import pipeline
+from st_keras.tasks import Task
+from st_keras.types import Labels
+
+
+def read_labels(task: Task, source: pipeline.Source) -> Iterator[tuple[str, Labels]]:
+    """Yields every picture's id and labels, NumPy, in its own pixels."""
+    rows = pipeline.serialized_records(source).map(task.read_labels, tf.data.AUTOTUNE)
+    for labels, image_id in rows.as_numpy_iterator():
+        yield image_id.decode(), labels
+
+
+def paired(first: Iterator, second: Iterator) -> Iterator[tuple[str, Labels, Labels]]:
+    """Yields ids and what two streams say of them, in whatever order they come.
+
+    Only pictures whose other half is still to come are held.
+    """
+    waiting: tuple[dict, dict] = ({}, {})
+    for both in zip(first, second, strict=True):
+        for side, (image_id, labels) in enumerate(both):
+            waiting[side][image_id] = labels
+        for image_id in dict.fromkeys(image_id for image_id, _ in both):
+            if all(image_id in half for half in waiting):
+                one, other = (half.pop(image_id) for half in waiting)
+                yield image_id, one, other

@@ -1,0 +1,197 @@
+"""From which score on a teacher is to be believed, class by class.
+
+A held-out slice of the labelled training pictures tells: the teacher labels it, and its
+labels are held against those of people.
+"""
+
+import textwrap
+
+from st_keras.config import Config, parse_target
+from st_keras.data import dataset_info, pipeline, splits
+from st_keras.metrics.judged_labels import JudgedLabels
+from st_keras.runtime import preflight
+from st_keras.runtime.checkpoints import find_model
+from st_keras.runtime.restored import config_of
+from st_keras.runtime.run_log import write_json
+from st_keras.runtime.stored_labels import paired, read_labels
+from st_keras.self_training import shards, thresholds
+from st_keras.tasks import Task, build_task
+
+_WIDTH = 79
+_SHOWN = 3  # Examples in an error message.
+
+
+def calibrate(
+    pseudo: str,
+    truth: str,
+    target: str,
+    output: str,
+    *,
+    min_support: int = 20,
+    fallback: float = 0.5,
+    teacher: str = "",
+) -> dict:
+    """Writes a threshold for each class, which `pseudo.thresholds` may name.
+
+    Args:
+      pseudo: Folder of a teacher's labels of a slice of the labelled pictures.
+      truth: Glob of the TFRecords in which people labelled them; may hold more.
+      target: `precision=P`, `max_f1` or `match_counts`, see `thresholds.choose`.
+      output: JSON file to write; the same input gives the same bytes.
+      min_support: See `thresholds.choose`.
+      fallback: See `thresholds.choose`.
+      teacher: Workdir or checkpoint prefix; empty: where it was when it labelled.
+
+    Returns:
+      What is in the file.
+
+    Raises:
+      ValueError: The slice has pictures the teacher has learned from or was judged on,
+        or others than the truth; or classes differ, or nothing reaches the target.
+    """
+    parse_target(target)
+    manifest = shards.read_manifest(pseudo)
+    config = _config_of_teacher(manifest, teacher)
+    task = build_task(config)
+    records = f"{pseudo}/*.tfrecord"
+    preflight.check_classes(task, records)
+    preflight.check_classes(task, truth)
+    preflight.check_disjoint({"calibration": (records, "")} | _seen_by(config))
+    ids = _common_ids(records, truth)
+    judged = _judge(task, records, truth, ids)
+    found = {
+        "teacher_sha256": manifest["teacher_sha256"],
+        "class_names": list(task.names_in_records),
+        "pictures": len(ids),
+        "ids_sha256": splits.ids_digest(ids),
+        "score_floor": manifest["score_floor"],
+    } | thresholds.choose(
+        judged,
+        {
+            name: class_id
+            for class_id, name in enumerate(task.class_names)
+            if name in task.names_in_records
+        },
+        target,
+        min_support=min_support,
+        fallback=fallback,
+    )
+    write_json(output, found)
+    return found
+
+
+def format_table(found: dict) -> str:
+    """Returns what `calibrate` has found as text, a line per class."""
+    rows = table(found)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    notes = [textwrap.fill(f"{word}: {text}", _WIDTH) for word, text in remarks(found)]
+    return "\n".join([*lines, "", *notes])
+
+
+def table(found: dict) -> list[list[str]]:
+    """Returns what `calibrate` has found as cells, a row per class; the head first."""
+    head = ["", "threshold", "90% interval", found["unit"], "pictures"]
+    head += ["precision", "recall", "kept/pic"]
+    rows = [head]
+    rows += [_cells(name, row) for name, row in found["per_class"].items()]
+    return [*rows, _cells("all together", found["all_classes"])]
+
+
+def remarks(found: dict) -> list[tuple[str, str]]:
+    """Returns words of the table, each with what it means."""
+    rows = found["per_class"].values()
+    origins = [row["chosen_for"] for row in rows]
+    lines = [
+        (
+            "Target",
+            f"{found['target']}, on {found['pictures']:,} held-out pictures that "
+            f"teacher {found['teacher_sha256']} labelled from a score of "
+            f"{found['score_floor']:g} on.",
+        )
+    ]
+    if few := len(origins) - origins.count("class"):
+        instead = "the threshold of all classes together"
+        if "none" in origins:
+            instead = f"the fallback, {found['fallback']:g}"
+        lines.append(
+            (
+                "*",
+                f"{few} of {len(origins)} classes have no pseudo label here or under "
+                f"{found['min_support']} {found['support_unit']} of truth: {instead}.",
+            )
+        )
+    if nothing := sum(row["threshold"] is None for row in rows):
+        lines.append(
+            (
+                "never",
+                f"nothing is kept of {nothing} of {len(origins)} classes, as no score "
+                "reaches the target.",
+            )
+        )
+    return lines
+
+
+def _cells(name: str, row: dict) -> list[str]:
+    mark = "" if row["chosen_for"] == "class" or name.startswith("all ") else " *"
+    return [
+        name,
+        _score(row["threshold"]) + mark,
+        "-".join(_score(end) for end in row["interval"] or ()) or "-",
+        f"{row['true']:,}",
+        f"{row['pictures']:,}",
+        *("-" if row[n] is None else f"{row[n]:.2f}" for n in ("precision", "recall")),
+        f"{row['kept_per_picture']:.3g}",
+    ]
+
+
+def _score(value: float | None) -> str:
+    return "never" if value is None else f"{value:.3f}"
+
+
+def _config_of_teacher(manifest: dict, teacher: str) -> Config:
+    where = teacher or manifest["teacher"]
+    file = find_model(where)
+    if file.digest != manifest["teacher_sha256"]:
+        raise ValueError(
+            f"`{where}` is checkpoint {file.digest}, but the labels are by "
+            f"{manifest['teacher_sha256']}; name that one with --teacher, or let this "
+            "one label the slice."
+        )
+    return config_of(file)
+
+
+def _seen_by(config: Config) -> dict[str, tuple[str, str]]:
+    """Returns the pictures that a teacher has learned from or was judged on."""
+    sets = {
+        "human": (config.human.records, config.human.ids),
+        "evaluation": (config.evaluation.records, config.evaluation.ids),
+    }
+    return sets | ({"pseudo": (config.pseudo.records, "")} if config.pseudo else {})
+
+
+def _common_ids(records: str, truth: str) -> list[str]:
+    ours, theirs = map(dataset_info.picture_digests, (records, truth))
+    missing = [image_id for image_id in ours if theirs.get(image_id) != ours[image_id]]
+    if missing:
+        raise ValueError(
+            f"`{truth}` does not have {len(missing)} of the {len(ours)} pictures of "
+            f"`{records}`, such as {', '.join(missing[:_SHOWN])}; name the records "
+            "that the teacher labelled."
+        )
+    return list(ours)
+
+
+def _judge(task: Task, records: str, truth: str, ids: list[str]) -> JudgedLabels:
+    judged = task.new_calibration()
+    pseudo_labels = read_labels(task, pipeline.open_source(records, None, 0))
+    true_labels = read_labels(task, pipeline.open_source(truth, ids, 0))
+    for image_id, pseudo, real in paired(pseudo_labels, true_labels):
+        judged.add(image_id, real, pseudo)
+    return judged

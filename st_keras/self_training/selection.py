@@ -1,0 +1,122 @@
+"""What of its pseudo labels a student learns from: which pictures, from which score."""
+
+import json
+import math
+import pathlib
+
+from st_keras.config import PseudoConfig
+from st_keras.data import dataset_info, splits
+from st_keras.self_training import shards
+from st_keras.tasks import Task
+
+_SHOWN = 3  # Examples in an error message.
+
+
+def image_ids(pseudo: PseudoConfig) -> list[str] | None:
+    """Returns the ids of the pseudo records without the excluded ones; None: all.
+
+    Raises:
+      ValueError: There are no such records, or they have no picture of an excluded id.
+    """
+    if not pseudo.exclude:
+        return None
+    excluded = check_excluded(pseudo.exclude, pseudo.records)
+    ids = dataset_info.picture_digests(pseudo.records)
+    return [image_id for image_id in ids if image_id not in excluded]
+
+
+def check_excluded(ids_file: str, records: str) -> set[str]:
+    """Returns the ids of a file, all of which are of pictures in records.
+
+    Raises:
+      ValueError: Names ids that are not.
+    """
+    excluded = splits.read_ids(ids_file)
+    there = dataset_info.picture_digests(records)
+    unknown = [image_id for image_id in excluded if image_id not in there]
+    if unknown:
+        more = ", ..." if len(unknown) > _SHOWN else ""
+        raise ValueError(
+            f"{ids_file}: {len(unknown)} of {len(excluded)} ids to exclude are not in "
+            f"`{records}`: {', '.join(unknown[:_SHOWN])}{more}. Is the list of other "
+            "pseudo labels?"
+        )
+    return set(excluded)
+
+
+def min_scores(pseudo: PseudoConfig, task: Task) -> tuple[float, ...]:
+    """Returns for each class id the score from which its labels are learned.
+
+    Args:
+      pseudo: Names the records and, if calibrated, the thresholds.
+      task: Of the student.
+
+    Returns:
+      One number per class; infinity where nothing is learned.
+
+    Raises:
+      ValueError: The thresholds are of other classes, of another teacher's labels, or
+        lower than the scores that the records still have.
+    """
+    if not pseudo.thresholds:
+        return (pseudo.min_score,) * len(task.class_names)
+    path, found = pseudo.thresholds, read_thresholds(pseudo.thresholds)
+    if list(task.names_in_records) != found["class_names"]:
+        raise ValueError(
+            f"{path}: has classes {', '.join(found['class_names'])}, but the model has "
+            f"{', '.join(task.names_in_records)}; calibrate with labels of the same "
+            "classes."
+        )
+    author = f"teacher {found['teacher_sha256']}"
+    source = dataset_info.load(pseudo.records).source
+    if source != author:
+        raise ValueError(
+            f"{path}: is about the scores of {author}, but `{pseudo.records}` is by "
+            f"{source}; let the same checkpoint label a slice of the labelled "
+            "pictures, and calibrate with that."
+        )
+    scores = {
+        name: math.inf if row["threshold"] is None else row["threshold"]
+        for name, row in found["per_class"].items()
+    }
+    _check_floor(path, scores, pseudo.records)
+    # A class that no record can have, such as the background of some detectors.
+    return tuple(scores.get(name, pseudo.min_score) for name in task.class_names)
+
+
+def read_thresholds(path: str) -> dict:
+    """Returns what `calibration.calibrate` has written.
+
+    Raises:
+      ValueError: There is no such file, or it is something else.
+    """
+    try:
+        found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: no such file of thresholds; tools/calibrate.py writes it."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON: {error}.") from None
+    needed = {"teacher_sha256", "class_names", "per_class"}
+    if not isinstance(found, dict) or needed - found.keys():
+        raise ValueError(
+            f"{path}: holds no thresholds; tools/calibrate.py writes them."
+        )
+    return found
+
+
+def _check_floor(path: str, scores: dict[str, float], records: str) -> None:
+    manifest = shards.read_manifest(
+        pathlib.Path(dataset_info.shard_paths(records)[0]).parent
+    )
+    # Only where inference leaves something out; a label map has every pixel.
+    floor = manifest["protocol"].get("min_score", 0.0)
+    under = {name: score for name, score in scores.items() if score < floor}
+    if under:
+        name, score = min(under.items(), key=lambda item: item[1])
+        raise ValueError(
+            f"{path}: {len(under)} thresholds are under {floor:g}, the score floor of "
+            f"`{records}`, such as {score:g} of {name}; what is between was never "
+            "written. Label with a lower floor."
+        )
