@@ -1,27 +1,30 @@
 """The whole procedure: teacher, labels, student, and the control beside them."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import time
 from collections.abc import Iterator
 
 import tensorflow as tf
+from absl import logging
 
 from st_keras import config as config_lib
 from st_keras.config import Config, InitConfig
 from st_keras.data import dataset_info, pipeline, splits
-from st_keras.runtime import preflight
+from st_keras.runtime import preflight, warnings_of_run
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
 from st_keras.self_training import labeling
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import evaluate
-from st_keras.training.loop import train
+from st_keras.training.loop import SUMMARY_FILE, train
 from st_keras.types import Labels
 
 REPORT_FILE = "report.json"
 _MIN_SHARD_IMAGES = 500
+_SAMPLE = 2000  # Pictures that tell how dense labels are.
 
 
 def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
@@ -65,6 +68,8 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     for number in range(1, iterations + 1):
         labels = stages.label(f"labels_{number}", model_before, config)
         student = student_config(config, labels, stages.path(model_before))
+        if not stages.is_trained(f"student_{number}"):
+            _warn_of_density(student)
         stages.train(f"student_{number}", student)
         model_before = f"student_{number}"
     if config.self_training.control:
@@ -133,6 +138,9 @@ class _Stages:
         tf.keras.backend.clear_session()
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
         self._note(name, summary["seconds"])
+
+    def is_trained(self, name: str) -> bool:
+        return pathlib.Path(self.path(name), SUMMARY_FILE).exists()
 
     def label(self, name: str, model: str, config: Config) -> str:
         output = self.path(name)
@@ -286,6 +294,20 @@ def _pseudo_quality(config: Config, stages: _Stages, iterations: int) -> dict:
         for _, labels in pseudo:
             quality.add(labels, None)
     return quality.result(config.pseudo.min_score)
+
+
+def _warn_of_density(student: Config) -> None:
+    """Says before the student is trained if it will hardly have labels, or too many."""
+    human = dataset_info.load(student.human.records)
+    task = build_task(with_class_names(student, human))
+    quality = task.new_quality()
+    for labels in itertools.islice(_human_labels(student, task), _SAMPLE):
+        quality.add_human(labels)
+    source = pipeline.open_source(student.pseudo.records, None, 0)
+    for _, labels in itertools.islice(evaluate.read_labels(task, source), _SAMPLE):
+        quality.add(labels, None)
+    if text := warnings_of_run.pseudo_density(quality, student.pseudo.min_score):
+        logging.warning(text)
 
 
 def _human_labels(config: Config, task: Task) -> Iterator[Labels]:

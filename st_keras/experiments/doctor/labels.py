@@ -171,7 +171,7 @@ def _check_sizes(case: Case) -> list[Finding]:
     height, width = case.config.section.image_size_px
     return [
         warning(
-            f"human: {survey.small / survey.objects:.0%} of {survey.objects:,} objects "
+            f"human: {survey.small / survey.objects:.0%} of {survey.objects:,} labels "
             f"have a side under {SMALL_PX} px in the network's input of {height} x "
             f"{width} px.",
             f"Raise `{case.config.task_name}.image_size_px`, or cut the pictures into "

@@ -98,14 +98,12 @@ def _described(opened: Opened) -> str:
 
 def _surveyed(survey: Survey) -> str:
     text = (
-        f"{survey.pictures:,} pictures read: {survey.objects:,} objects, at most "
+        f"{survey.pictures:,} pictures read: {survey.objects:,} labels, at most "
         f"{survey.most_per_picture} in one; {survey.empty:,} pictures without any"
     )
-    densities = (
-        f"; {name.replace('_', ' ')} {v:.3g}"
-        for name, v in (survey.human or {}).items()
-    )
-    return text + "".join(densities)
+    for name, value in (survey.human or {}).items():
+        text += f"; {name.replace('_', ' ')} {value:.3g}"
+    return text
 
 
 def _costs(case: Case) -> list[str]:

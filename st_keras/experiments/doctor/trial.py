@@ -1,5 +1,6 @@
 """A few real steps of the real model, in a folder that is gone afterwards."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -58,7 +59,9 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
     """
     alone = trial_config(config, steps)
     with tempfile.TemporaryDirectory(prefix="st_keras_doctor_") as workdir:
-        summary = train(alone, workdir, title="Trial")
+        # What training says of itself is not part of the page.
+        with contextlib.redirect_stdout(sys.stderr):
+            summary = train(alone, workdir, title="Trial")
         seconds_before, steps_per_second = _speed(workdir)
         losses = [row["loss"] for row in run_log.read_rows(workdir)]
         files = pathlib.Path(workdir, "checkpoints").iterdir()
