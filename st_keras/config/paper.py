@@ -1,8 +1,8 @@
 """What the paper set, to show where a config goes its own way.
 
 Source: Zoph et al. 2020, arXiv:2006.06882, section 3 and appendix B. Learning rates of
-SpineNet and of the segmenters are read in the configs of its authors; numbers that these
-do not have are quoted second-hand.
+SpineNet and of the segmenters are read in the configs of its authors; numbers that
+these do not have are quoted second-hand.
 """
 
 from st_keras.config.schema import Config

@@ -74,8 +74,8 @@ def warning(what: str, fix: str) -> Finding:
 def from_error(error: Exception, fix: str, where: str = "") -> Finding:
     """Returns an error as a problem.
 
-    Messages of this package say what is wrong in the first sentence and what to do in
-    the second.
+    Messages of this package say first what is wrong, then what to do: in a sentence of
+    its own or after a semicolon.
 
     Args:
       error: What a check has run into.
@@ -84,5 +84,7 @@ def from_error(error: Exception, fix: str, where: str = "") -> Finding:
     """
     text = " ".join(str(error).split()) or type(error).__name__
     what, stop, cure = text.partition(". ")
-    what = f"{where}: {what}" if where else what
-    return problem(what + "." if stop else what, cure if stop else fix)
+    if not stop:
+        what, stop, cure = text.removesuffix(".").rpartition("; ")
+        what, cure = (what, f"{cure[:1].upper()}{cure[1:]}.") if stop else (cure, fix)
+    return problem(f"{where}: {what}." if where else f"{what}.", cure)
