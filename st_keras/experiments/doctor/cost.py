@@ -26,7 +26,7 @@ def stage_seconds(
     Args:
       config: Of one run, or of a student with its teacher and control.
       steps_per_second: Of training.
-      seconds_before: Until the first step of each training.
+      seconds_before: Of each training, besides its steps.
       pictures_per_second: Of labelling; 0: not known, and left out.
       unlabeled_pictures: That the teacher labels.
     """

@@ -31,7 +31,7 @@ class Trial:
     steps: int
     images_per_step: int
     steps_per_second: float  # After the first call.
-    seconds_before: float  # Until the first step is taken: tracing.
+    seconds_before: float  # Of building, tracing, saving: all but the steps.
     loss_first: float  # Mean of the first call.
     loss_last: float
     parameters: int
@@ -62,14 +62,14 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
         # What training says of itself is not part of the page.
         with contextlib.redirect_stdout(sys.stderr):
             summary = train(alone, workdir, title="Trial")
-        seconds_before, steps_per_second = _speed(workdir)
+        steps_per_second = _steps_per_second(workdir)
         losses = [row["loss"] for row in run_log.read_rows(workdir)]
         files = pathlib.Path(workdir, "checkpoints").iterdir()
         trial = Trial(
             steps=steps,
             images_per_step=summary["images_seen"] // steps,
             steps_per_second=steps_per_second,
-            seconds_before=seconds_before,
+            seconds_before=max(0.0, summary["seconds"] - steps / steps_per_second),
             loss_first=losses[0],
             loss_last=losses[-1],
             parameters=summary["parameters"],
@@ -115,21 +115,15 @@ def trial_config(config: Config, steps: int) -> Config:
     )
 
 
-def _speed(workdir: str) -> tuple[float, float]:
-    """Returns seconds until the first step, and steps per second after the first call.
-
-    TensorBoard's events know when they were written: pictures before the first call,
-    numbers after each.
-    """
+def _steps_per_second(workdir: str) -> float:
+    """Returns the speed after the first call, by the times of TensorBoard's events."""
     times: dict[int, float] = {}
     for file in sorted(pathlib.Path(workdir, "tensorboard").iterdir()):
         for event in tf.compat.v1.train.summary_iterator(str(file)):
             if event.summary.value:
                 times.setdefault(event.step, event.wall_time)
-    start, first, *_, last = sorted(times)
-    steps_per_second = (last - first) / (times[last] - times[first])
-    before = times[first] - times[start] - (first - start) / steps_per_second
-    return max(before, 0.0), steps_per_second
+    _, first, *_, last = sorted(times)  # Pictures come at step 0, before any call.
+    return (last - first) / (times[last] - times[first])
 
 
 def _label(workdir: str, config: Config, pictures: pipeline.Source) -> float:
