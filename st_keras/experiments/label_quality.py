@@ -1,5 +1,6 @@
 """How right the labels are that a student of an experiment has learned from."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,8 @@ from st_keras.runtime.stored_labels import paired, read_labels
 from st_keras.self_training import selection
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.types import Labels
+
+_SAMPLE = 2000  # Pictures that tell how dense labels are.
 
 
 def label_quality(student: Config, unlabeled: str) -> dict:
@@ -38,6 +41,24 @@ def label_quality(student: Config, unlabeled: str) -> dict:
     if not student.pseudo.thresholds:
         return found
     return _at_thresholds(found, learned.result(0.0))
+
+
+def sample_quality(student: Config):
+    """Returns the measure of the task, of some human and some pseudo labels.
+
+    Args:
+      student: Its config, with the records of the pseudo labels.
+    """
+    human = dataset_info.load(student.human.records)
+    task = build_task(with_class_names(student, human))
+    quality = task.new_quality()
+    for labels in itertools.islice(_human_labels(student, task), _SAMPLE):
+        quality.add_human(labels)
+    ids = selection.image_ids(student.pseudo)
+    source = pipeline.open_source(student.pseudo.records, ids, 0)
+    for _, labels in itertools.islice(read_labels(task, source), _SAMPLE):
+        quality.add(labels, None)
+    return quality
 
 
 def _with_truth(

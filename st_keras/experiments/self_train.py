@@ -6,18 +6,19 @@ import pathlib
 import time
 
 import tensorflow as tf
+from absl import logging
 
 from st_keras import config as config_lib
 from st_keras.config import Config, InitConfig, SelfTrainingConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import label_quality
-from st_keras.runtime import preflight
+from st_keras.runtime import preflight, warnings_of_run
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
 from st_keras.self_training import calibration, labeling, selection
 from st_keras.tasks import build_task, with_class_names
 from st_keras.training import evaluate
-from st_keras.training.loop import train
+from st_keras.training.loop import SUMMARY_FILE, train
 
 REPORT_FILE = "report.json"
 _MIN_SHARD_IMAGES = 500
@@ -74,6 +75,8 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         if settings.calibration:
             thresholds = stages.calibrate(number, model_before, config)
         student = student_config(config, labels, stages.path(model_before), thresholds)
+        if not (thresholds or stages.is_trained(f"student_{number}")):
+            _warn_of_density(student)
         stages.train(f"student_{number}", student)
         model_before = f"student_{number}"
     if settings.control:
@@ -147,6 +150,9 @@ class _Stages:
         tf.keras.backend.clear_session()
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
         self._note(name, summary["seconds"])
+
+    def is_trained(self, name: str) -> bool:
+        return pathlib.Path(self.path(name), SUMMARY_FILE).exists()
 
     def label(
         self, name: str, model: str, settings: SelfTrainingConfig, pictures: _Pictures
@@ -332,3 +338,10 @@ def verdict(report: dict) -> list[str]:
             lines.append(f"The student {word} {what}: {gain:+.1f} {headline}.")
     lines.append("One seed; differences of a point or two need several.")
     return lines
+
+
+def _warn_of_density(student: Config) -> None:
+    """Says before the student is trained if it will hardly have labels, or too many."""
+    quality = label_quality.sample_quality(student)
+    if text := warnings_of_run.pseudo_density(quality, student.pseudo.min_score):
+        logging.warning(text)

@@ -329,6 +329,11 @@ class DetectionTask(Task):
     def new_calibration(self) -> JudgedBoxes:
         return JudgedBoxes(len(self.class_names))
 
+    def objects(self, labels: Boxes) -> tuple[np.ndarray, np.ndarray]:
+        is_one = ~np.asarray(labels.is_crowd, bool)
+        boxes_yxyx = np.asarray(labels.boxes_yxyx, np.float32)[is_one]
+        return labels.class_ids[is_one], boxes_yxyx[:, 2:] - boxes_yxyx[:, :2]
+
     def describe(self, labels: Boxes) -> str:
         count = int((np.asarray(labels.weights) > 0).sum())
         return f"{count} boxes, {len(self.learning_points(labels))} anchors"

@@ -287,6 +287,12 @@ class SegmentationTask(Task):
     def new_calibration(self) -> JudgedPixels:
         return JudgedPixels(len(self.class_names))
 
+    def objects(self, labels: LabelMap) -> tuple[np.ndarray, np.ndarray]:
+        maps = np.asarray(labels.class_ids)
+        found = np.setdiff1d(np.unique(maps), [IGNORED]).astype(np.int64)
+        sides_px = [_extent_px(maps == class_id) for class_id in found]
+        return found, np.asarray(sides_px, np.float32).reshape([-1, 2])
+
     def describe(self, labels: LabelMap) -> str:
         class_ids = np.asarray(labels.class_ids)
         found = np.setdiff1d(np.unique(class_ids), [IGNORED])
@@ -296,3 +302,9 @@ class SegmentationTask(Task):
     def learning_points(self, labels: LabelMap) -> np.ndarray:
         del labels
         return np.zeros([0, 2], np.float32)
+
+
+def _extent_px(where: np.ndarray) -> tuple[int, int]:
+    """Returns height and width of the smallest box around the pixels that are true."""
+    rows, columns = (np.flatnonzero(where.any(axis=axis)) for axis in (1, 0))
+    return rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1

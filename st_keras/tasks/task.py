@@ -207,6 +207,18 @@ class Task(abc.ABC):
         """Returns an empty collection of judged pseudo labels."""
 
     @abc.abstractmethod
+    def objects(self, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what NumPy labels show: class ids, and height and width in pixels.
+
+        Args:
+          labels: Of one picture, as `read_labels` gives them.
+
+        Returns:
+          [M] int and [M, 2] float32: of boxes, each, without those around crowds; of a
+          label map, each class in it and the extent of its pixels.
+        """
+
+    @abc.abstractmethod
     def describe(self, labels: Labels) -> str:
         """Returns in a few words what a training example's NumPy labels teach."""
 

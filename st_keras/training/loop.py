@@ -17,7 +17,13 @@ from tqdm import tqdm
 
 from st_keras.config import Config
 from st_keras.data import dataset_info, drawing, pipeline, splits
-from st_keras.runtime import checkpoints, failures, initialization, preflight
+from st_keras.runtime import (
+    checkpoints,
+    failures,
+    initialization,
+    preflight,
+    warnings_of_run,
+)
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_log import RunLog, write_json
@@ -71,6 +77,12 @@ def train(
     task = build_task(config, xla=on_tpu)
     batches = Batches(config, task)
     batches.check_replicas(replicas)
+    if text := warnings_of_run.batch_norm(
+        sum(batches.parts.values()),
+        replicas,
+        is_synchronized=config.runtime.sync_batch_norm,
+    ):
+        logging.warning(text)
     if config.evaluation.records:
         preflight.check_classes(task, config.evaluation.records)
 

@@ -479,3 +479,16 @@ def test_a_task_may_keep_weaker_predictions_than_the_config_says():
     named = tasks.with_class_names(run_config(), info(1))
     assert tasks.build_task(named, min_score=0.01).protocol["min_score"] == 0.01
     assert named.detection.postprocess.min_score == 0.05
+
+
+def test_what_a_picture_shows_is_each_box_but_not_a_crowd(task):
+    labels = Boxes(
+        boxes_yxyx=np.float32([[1, 2, 11, 32], [0, 0, 5, 9], [3, 3, 7, 4]]),
+        class_ids=np.int32([1, 0, 1]),
+        scores=np.ones(3, np.float32),
+        weights=np.ones(3, np.float32),
+        is_crowd=np.array([False, True, False]),
+    )
+    class_ids, sides_px = task.objects(labels)
+    assert class_ids.tolist() == [1, 1]
+    assert sides_px.tolist() == [[10, 30], [4, 1]]

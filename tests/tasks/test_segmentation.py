@@ -404,3 +404,20 @@ def test_the_decoder_of_records_reads_what_people_drew(task):
     assert encoded.dtype == tf.string and image_id == b"a"
     assert size.numpy().tolist() == list(PICTURE)
     np.testing.assert_array_equal(labels.class_ids, scene())
+
+
+def test_what_a_picture_shows_is_each_class_with_the_extent_of_its_pixels(task):
+    class_ids = np.full([9, 14], IGNORED, np.uint8)
+    class_ids[2:5, 1:8] = 2
+    class_ids[7, 12] = 2  # The extent reaches to it.
+    class_ids[3, 4:6] = 0
+    found, sides_px = task.objects(LabelMap(class_ids, np.full_like(class_ids, 255)))
+    assert found.tolist() == [0, 2]
+    assert sides_px.tolist() == [[1, 2], [6, 12]]
+
+
+def test_a_picture_without_a_known_pixel_shows_nothing(task):
+    ignored = np.full([9, 14], IGNORED, np.uint8)
+    found, sides_px = task.objects(LabelMap(ignored, ignored))
+    assert found.shape == (0,)
+    assert sides_px.shape == (0, 2)

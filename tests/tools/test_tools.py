@@ -9,12 +9,14 @@ import pytest
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
 NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
 WITH_CONFIG = {
+    "doctor": [],
     "train": ["--workdir=w"],
     "self_train": ["--workdir=w"],
     "show": ["batches", "--output=sheet.png"],
 }
 REQUIRED = {
     "calibrate": ["--pseudo=p", "--truth=t", "--output=o"],
+    "doctor": ["--config=c.yaml"],
     "evaluate": ["--checkpoint=w", "--records=r"],
     "export": ["--checkpoint=w", "--output=o"],
     "import_checkpoint": ["--checkpoint=w", "--model=m", "--output=o"],

@@ -1,0 +1,185 @@
+"""Checks of files: are all records there, whole, apart, and of the same classes?"""
+
+import itertools
+import os
+
+from st_keras.config import Config
+from st_keras.data import dataset_info, pipeline, splits, unlabeled
+from st_keras.data.skipping import KEPT, Reason
+from st_keras.experiments.doctor.case import (
+    Case,
+    Finding,
+    Opened,
+    from_error,
+    problem,
+    warning,
+)
+from st_keras.runtime import preflight
+from st_keras.tasks import build_task, with_class_names
+
+_REMAKE = "Make the records again with tools/make_records.py."
+# A teacher's labels are of pictures without human ones: the same, and rightly so.
+_SAME_PICTURES = {"unlabeled", "pseudo"}
+_MOST_SKIPPED, _MOST_CLIPPED = 0.01, 0.1  # Shares from which on it is no accident.
+
+
+def picture_sets(config: Config) -> dict[str, tuple[str, str]]:
+    """Returns glob and file of ids of every set that a config names."""
+    sets = {
+        "human": (config.human.records, config.human.ids),
+        "evaluation": (config.evaluation.records, config.evaluation.ids),
+    }
+    if settings := config.self_training:
+        sets["unlabeled"] = (settings.unlabeled_records, settings.unlabeled_ids)
+        sets["test"] = (settings.test_records, settings.test_ids)
+    if config.pseudo:
+        sets["pseudo"] = (config.pseudo.records, "")
+    return {name: files for name, files in sets.items() if files[0]}
+
+
+def check_files(case: Case) -> list[Finding]:
+    """Opens every set; ids must exist, and files must be whole."""
+    errors: dict[str, tuple[Exception, list[str]]] = {}
+    for name, (records, ids_file) in picture_sets(case.config).items():
+        try:
+            case.opened[name] = _open(records, ids_file)
+        except (ValueError, OSError) as error:
+            # Two sets of the same files miss the same file: one problem.
+            errors.setdefault(str(error), (error, []))[1].append(name)
+    return [
+        from_error(error, _REMAKE, ", ".join(names)) for error, names in errors.values()
+    ]
+
+
+def check_parts(case: Case) -> list[Finding]:
+    """A student needs labels of a teacher, and a report needs a set to be about."""
+    config, found = case.config, []
+    if config.pseudo and not (config.pseudo.records or config.self_training):
+        found.append(
+            problem(
+                "`pseudo.records` is not set, and there is no `self_training` part to "
+                "make them.",
+                "Label pictures with tools/pseudo_label.py and name its output, or add "
+                "`self_training.unlabeled_records`.",
+            )
+        )
+    settings = config.self_training
+    if settings and not (settings.test_records or config.evaluation.records):
+        found.append(
+            problem(
+                "`self_training.test_records` and `evaluation.records` are not set: "
+                "there is nothing to report on.",
+                "Set one of them to records with human labels.",
+            )
+        )
+    return found
+
+
+def check_classes(case: Case) -> list[Finding]:
+    """All labels must speak of the classes that the human ones have."""
+    if "human" not in case.opened:
+        return []
+    try:
+        config = with_class_names(case.config, case.opened["human"].info)
+        case.task = build_task(config)
+    except ValueError as error:
+        return [from_error(error, "Leave `class_names` empty: the records have them.")]
+    case.labelled.append("human")
+    found = []
+    for name in case.opened:
+        if name == "human":
+            continue
+        try:
+            preflight.check_classes(case.task, case.opened[name].records)
+        except ValueError as error:
+            found += _other_classes(case, name, error)
+        else:
+            case.labelled += [name] if name in ("evaluation", "test") else []
+    return found
+
+
+def check_overlap(case: Case) -> list[Finding]:
+    """No picture may be in two sets, whatever it is called in them."""
+    found = []
+    for pair in itertools.combinations(case.opened, 2):
+        if set(pair) == _SAME_PICTURES:
+            continue
+        digests = {name: case.opened[name].digests for name in pair}
+        names = {d: image_id for ids in digests.values() for image_id, d in ids.items()}
+        try:
+            splits.check_disjoint({n: d.values() for n, d in digests.items()}, names)
+        except ValueError as error:
+            found.append(from_error(error, "Choose other ids or records."))
+    return found
+
+
+def check_conversion(case: Case) -> list[Finding]:
+    """What a conversion left out must be an accident, not a rule."""
+    folders = {}  # Several sets may be of one folder.
+    for opened in case.opened.values():
+        folders.setdefault(os.path.dirname(opened.source.paths[0]), opened.info)
+    kept, found = {reason.value for reason in KEPT}, []
+    for folder, info in folders.items():
+        lost = {reason: n for reason, n in info.skipped.items() if reason not in kept}
+        total = sum(lost.values())
+        if total > _MOST_SKIPPED * (info.images + info.boxes):
+            counts = ", ".join(f"{reason} {count:,}" for reason, count in lost.items())
+            found.append(
+                warning(
+                    f"{folder}: {total:,} pictures or labels were left out beside "
+                    f"{info.images:,} pictures with {info.boxes:,} boxes: {counts}.",
+                    "Read skipped.txt there, repair the source and convert it again.",
+                )
+            )
+        clipped = info.skipped.get(Reason.CLIPPED.value, 0)
+        if clipped > _MOST_CLIPPED * info.boxes:
+            found.append(
+                warning(
+                    f"{folder}: {clipped:,} of {info.boxes:,} boxes reached over the "
+                    "edge of their picture and were cut.",
+                    "Look at some with `tools/show.py records`: corners may have been "
+                    "taken for sizes, or pixels for shares.",
+                )
+            )
+    return found
+
+
+def _open(records: str, ids_file: str) -> Opened:
+    info = dataset_info.load(records)
+    ids = splits.read_ids(ids_file) if ids_file else None
+    source = pipeline.open_source(records, ids, 0)
+    folder = os.path.dirname(source.paths[0])
+    count = sum(unlabeled.count_records(path) for path in source.paths)
+    if count != info.images:
+        raise ValueError(
+            f"{folder}: the shards hold {count:,} records, dataset.json says "
+            f"{info.images:,}. {_REMAKE}"
+        )
+    digests = dataset_info.picture_digests(records)
+    if len(digests) != info.images:
+        raise ValueError(
+            f"{folder}: images.tsv lists {len(digests):,} pictures, dataset.json says "
+            f"{info.images:,}. {_REMAKE}"
+        )
+    size_bytes = sum(os.path.getsize(path) for path in source.paths)
+    return Opened(
+        records=records,
+        info=info,
+        source=source,
+        digests=digests if ids is None else {i: digests[i] for i in ids},
+        size_bytes=round(size_bytes * source.count / info.images),
+    )
+
+
+def _other_classes(case: Case, name: str, error: ValueError) -> list[Finding]:
+    if name != "unlabeled":
+        return [from_error(error, _REMAKE, name)]
+    if not getattr(case.opened[name].info, case.task.names_field):
+        return []  # Pictures nobody labelled, as it should be.
+    return [
+        warning(
+            f"{name}: {str(error).partition('; ')[0]}. Its labels are not read, so the "
+            "report cannot say how right the pseudo labels are.",
+            "Convert both with the same list of classes, if you want to know.",
+        )
+    ]

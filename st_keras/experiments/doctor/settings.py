@@ -1,0 +1,157 @@
+"""Checks of settings: values that are each allowed, and make no sense together."""
+
+import tensorflow as tf
+
+from st_keras.config import Config
+from st_keras.experiments.doctor.case import Case, Finding, problem, warning
+from st_keras.runtime import warnings_of_run
+
+_RATE_PER_IMAGE = 0.08 / 256  # The authors', for SGD; times the images of a step.
+_RATE_FACTOR = 4.0
+_LONGEST_MEMORY = 1 / 3  # Of the loss means, as a share of the run.
+_ENLARGED = 2.0
+_FEW_STEPS = 0.05  # Of all steps; what a warm-up usually takes.
+
+
+def check_schedule(case: Case) -> list[Finding]:
+    """Warm-up, checkpoints and evaluations must happen within the run."""
+    training, found = case.config.training, []
+    steps, warmup = training.steps, case.config.optimization.warmup_steps
+    if warmup >= steps:
+        found.append(
+            problem(
+                f"`optimization.warmup_steps` is {warmup:,}, but `training.steps` is "
+                f"{steps:,}: the learning rate is never reached.",
+                f"Set the warm-up to about {max(1, round(_FEW_STEPS * steps)):,}.",
+            )
+        )
+    every = training.checkpoint_every_steps
+    if every > steps:
+        found.append(
+            warning(
+                f"`training.checkpoint_every_steps` is {every:,}, but "
+                f"`training.steps` is {steps:,}: a run that is killed begins anew.",
+                f"Set it to {max(1, steps // 5):,}.",
+            )
+        )
+    every = case.config.evaluation.every_steps
+    if every > steps:
+        found.append(
+            warning(
+                f"`evaluation.every_steps` is {every:,}, but `training.steps` is "
+                f"{steps:,}: there is one evaluation, at the end.",
+                "Set it to 0, if that is meant, or to a fraction of the steps.",
+            )
+        )
+    return found
+
+
+def check_batch(case: Case) -> list[Finding]:
+    """A step takes no picture twice, and BatchNorm sees enough of them."""
+    found, config = [], case.config
+    per_step = {"human": images_per_step(config)}
+    if config.pseudo and not config.self_training:
+        per_step = {
+            "human": config.human.images_per_step,
+            "pseudo": config.pseudo.images_per_step,
+        }
+    elif config.pseudo:
+        per_step["unlabeled"] = config.pseudo.images_per_step
+    for name, images in per_step.items():
+        pictures = case.opened[name].source.count if name in case.opened else images
+        if images > pictures:
+            found.append(
+                problem(
+                    f"{name}: a step takes {images} pictures, but there are "
+                    f"{pictures}; it would see some of them twice.",
+                    f"Lower `{'pseudo' if name == 'unlabeled' else name}"
+                    ".images_per_step`.",
+                )
+            )
+    replicas = _replicas(config)
+    text = warnings_of_run.batch_norm(
+        images_per_step(config),
+        replicas,
+        is_synchronized=config.runtime.sync_batch_norm,
+    )
+    return found + ([_from_text(text)] if text else [])
+
+
+def check_learning_rate(case: Case) -> list[Finding]:
+    """SGD's learning rate goes with the batch."""
+    optimization = case.config.optimization
+    if optimization.optimizer != "sgd":
+        return []  # AdamW has no such rule.
+    images = images_per_step(case.config)
+    usual = _RATE_PER_IMAGE * images
+    factor = optimization.learning_rate / usual
+    if 1 / _RATE_FACTOR <= factor * (1 + 1e-6) and factor <= _RATE_FACTOR * (1 + 1e-6):
+        return []
+    return [
+        warning(
+            f"`optimization.learning_rate` is {optimization.learning_rate:g}, "
+            f"{_times(factor)} what the authors' rule of 0.08 per 256 images gives for "
+            f"{images} images a step.",
+            f"Try {usual:.2g}, or change the batch.",
+        )
+    ]
+
+
+def check_pseudo(case: Case) -> list[Finding]:
+    """The means of the losses must have forgotten the beginning before the end."""
+    pseudo, steps = case.config.pseudo, case.config.training.steps
+    if not pseudo or not pseudo.normalize:
+        return []
+    memory = 1.0 / (1.0 - pseudo.decay)
+    if memory <= _LONGEST_MEMORY * steps:
+        return []
+    return [
+        warning(
+            f"`pseudo.decay` of {pseudo.decay:g} remembers the losses of {memory:,.0f} "
+            f"steps, but `training.steps` is {steps:,}: the ratio of the losses is "
+            "that of the beginning.",
+            f"Set it to {max(0.5, 1.0 - 10.0 / steps):.4g}.",
+        )
+    ]
+
+
+def check_image_size(case: Case) -> list[Finding]:
+    """The network's input must not be larger than what there is to see."""
+    if "human" not in case.opened:
+        return []
+    info = case.opened["human"].info
+    network = case.config.section.image_size_px
+    picture = info.height_px["p50"], info.width_px["p50"]
+    scale = min(n / max(p, 1.0) for n, p in zip(network, picture, strict=True))
+    if scale <= _ENLARGED:
+        return []
+    return [
+        warning(
+            f"`{case.config.task_name}.image_size_px` is {network[0]} x {network[1]}, "
+            f"but the median picture has {picture[0]:.0f} x {picture[1]:.0f} px: it is "
+            f"enlarged {scale:.1f} times, which costs time and shows nothing new.",
+            "Lower it, or convert the pictures without `--max_side`.",
+        )
+    ]
+
+
+def images_per_step(config: Config) -> int:
+    """Returns the pictures of a training step, human and pseudo-labelled."""
+    pseudo = config.pseudo.images_per_step if config.pseudo else 0
+    return config.human.images_per_step + pseudo
+
+
+def _replicas(config: Config) -> int:
+    """Returns the number of replicas; 1 where it takes a connection to know."""
+    if config.runtime.strategy in ("mirrored", "multi_worker"):
+        return max(1, len(tf.config.list_physical_devices("GPU")))
+    return 1
+
+
+def _from_text(text: str) -> Finding:
+    what, _, fix = text.partition(". ")
+    return warning(f"{what}.", fix)
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.2g} times" if factor > 1 else f"1/{1 / factor:.2g} of"

@@ -1,0 +1,79 @@
+"""Each pair of settings that makes no sense together, and nothing else, is found."""
+
+import pytest
+
+SGD = {"optimizer": "sgd", "warmup_steps": 500}
+
+
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        (
+            "optimization.warmup_steps=2000",
+            "problem: `optimization.warmup_steps` is 2,000, but `training.steps` is",
+        ),
+        (
+            "training.checkpoint_every_steps=2001",
+            "warning: `training.checkpoint_every_steps` is 2,001",
+        ),
+        ("evaluation.every_steps=5000", "warning: `evaluation.every_steps` is 5,000"),
+        (
+            "human.images_per_step=7",  # And two pseudo-labelled ones: 9 for a teacher.
+            "problem: human: a step takes 9 pictures, but there are 8",
+        ),
+        (
+            "pseudo.images_per_step=4",
+            "",  # As many as there are.
+        ),
+        ("pseudo.decay=0.9986", "warning: `pseudo.decay` of 0.9986 remembers"),
+        ("pseudo.decay=0.9984", ""),  # 625 of 2000 steps.
+        ("training.steps=501", ""),
+        ("detection.image_size_px=[160, 160]", ""),  # 1.6 times as large.
+        (
+            "detection.image_size_px=[224, 224]",
+            "warning: `detection.image_size_px` is 224 x 224, but the median picture",
+        ),
+    ],
+)
+def test_a_setting_that_contradicts_another_is_found(ward, override, what):
+    found = ward.found(override)
+    assert len(found) == bool(what), found
+    assert all(text.startswith(what) for text in found)
+
+
+def test_a_step_larger_than_the_pictures_to_label_is_a_problem(ward):
+    (found,) = ward.found("pseudo.images_per_step=5", "human.images_per_step=1")
+    assert found.startswith("problem: unlabeled: a step takes 5 pictures, but there")
+
+
+def test_a_teacher_alone_takes_the_pictures_of_its_own_step(ward):
+    alone = {"pseudo": None, "self_training": None}
+    assert ward.found("human.images_per_step=8", **alone) == []
+    (found,) = ward.found("human.images_per_step=9", **alone)
+    assert found.startswith("problem: human: a step takes 9 pictures")
+
+
+def test_batch_norm_on_few_pictures_is_a_warning(ward):
+    assert not ward.found("human.images_per_step=2", "pseudo.images_per_step=2")
+    (found,) = ward.found("human.images_per_step=2", "pseudo.images_per_step=1")
+    assert found.startswith("warning: BatchNorm takes its statistics from 3 images")
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_far"),
+    # The rule gives 0.08 * 6 / 256 = 0.001875 for six pictures a step.
+    [(0.0075, False), (0.0076, True), (0.00047, False), (0.00046, True)],
+)
+def test_a_learning_rate_far_from_the_rule_is_a_warning(ward, rate, is_far):
+    found = ward.found(optimization=SGD | {"learning_rate": rate})
+    assert len(found) == is_far, found
+    for text in found:
+        assert text.startswith(f"warning: `optimization.learning_rate` is {rate:g}")
+
+
+def test_the_fix_of_a_long_memory_is_no_finding(ward):
+    # What the page advises for 40 steps must satisfy the page.
+    short = ["training.steps=40", "optimization.warmup_steps=4"]
+    short.append("training.checkpoint_every_steps=10")
+    assert len(ward.found(*short, "pseudo.decay=0.99")) == 1
+    assert ward.found(*short, "pseudo.decay=0.75") == []
