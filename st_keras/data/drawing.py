@@ -45,7 +45,7 @@ def draw_labels(
     Returns:
       [H', W', 3] uint8.
     """
-    picture, scale = _resize(Image.fromarray(image), smallest_side_px, largest_side_px)
+    picture, scale = fit(Image.fromarray(image), smallest_side_px, largest_side_px)
     marks_xy = [(float(x) * scale, float(y) * scale) for y, x in _rows(marks_yx)]
     if isinstance(labels, Boxes):
         _draw_boxes(picture, scale, labels, class_names, marks_xy)
@@ -116,24 +116,30 @@ def _draw_boxes(picture, scale, labels: Boxes, class_names, marks_xy) -> None:
         x1, y1 = min(x1, picture.width - 1), min(y1, picture.height - 1)
         box = (x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
         if labels.weights[row] <= 0:
-            _draw_dashed(draw, box)
+            draw_dashed(draw, box, _DROPPED_COLOR)
             continue
         class_id, score = int(labels.class_ids[row]), float(labels.scores[row])
         color = class_color(class_id)
         width = 1 if labels.is_crowd[row] else line_px
         draw.rectangle(box, outline=color, width=width)
-        names.append((box, color, _text(class_id, score, class_names)))
+        names.append((box, color, name_of(class_id, score, class_names)))
     for x, y in marks_xy:
         _draw_cross(draw, x, y)
     font = ImageFont.load_default(max(14, min(picture.size) // 30))
     for box, color, text in names:
-        _draw_name(draw, box, color, text, font)
+        draw_name(draw, box, color, text, font)
 
 
-def _resize(
+def fit(
     picture: Image.Image, smallest_side_px: int, largest_side_px: int
 ) -> tuple[Image.Image, float]:
-    """Returns the picture at the size to draw on, and its pixels per pixel before."""
+    """Returns the picture at the size to draw on, and its pixels per pixel before.
+
+    Args:
+      picture: Of any size.
+      smallest_side_px: As `draw_labels` has it.
+      largest_side_px: As `draw_labels` has it.
+    """
     wanted = -(-smallest_side_px // min(picture.size))
     scale: float = max(1, min(wanted, _ENLARGED_TO_PX // max(picture.size)))
     resampling = Image.Resampling.NEAREST
@@ -149,22 +155,27 @@ def _rows(array: np.ndarray | None) -> np.ndarray:
     return np.zeros([0, 2]) if array is None else array
 
 
-def _text(class_id: int, score: float, class_names: tuple[str, ...]) -> str:
+def name_of(class_id: int, score: float, class_names: tuple[str, ...]) -> str:
+    """Returns what is written beside a box; a score of 1 or more is left out."""
     is_named = 0 <= class_id < len(class_names)
     name = class_names[class_id] if is_named else f"class {class_id}"
     return name if score >= 1 else f"{name}: {score:.2f}"
 
 
-def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple) -> None:
+def draw_dashed(
+    draw: ImageDraw.ImageDraw, box: tuple, color: tuple[int, int, int], width: int = 1
+) -> None:
+    """Draws the outline (x0, y0, x1, y1) of a box in short lines."""
     x0, y0, x1, y1 = box
+    look = {"fill": color, "width": width}
     for x in np.arange(x0, x1, 2 * _DASH_PX):
         end = min(x + _DASH_PX, x1)
-        draw.line([(x, y0), (end, y0)], fill=_DROPPED_COLOR)
-        draw.line([(x, y1), (end, y1)], fill=_DROPPED_COLOR)
+        draw.line([(x, y0), (end, y0)], **look)
+        draw.line([(x, y1), (end, y1)], **look)
     for y in np.arange(y0, y1, 2 * _DASH_PX):
         end = min(y + _DASH_PX, y1)
-        draw.line([(x0, y), (x0, end)], fill=_DROPPED_COLOR)
-        draw.line([(x1, y), (x1, end)], fill=_DROPPED_COLOR)
+        draw.line([(x0, y), (x0, end)], **look)
+        draw.line([(x1, y), (x1, end)], **look)
 
 
 def _draw_cross(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
@@ -174,7 +185,7 @@ def _draw_cross(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
         draw.line([(x, y - 3), (x, y + 3)], fill=color, width=width)
 
 
-def _draw_name(draw: ImageDraw.ImageDraw, box, color, text: str, font) -> None:
+def draw_name(draw: ImageDraw.ImageDraw, box, color, text: str, font) -> None:
     """Writes above the box's top left corner, or as near to it as there is room."""
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 4, bottom - top + 4

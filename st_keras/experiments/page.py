@@ -1,4 +1,7 @@
-"""The HTML a report is made of: one file, no script, nothing from the network."""
+"""The HTML a report is made of: one file, nothing from the network.
+
+No script either, but for the few lines of `ticked_pictures` that save a list of ids.
+"""
 
 import base64
 import html
@@ -11,6 +14,17 @@ from PIL import Image
 from st_keras.experiments.figures import Chart
 
 _JPEG_QUALITY = 88
+# Ids are data and never code: they are read from attributes.
+_SAVE_TICKED = """
+document.getElementById("save_ticked").addEventListener("click", () => {
+  const ticked = document.querySelectorAll("input[data-id]:checked");
+  const lines = Array.from(ticked, (box) => box.dataset.id + "\\n");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(lines, { type: "text/plain" }));
+  link.download = "FILE";
+  link.click();
+});
+"""
 _STYLE = """
 :root {
   color-scheme: light dark;
@@ -84,6 +98,18 @@ figcaption { color: var(--soft); font-size: .85rem; }
 .bar i {
   background: var(--c); border-radius: 3px; display: block; height: .8rem;
   min-width: 2px;
+}
+.cards {
+  display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr));
+}
+.cards img { border-radius: 4px; display: block; width: 100%; }
+.cards label { cursor: pointer; display: block; font-size: .85rem; }
+.cards input:checked ~ img { opacity: .35; }
+.cards b { overflow-wrap: anywhere; }
+button {
+  background: var(--band); border: 1px solid var(--line); border-radius: 8px;
+  color: inherit; cursor: pointer; font: inherit; padding: .4rem .9rem;
 }
 td.stretch { width: 60%; }
 details { border: 1px solid var(--line); border-radius: 8px; margin: .6rem 0; }
@@ -240,7 +266,7 @@ def picture_grid(
     )
     cells = "".join(
         f'<img alt="{escape(f"{head}: {name}")}" title="{escape(name)}" '
-        f'src="{_jpeg(pixels)}">'
+        f'src="{jpeg(pixels)}">'
         for name, pictures in rows
         for head, pixels in zip(heads, pictures, strict=True)
     )
@@ -251,6 +277,41 @@ def picture_grid(
         f'<div class="wide"><div class="pictures" style="{style}">{titles}{cells}'
         "</div></div>"
     )
+
+
+def ticked_pictures(
+    cards: Sequence[tuple[str, str, str]], button: str, file_name: str
+) -> str:
+    """Returns pictures with tick boxes, and a button that saves the ticked ids.
+
+    The only part of a page with a script.
+
+    Args:
+      cards: Image id, text and picture (a data URI) of each.
+      button: What is written on it.
+      file_name: Of the list, an id per line.
+    """
+    items = "".join(
+        f'<label><input type="checkbox" data-id="{escape(image_id)}"> '
+        f"<b>{escape(image_id)}</b><br>{escape(text)}"
+        f'<img alt="{escape(image_id)}" loading="lazy" src="{picture}"></label>'
+        for image_id, text, picture in cards
+    )
+    script = _SAVE_TICKED.replace("FILE", file_name)
+    return (
+        f'<p><button id="save_ticked" type="button">{escape(button)}</button></p>'
+        f'<div class="cards">{items}</div><script>{script}</script>'
+    )
+
+
+def legend(entries: Sequence[tuple[str, str, str]]) -> str:
+    """Returns colours with what they mean: colour, word, text."""
+    items = "".join(
+        f'<dt><i class="dot" style="--c: {color}"></i>{escape(word)}</dt>'
+        f"<dd>{escape(text)}</dd>"
+        for color, word, text in entries
+    )
+    return f'<dl class="note">{items}</dl>'
 
 
 def details(summary: str, content: str) -> str:
@@ -268,7 +329,8 @@ def _png(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
-def _jpeg(pixels: np.ndarray) -> str:
+def jpeg(pixels: np.ndarray) -> str:
+    """Returns [H, W, 3] uint8 pixels as a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(
         buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True

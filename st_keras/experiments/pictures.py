@@ -1,5 +1,6 @@
 """Pictures of a report, drawn: what people, models and teachers see in them."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +46,8 @@ def test_rows(
     Raises:
       ValueError: Records or checkpoints are not there any more.
     """
-    ids = splits.read_ids(ids_file) if ids_file else _all_ids(records)
-    source = pipeline.open_source(records, _spread(ids, count), 0)
+    ids = splits.read_ids(ids_file) if ids_file else all_ids(records)
+    source = pipeline.open_source(records, spread(ids, count), 0)
     serialized = pipeline.serialized_records(source)
     drawn: dict[str, list[np.ndarray]] = {}
     for workdir in runs.values():
@@ -77,8 +78,8 @@ def pseudo_rows(
     """
     task = build_task(student)
     min_scores = selection.min_scores(student.pseudo, task)
-    ids = selection.image_ids(student.pseudo) or _all_ids(student.pseudo.records)
-    ids = _spread(ids, count)
+    ids = selection.image_ids(student.pseudo) or all_ids(student.pseudo.records)
+    ids = spread(ids, count)
     source = pipeline.open_source(student.pseudo.records, ids, 0)
     truth = {}
     names = getattr(dataset_info.load(unlabeled), task.names_field)
@@ -96,19 +97,15 @@ def pseudo_rows(
     return rows
 
 
-def read_pictures(task: Task, serialized: tf.data.Dataset) -> list[Example]:
-    """Returns serialised records as Examples of NumPy arrays, `image_id` a str."""
-    examples = []
+def read_pictures(task: Task, serialized: tf.data.Dataset) -> Iterator[Example]:
+    """Yields serialised records as Examples of NumPy arrays, `image_id` a str."""
     for record in serialized:
         labels, image_id = task.read_labels(record)
-        examples.append(
-            Example(
-                image=decode.decode_image(decode.decode_encoded(record)).numpy(),
-                labels=labels._make(field.numpy() for field in labels),
-                image_id=image_id.numpy().decode(),
-            )
+        yield Example(
+            image=decode.decode_image(decode.decode_encoded(record)).numpy(),
+            labels=labels._make(field.numpy() for field in labels),
+            image_id=image_id.numpy().decode(),
         )
-    return examples
 
 
 def seen_by(
@@ -128,11 +125,12 @@ def _draw(example: Example, task: Task) -> np.ndarray:
     )
 
 
-def _all_ids(records: str) -> list[str]:
+def all_ids(records: str) -> list[str]:
+    """Returns the ids of all pictures of records."""
     return list(dataset_info.picture_digests(records))
 
 
-def _spread(ids: list[str], count: int) -> list[str]:
+def spread(ids: list[str], count: int) -> list[str]:
     """Returns at most `count` ids at even distances."""
     step = max(1, len(ids) / count)
     return [ids[int(i * step)] for i in range(min(count, len(ids)))]

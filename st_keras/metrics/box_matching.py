@@ -5,31 +5,58 @@ from pycocotools import mask
 
 from st_keras.types import Boxes
 
-_MATCH_IOU = 0.5
+MATCH_IOU = 0.5
+FALSE, IN_CROWD = -1, -2  # Instead of the true box that was found.
 
 
 def match(real: Boxes, labels: Boxes) -> tuple[np.ndarray, np.ndarray]:
-    """Returns score and rightness of each pseudo box that is not inside a crowd."""
+    """Returns score and rightness of each pseudo box that is not inside a crowd.
+
+    The best score comes first.
+    """
+    found = find_true(real, labels, overlaps(labels.boxes_yxyx, real))
     order = np.argsort(-labels.scores, kind="stable")
-    overlaps = _overlaps(labels.boxes_yxyx, real)
-    taken = np.zeros(len(real.class_ids), bool)
-    scores, right = [], []
-    for row in order:
-        same_class = real.class_ids == labels.class_ids[row]
-        overlap = np.where(same_class, overlaps[row], 0.0)
-        free = np.where(taken | real.is_crowd, 0.0, overlap)
-        best = int(np.argmax(free)) if free.size else -1
-        is_match = best >= 0 and free[best] >= _MATCH_IOU
-        if not is_match and np.any(real.is_crowd & (overlap > 0)):
-            continue
-        if is_match:
-            taken[best] = True
-        scores.append(labels.scores[row])
-        right.append(is_match)
-    return np.asarray(scores, np.float32), np.asarray(right, bool)
+    order = order[found[order] != IN_CROWD]
+    return np.asarray(labels.scores[order], np.float32), found[order] != FALSE
 
 
-def _overlaps(boxes_yxyx: np.ndarray, real: Boxes) -> np.ndarray:
+def find_true(
+    real: Boxes, labels: Boxes, ious: np.ndarray, min_iou: float = MATCH_IOU
+) -> np.ndarray:
+    """Returns which true box each pseudo box has found.
+
+    The best score chooses first, and each takes the box of its class that it overlaps
+    most. A box that finds none, but lies in a crowd of its class, counts neither way.
+    That is how pycocotools matches.
+
+    Args:
+      real: [M, ...] NumPy arrays, pixels.
+      labels: [N, ...] in the same pixels.
+      ious: [N, M], their `overlaps`.
+      min_iou: From which on a true box is found; of a crowd, the share of the pseudo
+        box that must lie in it.
+
+    Returns:
+      [N] int64 rows of `real`; or `FALSE` or `IN_CROWD`.
+    """
+    found = np.full(len(labels.class_ids), FALSE, np.int64)
+    if not ious.size:
+        return found
+    same_class = np.asarray(labels.class_ids)[:, None] == np.asarray(real.class_ids)
+    is_near = same_class & (ious >= min_iou)
+    is_crowd = np.asarray(real.is_crowd, bool)
+    is_free = is_near & ~is_crowd
+    order = np.argsort(-np.asarray(labels.scores), kind="stable")
+    for row in order[is_free[order].any(axis=1)]:
+        if is_free[row].any():
+            best = int(np.argmax(np.where(is_free[row], ious[row], -1.0)))
+            found[row] = best
+            is_free[:, best] = False
+    found[(found == FALSE) & (is_near & is_crowd).any(axis=1)] = IN_CROWD
+    return found
+
+
+def overlaps(boxes_yxyx: np.ndarray, real: Boxes) -> np.ndarray:
     """Returns [N, M] overlaps as COCO's evaluation measures them.
 
     Intersection over union; with a crowd, intersection over the box alone.

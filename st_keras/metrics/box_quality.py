@@ -2,13 +2,30 @@
 
 import numpy as np
 
-from st_keras.metrics.box_matching import match
+from st_keras.metrics import box_looks
+from st_keras.metrics.box_breakdown import ROW, Breakdown, size_of
+from st_keras.metrics.box_matching import FALSE, IN_CROWD, find_true, overlaps
 from st_keras.metrics.thresholds import THRESHOLDS
+from st_keras.metrics.verdicts import BoxVerdicts
 from st_keras.types import Boxes
+
+_MATCH_IOUS = (0.5, 0.75)
+_CHARTS = [
+    {
+        "title": "Precision and recall",
+        "columns": ["precision", "recall"],
+        "is_share": True,
+    },
+    {
+        "title": "Boxes per picture",
+        "columns": ["boxes_per_image"],
+        "is_share": False,
+    },
+]
 
 
 class BoxQuality:
-    """Collects pseudo boxes picture by picture; only their scores are held.
+    """Collects pseudo boxes picture by picture; only scores and flags are held.
 
     A pseudo box is right if it overlaps a true box of its class by an IoU of 0.5 or
     more that no better-scored pseudo box has taken. Boxes in crowds count neither way.
@@ -16,12 +33,24 @@ class BoxQuality:
     `images`.
     """
 
-    def __init__(self):
-        self._scores: list[np.ndarray] = []
-        self._judged: list[tuple[np.ndarray, np.ndarray]] = []  # Scores, rightness.
-        self._true_boxes = 0
-        self._human_boxes = 0
-        self._human_images = 0
+    threshold_free = (
+        "ap50",
+        "ap75",
+        "calibration_error",
+    )  # Numbers that it does not change.
+
+    def __init__(self, class_names: tuple[str, ...] = ()):
+        """Makes an empty measure.
+
+        Args:
+          class_names: By class id; a class beyond them is called by its number.
+        """
+        self._class_names = tuple(class_names)
+        # A few bytes per box, by whether its truth is known.
+        self._rows: dict[bool, list[np.ndarray]] = {True: [], False: []}
+        self._best: dict[bool, list[float]] = {True: [], False: []}  # By picture.
+        self._true = _Counts()
+        self._human = _Counts()
 
     def add(self, pseudo: Boxes, truth: Boxes | None) -> None:
         """Adds one picture.
@@ -30,15 +59,18 @@ class BoxQuality:
           pseudo: [N, ...] NumPy arrays with scores, pixels.
           truth: [M, ...] in the same pixels; None: not known.
         """
-        self._scores.append(np.asarray(pseudo.scores, np.float32))
-        if truth is not None:
-            self._true_boxes += _count(truth)
-            self._judged.append(match(truth, pseudo))
+        rows = _rows(pseudo, truth)
+        # Boxes in crowds do not make a picture less empty.
+        counts = rows["found"][:, 0] != IN_CROWD
+        is_judged = truth is not None
+        self._rows[is_judged].append(rows)
+        self._best[is_judged].append(float(rows["score"][counts].max(initial=-1.0)))
+        if is_judged:
+            self._true.add(truth)
 
     def add_human(self, labels: Boxes) -> None:
-        """Adds a picture that people labelled, to compare the numbers of boxes."""
-        self._human_boxes += _count(labels)
-        self._human_images += 1
+        """Adds a picture that people labelled, to compare boxes and classes."""
+        self._human.add(labels)
 
     def result(self, min_score: float) -> dict:
         """Returns how many boxes are kept from a score on, and how right they are.
@@ -49,47 +81,150 @@ class BoxQuality:
           `thresholds`, the same numbers at each; `human`, those of people; `charts`,
           which columns belong together; `sentence`, the same in words.
         """
-        images = len(self._scores)
-        row = self._row(min_score)
-        is_judged = bool(self._judged)
-        human = None
-        if self._human_images:
-            human = {"boxes_per_image": self._human_boxes / self._human_images}
+        breakdown = self._breakdown()
+        row = breakdown.row(min_score)
+        human = self._human.numbers()
         return {
-            "images": images,
+            "images": self.images,
             **row,
-            "thresholds": [self._row(s) for s in THRESHOLDS] if is_judged else [],
-            "human": human,
-            "charts": [
-                {
-                    "title": "Precision and recall",
-                    "columns": ["precision", "recall"],
-                    "is_share": True,
-                },
-                {
-                    "title": "Boxes per picture",
-                    "columns": ["boxes_per_image"],
-                    "is_share": False,
-                },
-            ],
-            "sentence": _sentence(images, row),
+            "thresholds": (
+                [breakdown.row(score) for score in THRESHOLDS]
+                if breakdown.is_judged
+                else []
+            ),
+            "human": human and {"boxes_per_image": human["boxes_per_image"]},
+            "charts": _CHARTS,
+            "sentence": _sentence(self.images, row),
         }
 
-    def _row(self, min_score: float) -> dict:
-        # Without those in crowds where the truth is known.
-        scores = [scores for scores, _ in self._judged] or self._scores
-        kept = sum(int((scores >= min_score).sum()) for scores in scores)
-        row = {
-            "min_score": float(min_score),
-            "precision": None,
-            "recall": None,
-            "boxes_per_image": kept / max(len(scores), 1),
+    def numbers(self, min_score: float) -> dict[str, float | None]:
+        """Returns every number of what is kept from a score on, by a plain name.
+
+        Numbers of a class are called as `precision[car]`; None: it is not known.
+        """
+        return self._breakdown().numbers(min_score)
+
+    def details(self, min_score: float) -> dict:
+        """Returns all that a report shows, in a form that all tasks share.
+
+        Returns:
+          `numbers`; `human`, those of people or, without them, of the truth (None:
+          neither is known); `thresholds`, a row for each; `charts` over thresholds;
+          `tables`, by title and row; `histogram` and `calibration`, as
+          `score_curves` has them.
+        """
+        breakdown = self._breakdown()
+        return {
+            "unit": "boxes",
+            "images": self.images,
+            "judged_images": len(self._best[True]),
+            "sentence": _sentence(self.images, breakdown.row(min_score)),
+            "human_are": "human labels" if self._human.images else "truth",
+            "human": (self._human if self._human.images else self._true).numbers(),
+            **breakdown.details(min_score),
         }
-        if self._judged:
-            right = sum(int(right[s >= min_score].sum()) for s, right in self._judged)
-            row["precision"] = right / max(kept, 1)
-            row["recall"] = right / max(self._true_boxes, 1)
-        return row
+
+    @property
+    def images(self) -> int:
+        """Pictures that were added, with and without truth."""
+        return sum(len(best) for best in self._best.values())
+
+    def agreement(self, labels: Boxes, other: Boxes, *, min_score: float) -> float:
+        """Returns the F1 of matched boxes of two looks at a picture, in [0, 1].
+
+        Args:
+          labels: [N, ...] NumPy arrays.
+          other: [M, ...] in the same pixels; the truth is a look too.
+          min_score: Weaker boxes of both are left out; without boxes, both agree.
+        """
+        return box_looks.agreement(labels, other, min_score)
+
+    def doubt(self, labels: Boxes, *, min_score: float) -> float:
+        """Returns what is lacking to sure scores of what is kept; 1: nothing is."""
+        kept = labels.scores[labels.scores >= min_score]
+        return float(1.0 - np.mean(kept)) if len(kept) else 1.0
+
+    def verdicts(
+        self, pseudo: Boxes, truth: Boxes | None, *, min_score: float
+    ) -> BoxVerdicts:
+        """Returns what becomes of each box of a picture.
+
+        Args:
+          pseudo: [N, ...] NumPy arrays.
+          truth: [M, ...]; None: not known.
+          min_score: Weaker boxes are dropped.
+        """
+        return box_looks.verdicts(pseudo, truth, min_score)
+
+    def mirrored(self, labels: Boxes, width_px: int) -> Boxes:
+        """Returns labels of a picture as those of the picture seen in a mirror."""
+        return box_looks.mirrored(labels, width_px)
+
+    def cropped(self, labels: Boxes, size_px: tuple[int, int]) -> Boxes:
+        """Returns what of the labels is in the upper left (height, width) pixels."""
+        return box_looks.cropped(labels, size_px)
+
+    def _breakdown(self) -> Breakdown:
+        is_judged = bool(self._best[True])
+        parts = self._rows[is_judged]
+        joined = np.concatenate([*parts, np.zeros(0, ROW)])
+        self._rows[is_judged] = [joined]
+        reference = self._human if self._human.images else self._true
+        return Breakdown(
+            rows=joined,
+            best=np.asarray(self._best[is_judged], np.float32),
+            true=self._true.by_class_and_size if is_judged else None,
+            reference=reference.by_class_and_size.sum(axis=1),
+            class_names=self._class_names,
+        )
+
+
+class _Counts:
+    """Counts the boxes that people have drawn."""
+
+    def __init__(self):
+        self.images = 0
+        self.by_class_and_size = np.zeros([0, 3], np.int64)
+        self._empty = 0
+
+    def add(self, labels: Boxes) -> None:
+        is_one = ~np.asarray(labels.is_crowd, bool)
+        ids = np.asarray(labels.class_ids)[is_one].astype(np.int64)
+        missing = int(ids.max(initial=-1)) + 1 - len(self.by_class_and_size)
+        if missing > 0:
+            self.by_class_and_size = np.pad(
+                self.by_class_and_size, [(0, missing), (0, 0)]
+            )
+        sizes = size_of(np.asarray(labels.boxes_yxyx)[is_one])
+        np.add.at(self.by_class_and_size, (ids, sizes), 1)
+        self.images += 1
+        self._empty += not len(ids)
+
+    def numbers(self) -> dict[str, float] | None:
+        if not self.images:
+            return None
+        return {
+            "boxes_per_image": int(self.by_class_and_size.sum()) / self.images,
+            "empty_share": self._empty / self.images,
+        }
+
+
+def _rows(pseudo: Boxes, truth: Boxes | None) -> np.ndarray:
+    scores = np.asarray(pseudo.scores, np.float32)
+    rows = np.zeros(len(scores), ROW)
+    rows["score"] = scores
+    rows["class_id"] = pseudo.class_ids
+    rows["size"] = size_of(pseudo.boxes_yxyx)
+    rows["found"] = FALSE
+    if truth is not None and len(scores):
+        ious = overlaps(pseudo.boxes_yxyx, truth)
+        sizes = size_of(truth.boxes_yxyx)
+        for column, min_iou in enumerate(_MATCH_IOUS):
+            found = find_true(truth, pseudo, ious, min_iou)
+            is_right = found >= 0
+            found[is_right] = sizes[found[is_right]]
+            rows["found"][:, column] = found
+    return rows[np.argsort(-scores, kind="stable")]
 
 
 def _sentence(images: int, row: dict) -> str:
@@ -103,7 +238,3 @@ def _sentence(images: int, row: dict) -> str:
         f"{kept}. {row['precision']:.0%} of them are right (precision), and they are "
         f"{row['recall']:.0%} of the true boxes (recall)."
     )
-
-
-def _count(labels: Boxes) -> int:
-    return int(np.sum(~np.asarray(labels.is_crowd, bool)))

@@ -2,11 +2,25 @@
 
 import numpy as np
 
-from st_keras.metrics.mean_iou import MeanIoU, confusions
+from st_keras.metrics import map_looks
+from st_keras.metrics.mean_iou import confusions
+from st_keras.metrics.pixel_breakdown import LEVELS, Breakdown
 from st_keras.metrics.thresholds import THRESHOLDS
+from st_keras.metrics.verdicts import PixelVerdicts
 from st_keras.types import IGNORED, LabelMap
 
-_LEVELS = 256  # Of confidence, in 1/255.
+_CHARTS = [
+    {
+        "title": "Coverage and accuracy",
+        "columns": ["coverage", "accuracy"],
+        "is_share": True,
+    },
+    {
+        "title": "Mean IoU of what is kept",
+        "columns": ["mean_iou"],
+        "is_share": True,
+    },
+]
 
 
 class PixelQuality:
@@ -18,17 +32,20 @@ class PixelQuality:
     but in `images`.
     """
 
+    threshold_free = ("calibration_error",)  # Numbers that it does not change.
+
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
         count = len(self._class_names)
         # By confidence and pseudo class; the last: nothing was said.
-        self._pixels = np.zeros([_LEVELS, count + 1], np.int64)
+        self._pixels = np.zeros([LEVELS, count + 1], np.int64)
         # By confidence, then as `mean_iou.confusion`; 47 MB for 151 classes.
-        self._confusions = np.zeros([_LEVELS, count, count + 1], np.int64)
+        self._confusions = np.zeros([LEVELS, count, count + 1], np.int64)
+        # Pictures by their highest confidence, at 1 and up; 0: without any class.
+        self._best = {judged: np.zeros(LEVELS + 1, np.int64) for judged in (0, 1)}
         self._images = 0
-        self._has_truth = False
-        self._human_known = 0
-        self._human_pixels = 0
+        self._human = _Counts(count)
+        self._true = _Counts(count)
 
     def add(self, pseudo: LabelMap, truth: LabelMap | None) -> None:
         """Adds one picture.
@@ -42,23 +59,24 @@ class PixelQuality:
             counted then.
         """
         count = len(self._class_names)
+        ids, levels = np.asarray(pseudo.class_ids), np.asarray(pseudo.confidences)
+        counts = ids < count
         if truth is None:
-            index = np.asarray(pseudo.confidences).astype(np.int64) * (count + 1)
-            index += np.minimum(pseudo.class_ids, count)
-            counts = np.bincount(index.ravel(), minlength=self._pixels.size)
-            self._pixels += counts.reshape(self._pixels.shape)
+            index = levels.astype(np.int64) * (count + 1)
+            index += np.minimum(ids, count)
+            pixels = np.bincount(index.ravel(), minlength=self._pixels.size)
+            self._pixels += pixels.reshape(self._pixels.shape)
         else:
-            self._confusions += confusions(
-                truth, pseudo, count, np.asarray(pseudo.confidences), _LEVELS
-            )
-            self._has_truth = True
+            self._confusions += confusions(truth, pseudo, count, levels, LEVELS)
+            self._true.add(truth)
+            counts = counts & (np.asarray(truth.class_ids) != IGNORED)
+        best = int(levels[counts].max(initial=-1)) if counts.any() else -1
+        self._best[int(truth is not None)][best + 1] += 1
         self._images += 1
 
     def add_human(self, labels: LabelMap) -> None:
         """Adds a picture that people labelled, to compare how much is labelled."""
-        ids = np.asarray(labels.class_ids)
-        self._human_known += int((ids != IGNORED).sum())
-        self._human_pixels += ids.size
+        self._human.add(labels)
 
     def result(self, min_score: float) -> dict:
         """Returns how much is kept from a confidence on, and how right it is.
@@ -71,71 +89,128 @@ class PixelQuality:
           all that is kept; `human`, coverage by people; `charts`, which columns belong
           together; `sentence`, the same in words.
         """
-        row = self._row(min_score)
-        human = None
-        if self._human_pixels:
-            human = {"coverage": self._human_known / self._human_pixels}
+        breakdown = self._breakdown()
+        row = breakdown.row(min_score)
+        human = self._human.numbers()
         return {
             "images": self._images,
             **row,
-            "per_class": self._per_class(min_score),
-            "thresholds": [self._row(s) for s in THRESHOLDS] if self._has_truth else [],
-            "human": human,
-            "charts": [
-                {
-                    "title": "Coverage and accuracy",
-                    "columns": ["coverage", "accuracy"],
-                    "is_share": True,
-                },
-                {
-                    "title": "Mean IoU of what is kept",
-                    "columns": ["mean_iou"],
-                    "is_share": True,
-                },
-            ],
+            "per_class": breakdown.per_class(min_score),
+            "thresholds": (
+                [breakdown.row(score) for score in THRESHOLDS]
+                if breakdown.is_judged
+                else []
+            ),
+            "human": human and {"coverage": human["coverage"]},
+            "charts": _CHARTS,
             "sentence": _sentence(self._images, row),
         }
 
-    def _row(self, min_score: float) -> dict:
-        row = {"min_score": float(min_score), "accuracy": None, "mean_iou": None}
-        first = _first_kept(min_score)
-        if not self._has_truth:
-            pixels, of_all = int(self._pixels[first:, :-1].sum()), self._pixels.sum()
-            return row | {"coverage": pixels / max(int(of_all), 1)}
-        matrix = self._confusions[first:].sum(axis=0)
-        matrix[:, -1] = 0  # Without a class a pixel is not kept.
-        pixels, of_all = int(matrix.sum()), self._confusions.sum()
-        metric = MeanIoU(self._class_names)
-        metric.add_confusion(matrix)
-        return row | {
-            "coverage": pixels / max(int(of_all), 1),
-            "accuracy": int(np.trace(matrix)) / max(pixels, 1),
-            "mean_iou": metric.result()["mIoU"] / 100.0 if pixels else 0.0,
-        }
+    def numbers(self, min_score: float) -> dict[str, float | None]:
+        """Returns every number of what is kept from a score on, by a plain name.
 
-    def _per_class(self, min_score: float) -> dict[str, dict]:
-        first = _first_kept(min_score)
-        counts, right = self._pixels, None
-        if self._has_truth:
-            counts = self._confusions.sum(axis=1)
-            right = np.diag(self._confusions[first:].sum(axis=0))
-        pixels, of_class = counts[first:].sum(axis=0), counts.sum(axis=0)
-        total = max(int(pixels[:-1].sum()), 1)
+        Numbers of a class are called as `accuracy[car]`; None: it is not known.
+        """
+        return self._breakdown().numbers(min_score)
+
+    def details(self, min_score: float) -> dict:
+        """Returns all that a report shows, as `BoxQuality.details` does."""
+        breakdown = self._breakdown()
         return {
-            name: {
-                "coverage": float(pixels[i] / max(of_class[i], 1)),
-                "accuracy": (
-                    float(right[i] / max(pixels[i], 1)) if self._has_truth else None
-                ),
-                "share": float(pixels[i] / total),
-            }
-            for i, name in enumerate(self._class_names)
+            "unit": "pixels",
+            "images": self._images,
+            "judged_images": self._true.images,
+            "sentence": _sentence(self._images, breakdown.row(min_score)),
+            "human_are": "human labels" if self._human.images else "truth",
+            "human": (self._human if self._human.images else self._true).numbers(),
+            **breakdown.details(min_score),
         }
 
+    @property
+    def images(self) -> int:
+        """Pictures that were added, with and without truth."""
+        return self._images
 
-def _first_kept(min_score: float) -> int:
-    """Returns the lowest confidence, in 1/255, that is kept; 256: none is."""
-    return int(np.searchsorted(np.arange(_LEVELS) / 255.0, min_score))
+    def agreement(self, labels: LabelMap, other: LabelMap, *, min_score: float):
+        """Returns the share of equal pixels of two looks at a picture, in [0, 1].
+
+        Args:
+          labels: NumPy arrays [H, W].
+          other: Of the same size; where it is `IGNORED`, as a truth may be, nothing is
+            compared.
+          min_score: Of the pixels that either is as sure of, those count as equal that
+            both are as sure of; without any, both agree.
+        """
+        return map_looks.agreement(labels, other, min_score)
+
+    def doubt(self, labels: LabelMap, *, min_score: float) -> float:
+        """Returns what is lacking to sure scores of what is kept; 1: nothing is."""
+        is_kept = map_looks.is_kept(labels, min_score)
+        if not is_kept.any():
+            return 1.0
+        return float(1.0 - np.asarray(labels.confidences)[is_kept].mean() / 255.0)
+
+    def verdicts(
+        self, pseudo: LabelMap, truth: LabelMap | None, *, min_score: float
+    ) -> PixelVerdicts:
+        """Returns what becomes of each pixel of a picture.
+
+        Args:
+          pseudo: NumPy arrays [H, W].
+          truth: Of the same size; None: not known.
+          min_score: Pixels that are less sure are dropped.
+        """
+        return map_looks.verdicts(pseudo, truth, min_score)
+
+    def mirrored(self, labels: LabelMap, width_px: int) -> LabelMap:
+        """Returns labels of a picture as those of the picture seen in a mirror."""
+        del width_px  # As wide as the map.
+        return LabelMap(*(np.asarray(field)[:, ::-1] for field in labels))
+
+    def cropped(self, labels: LabelMap, size_px: tuple[int, int]) -> LabelMap:
+        """Returns what of the labels is in the upper left (height, width) pixels."""
+        height, width = size_px
+        return LabelMap(*(np.asarray(field)[:height, :width] for field in labels))
+
+    def _breakdown(self) -> Breakdown:
+        is_judged = self._true.images > 0
+        reference = self._human if self._human.images else self._true
+        return Breakdown(
+            pixels=self._confusions.sum(axis=1) if is_judged else self._pixels,
+            confusions=self._confusions if is_judged else None,
+            best=self._best[int(is_judged)],
+            reference=reference.by_class,
+            class_names=self._class_names,
+        )
+
+
+class _Counts:
+    """Counts the pixels that people have labelled."""
+
+    def __init__(self, num_classes: int):
+        self.images = 0
+        self.by_class = np.zeros(num_classes, np.int64)
+        self._known = 0
+        self._pixels = 0
+        self._empty = 0
+
+    def add(self, labels: LabelMap) -> None:
+        ids = np.asarray(labels.class_ids)
+        counts = np.bincount(ids.ravel(), minlength=IGNORED + 1)
+        known = ids.size - int(counts[IGNORED])
+        self.by_class += counts[: len(self.by_class)]
+        self.images += 1
+        self._known += known
+        self._pixels += ids.size
+        self._empty += not known
+
+    def numbers(self) -> dict[str, float] | None:
+        if not self._pixels:
+            return None
+        return {
+            "coverage": self._known / self._pixels,
+            "empty_share": self._empty / self.images,
+        }
 
 
 def _sentence(images: int, row: dict) -> str:

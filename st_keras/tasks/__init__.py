@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from st_keras.config import Config, TaskConfig
+from st_keras.config import Config, DetectionConfig, SegmentationConfig, TaskConfig
 from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.tasks.detection import DetectionTask
@@ -13,12 +13,14 @@ __all__ = [
     "Task",
     "build_task",
     "policies_of",
+    "task_of_records",
     "with_class_names",
     "with_image_size",
 ]
 
 PURPOSES = ("evaluation", "labeling")
 _TASKS = {"detection": DetectionTask, "segmentation": SegmentationTask}
+_SECTIONS = {"detection": DetectionConfig, "segmentation": SegmentationConfig}
 
 
 def build_task(
@@ -46,6 +48,29 @@ def build_task(
         )
     kind = _TASKS[config.task_name]
     return kind(kind.for_purpose(config.section, purpose, min_score), xla=xla)
+
+
+def task_of_records(info: DatasetInfo) -> Task:
+    """Returns a task that reads and judges labels, where there is no model.
+
+    Args:
+      info: Of records with labels of one kind, such as pseudo labels.
+
+    Raises:
+      ValueError: They have none, or both kinds.
+    """
+    named = {
+        name: names
+        for name, kind in _TASKS.items()
+        if (names := getattr(info, kind.names_field))
+    }
+    if len(named) != 1:
+        raise ValueError(
+            f"The records have labels for {' and '.join(named) or 'no task'}; it takes "
+            "those of exactly one."
+        )
+    ((name, class_names),) = named.items()
+    return _TASKS[name](_SECTIONS[name](class_names=class_names))
 
 
 def policies_of(config: Config) -> dict[str, Policy]:

@@ -324,7 +324,7 @@ class DetectionTask(Task):
         return AveragePrecision(self.class_names)
 
     def new_quality(self) -> BoxQuality:
-        return BoxQuality()
+        return BoxQuality(self.class_names)
 
     def new_calibration(self) -> JudgedBoxes:
         return JudgedBoxes(len(self.class_names))

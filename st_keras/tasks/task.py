@@ -199,7 +199,9 @@ class Task(abc.ABC):
         """Returns an empty measure of pseudo labels.
 
         It has the methods `add(pseudo, truth)`, where `truth` may be None,
-        `add_human(labels)`, and `result(min_score)`.
+        `add_human(labels)`, and `result(min_score)`; `numbers(min_score)` and
+        `details(min_score)` for a report; and of one picture `agreement`, `doubt`,
+        `verdicts`, `mirrored` and `cropped`.
         """
 
     @abc.abstractmethod

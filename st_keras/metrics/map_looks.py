@@ -1,0 +1,53 @@
+"""Label maps of one picture from two looks, or beside the truth."""
+
+import numpy as np
+
+from st_keras.metrics.pixel_breakdown import first_kept
+from st_keras.metrics.verdicts import (
+    DROPPED,
+    FALSE,
+    KEPT,
+    MATCHED,
+    MISSED,
+    NOTHING,
+    PixelVerdicts,
+)
+from st_keras.types import IGNORED, LabelMap
+
+
+def is_kept(labels: LabelMap, min_score: float) -> np.ndarray:
+    """Returns [H, W] bool, which pixels have a class and are as sure of it."""
+    is_sure = np.asarray(labels.confidences) >= first_kept(min_score)
+    return is_sure & (np.asarray(labels.class_ids) != IGNORED)
+
+
+def agreement(labels: LabelMap, other: LabelMap, min_score: float) -> float:
+    """Returns, of the pixels that either keeps, the share that both keep alike."""
+    is_known = np.asarray(other.class_ids) != IGNORED
+    kept, other_kept = (is_kept(look, min_score) for look in (labels, other))
+    counted = int(((kept | other_kept) & is_known).sum())
+    if not counted:
+        return 1.0
+    is_equal = np.asarray(labels.class_ids) == np.asarray(other.class_ids)
+    return int((is_equal & kept & other_kept).sum()) / counted
+
+
+def verdicts(
+    pseudo: LabelMap, truth: LabelMap | None, min_score: float
+) -> PixelVerdicts:
+    """Returns what becomes of each pixel.
+
+    A dropped pixel that would have been right is missed; a kept one whose truth nobody
+    knows is just kept.
+    """
+    ids = np.asarray(pseudo.class_ids)
+    kept = is_kept(pseudo, min_score)
+    kinds = np.where(kept, KEPT, DROPPED)
+    if truth is not None:
+        true_ids = np.asarray(truth.class_ids)
+        is_known, is_right = true_ids != IGNORED, ids == true_ids
+        kinds[is_known & kept] = FALSE
+        kinds[is_known & is_right] = MISSED
+        kinds[is_known & is_right & kept] = MATCHED
+    kinds[ids == IGNORED] = NOTHING
+    return PixelVerdicts(ids, kinds.astype(np.uint8))

@@ -1,0 +1,50 @@
+"""What becomes of each pseudo label of a picture, to be drawn."""
+
+from typing import Any, NamedTuple
+
+# In the order of the legend. Without truth, a label is kept or dropped.
+KINDS = ("matched", "false", "missed", "kept", "dropped")
+MATCHED, FALSE, MISSED, KEPT, DROPPED = range(len(KINDS))
+NOTHING = 255  # Pixels of which nothing is said.
+
+
+class BoxVerdicts(NamedTuple):
+    """Pseudo boxes and, after them, the true ones that no kept box has found."""
+
+    boxes_yxyx: Any  # [N, 4] float32, pixels of the picture.
+    class_ids: Any  # [N] int32.
+    scores: Any  # [N] float32; 1 where a human drew the box.
+    kinds: Any  # [N] int, index into `KINDS`.
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many boxes there are of each kind that occurs."""
+        return {
+            name: count
+            for kind, name in enumerate(KINDS)
+            if (count := int((self.kinds == kind).sum()))
+        }
+
+    def caption(self) -> str:
+        """Returns the same in words."""
+        return ", ".join(f"{n} {name}" for name, n in self.counts().items()) or "empty"
+
+
+class PixelVerdicts(NamedTuple):
+    """A pseudo label map, and what becomes of each of its pixels."""
+
+    class_ids: Any  # [H, W] uint8.
+    kinds: Any  # [H, W] uint8, index into `KINDS`; `NOTHING` where nothing is said.
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many pixels there are of each kind that occurs."""
+        return {
+            name: count
+            for kind, name in enumerate(KINDS)
+            if (count := int((self.kinds == kind).sum()))
+        }
+
+    def caption(self) -> str:
+        """Returns the same in words, as shares of the picture."""
+        size = max(self.kinds.size, 1)
+        found = self.counts().items()
+        return ", ".join(f"{n / size:.0%} {name}" for name, n in found) or "empty"
