@@ -18,8 +18,8 @@ COLORS = (
 )
 _DASHED = (kinds.MISSED, kinds.DROPPED)
 _NAMELESS = kinds.DROPPED  # There are too many of them to be read.
-# The most important last, so that they lie on top.
-_ORDER = (kinds.DROPPED, kinds.KEPT, kinds.MATCHED, kinds.MISSED, kinds.FALSE)
+# The most important last, so that they lie on top; dashes let what is below be seen.
+_ORDER = (kinds.DROPPED, kinds.KEPT, kinds.MATCHED, kinds.FALSE, kinds.MISSED)
 _GAP_PX = 4
 
 

@@ -108,7 +108,7 @@ def failures(
         if value is None:
             raise ValueError(
                 f"`--fail_if {condition.text}`: `{condition.name}` is not known: there "
-                "is no truth, no human label or no teacher that could tell."
+                "is no truth, human label or teacher to tell, or nothing to measure."
             )
         if _COMPARE[condition.sign](value, condition.limit):
             found.append(

@@ -30,7 +30,11 @@ _MEANINGS = {
     "dropped": "under the threshold; the student does not learn it.",
 }
 _NOTES = [
-    ("class_shift", "Jensen-Shannon divergence between the classes of what is kept"),
+    (
+        "class_shift",
+        "how unlike people's the shares of the classes are: Jensen-Shannon divergence, "
+        "0 for alike, 1 for no class in common.",
+    ),
     ("empty_share", "share of the pictures in which nothing is kept."),
     ("share", "of the class in all that is kept; human_share: in all people say."),
     ("_75", "a box is right from an IoU of 0.75 on, elsewhere from 0.5 on."),
@@ -173,9 +177,9 @@ def _reliability(bins: list[dict]) -> Chart:
         [row["mean_score"] for row in bins],
         [row["precision"] for row in bins],
         figures.COLORS["teacher"],
-        "o-",
+        "-",
     )
-    diagonal = Line("trustworthy", [0.0, 1.0], [0.0, 1.0], style="--")
+    diagonal = Line("trustworthy", [0.0, 0.5, 1.0], [0.0, 0.5, 1.0], style="--")
     return figures.chart(
         "Share that is right, by score",
         [measured, diagonal],

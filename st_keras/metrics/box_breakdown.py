@@ -200,19 +200,27 @@ class Breakdown:
         }
 
     def _precision(self, column, min_score, is_here=None, true=None) -> dict:
+        """Returns precision, recall and F1 of all boxes, or of some."""
         if not self.is_judged:
             return {"precision": None, "recall": None, "f1": None}
         rows = self._counted(column)
-        kept = rows["score"] >= min_score
-        if is_here is not None:
-            kept &= is_here(rows)
-        true = int(self.true.sum()) if true is None else true
-        right = int((rows["found"][kept, column] >= 0).sum())
-        return {
-            "precision": right / max(int(kept.sum()), 1),
-            "recall": right / true if true else None,
-            "f1": score_curves.f1(right, int(kept.sum()), true),
+        is_kept = rows["score"] >= min_score
+        if is_here is None:
+            true = int(self.true.sum())
+        else:
+            is_kept &= is_here(rows)
+        kept = int(is_kept.sum())
+        right = int((rows["found"][is_kept, column] >= 0).sum())
+        found = {
+            "precision": right / max(kept, 1),
+            "recall": right / max(true, 1),
+            "f1": score_curves.f1(right, kept, true),
         }
+        if is_here is not None:  # Of all together, nothing is a result too.
+            found["precision"] = found["precision"] if kept else None
+            found["recall"] = found["recall"] if true else None
+            found["f1"] = found["f1"] if kept + true else None
+        return found
 
     def _mean_ap(self, column, is_here=None, size=None) -> float | None:
         """Returns the mean over the classes that the truth has."""
