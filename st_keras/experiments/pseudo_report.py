@@ -82,7 +82,9 @@ def report_pseudo(
         **case.quality.details(settings.min_score),
         "agreement": agreement,
         "pictures": verdicts,
-        "failed": conditions_lib.failures(fail_if, numbers_at, settings.min_score),
+        "failed": conditions_lib.failures(
+            fail_if, numbers_at, settings.min_score, case.threshold_free
+        ),
     }
     return report, shown
 
@@ -116,8 +118,11 @@ class _Case:
         for records in filter(None, (self._truth, self._human)):
             preflight.check_classes(self.task, records)
         names = self.quality.numbers(0.5) | self.agreement_numbers({})
-        free = (*self.quality.threshold_free, *pseudo_report_agreement.NAMES)
-        conditions_lib.check_names(fail_if, names, free)
+        conditions_lib.check_names(fail_if, names, self.threshold_free)
+
+    @property
+    def threshold_free(self) -> tuple[str, ...]:
+        return (*self.quality.threshold_free, *pseudo_report_agreement.NAMES)
 
     def agreement_numbers(self, agreement: dict) -> dict[str, float | None]:
         return {name: agreement.get(name) for name in pseudo_report_agreement.NAMES}

@@ -22,7 +22,7 @@ from st_keras.experiments import pictures
 from st_keras.runtime.checkpoints import ModelFile, find_model
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, restore_run
-from st_keras.runtime.stored_labels import read_labels
+from st_keras.runtime.stored_labels import paired, read_labels
 from st_keras.types import Labels
 
 _SCALE = 0.75  # Of the picture in the second look.
@@ -126,28 +126,28 @@ class _Watch:
         quality, sizes_px = run.task.new_quality(), {}
 
         def changed() -> Iterator[Record]:
-            for picture in RecordPictures(self._records, self._ids).read(
-                0, 2**62, SkipLog()
-            ):
+            chosen = RecordPictures(self._records, self._ids)
+            for picture in chosen.read(0, chosen.positions, SkipLog()):
                 sizes_px[picture.image_id] = (picture.height_px, picture.width_px)
                 yield change(picture)
 
-        seen = Predictor(run.task, run.model).over_pictures(
-            changed(), batch_size=run.config.evaluation.images_per_step
-        )
-        source = pipeline.open_source(self._records, self._ids, 0)
-        found = {}
-        # Both in the order of the files, so that no more than a few pictures are held.
-        for (picture, labels), (image_id, written) in zip(
-            seen, read_labels(run.task, source), strict=True
-        ):
-            if picture.image_id != image_id:
-                raise AssertionError(f"{image_id} compared with {picture.image_id}.")
-            labels = undo(quality, labels, sizes_px.pop(image_id))
-            found[image_id] = quality.agreement(
-                run.task.kept(labels), written, min_score=self._min_score
+        def seen() -> Iterator[tuple[str, Labels]]:
+            found = Predictor(run.task, run.model).over_pictures(
+                changed(), batch_size=run.config.evaluation.images_per_step
             )
-        return found
+            for picture, labels in found:
+                size_px = sizes_px.pop(picture.image_id)
+                labels = undo(quality, labels, size_px)
+                yield picture.image_id, run.task.kept(labels)
+
+        source = pipeline.open_source(self._records, self._ids, 0)
+        # Several files are read in turn here and one after the other there.
+        return {
+            image_id: quality.agreement(labels, written, min_score=self._min_score)
+            for image_id, labels, written in paired(
+                seen(), read_labels(run.task, source)
+            )
+        }
 
 
 def spread_ids(records: str, count: int) -> list[str]:

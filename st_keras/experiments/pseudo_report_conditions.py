@@ -39,9 +39,9 @@ def parse(text: str) -> Condition:
     """
     found = _FORM.fullmatch(text)
     try:
-        score = found["score"] and float(found["score"])
+        score = None if found["score"] is None else float(found["score"])
         condition = Condition(
-            text, found["name"], score or None, found["sign"], float(found["limit"])
+            text, found["name"], score, found["sign"], float(found["limit"])
         )
     except (TypeError, ValueError):
         raise ValueError(
@@ -78,7 +78,7 @@ def check_names(
                 f"There are {', '.join(plain)}; most can be of one class, as "
                 "precision[CLASS]."
             )
-        is_free = condition.name.split("[")[0] in threshold_free
+        is_free = _is_free(condition, threshold_free)
         if is_free and condition.min_score is not None:
             raise ValueError(
                 f"`--fail_if {condition.text}`: `{condition.name}` does not depend on "
@@ -90,6 +90,7 @@ def failures(
     conditions: Sequence[Condition],
     numbers_at: Callable[[float], dict[str, float | None]],
     min_score: float,
+    threshold_free: Collection[str],
 ) -> list[str]:
     """Returns a sentence for each condition that is true.
 
@@ -97,6 +98,7 @@ def failures(
       conditions: As `check_names` has passed them.
       numbers_at: Returns the numbers of what is kept from a score on.
       min_score: Of the conditions that name none.
+      threshold_free: As `check_names` has it.
 
     Raises:
       ValueError: A number is not known here.
@@ -111,8 +113,11 @@ def failures(
                 "is no truth, human label or teacher to tell, or nothing to measure."
             )
         if _COMPARE[condition.sign](value, condition.limit):
-            found.append(
-                f"{condition.text}: {condition.name} is {value:.4g} at a score of "
-                f"{score:g}."
-            )
+            is_free = _is_free(condition, threshold_free)
+            at = "" if is_free else f" at a score of {score:g}"
+            found.append(f"{condition.text}: {condition.name} is {value:.4g}{at}.")
     return found
+
+
+def _is_free(condition: Condition, threshold_free: Collection[str]) -> bool:
+    return condition.name.split("[")[0] in threshold_free

@@ -70,7 +70,7 @@ class PixelQuality:
             self._confusions += confusions(truth, pseudo, count, levels, LEVELS)
             self._true.add(truth)
             counts = counts & (np.asarray(truth.class_ids) != IGNORED)
-        best = int(levels[counts].max(initial=-1)) if counts.any() else -1
+        best = int(levels[counts].max()) if counts.any() else -1
         self._best[int(truth is not None)][best + 1] += 1
         self._images += 1
 

@@ -142,3 +142,69 @@ def test_a_result_can_be_stored_and_drawn():
 def test_maps_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match=r"\(1, 8\) pixels, the predicted one \(1, 1"):
         quality((pseudo([0], [0]), TRUTH))
+
+
+def test_every_number_of_a_report_by_pencil():
+    found = quality((MAP, TRUTH)).details(0.5)
+    numbers = found["numbers"]
+    assert numbers["coverage"] == pytest.approx(5 / 7)
+    assert numbers["accuracy"] == pytest.approx(3 / 5)
+    assert numbers["mean_iou"] == pytest.approx((1 / 3 + 1 / 2 + 1 / 2) / 3)
+    # Of the seven known pixels by bins of confidence, in 1/255: 20 (wrong); 127
+    # (right); 128 and 140 (both wrong); 200 (right); 230 and 255 (both right).
+    off = 20 / 255 + (1 - 127 / 255) + 268 / 255 + (1 - 200 / 255) + (2 - 485 / 255)
+    assert numbers["calibration_error"] == pytest.approx(off / 7)
+    assert [row["count"] for row in found["calibration"]["bins"]] == [1, 1, 2, 1, 2]
+    assert found["histogram"]["count"][-1] == 1 and found["histogram"]["right"][-1] == 1
+    assert sum(found["histogram"]["count"]) == 7
+    assert found["tables"]["By class"]["road"] == {
+        **{"coverage": pytest.approx(1 / 3), "accuracy": 1.0, "share": 1 / 5},
+        **{"iou": pytest.approx(1 / 2), "human_share": pytest.approx(3 / 7)},
+    }
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_classes_are_held_against_those_of_people():
+    found = quality((MAP, TRUTH))
+    # Kept: 2 sky, 1 road, 2 cars; people know nothing but sky.
+    found.add_human(true([0, 0, IGNORED]))
+    numbers = found.details(0.5)["numbers"]
+    p, q = np.array([2, 1, 2]) / 5, np.array([1, 0, 0])
+    m = (p + q) / 2
+    expected = (np.sum(p * np.log2(p / m)) + np.log2(1 / m[0])) / 2
+    assert numbers["class_shift"] == pytest.approx(expected)
+    assert found.details(0.5)["human"] == {"coverage": 2 / 3, "empty_share": 0.0}
+
+
+def test_pictures_in_which_nothing_is_kept_are_empty():
+    found = quality(
+        (MAP, TRUTH),
+        (pseudo([1, 1], [127, 90]), true([1, 0])),
+        # Sure of nothing but a pixel that nobody knows, and of no class.
+        (pseudo([1, 0], [255, 10]), true([IGNORED, 0])),
+        (pseudo([IGNORED, IGNORED], [255, 255]), true([1, 0])),
+    )
+    # 127 / 255 is 0.498.
+    shares = [found.numbers(score)["empty_share"] for score in (0.0, 0.03, 0.49, 0.5)]
+    assert shares == [1 / 4, 1 / 4, 2 / 4, 3 / 4]
+    assert found.numbers(1.0)["empty_share"] == 3 / 4
+
+
+def test_numbers_of_a_report_are_those_of_the_score_that_is_asked_for():
+    found = quality((MAP, TRUTH))
+    for row in found.details(0.5)["thresholds"]:
+        numbers = found.numbers(row["min_score"])
+        assert row == {"min_score": row["min_score"]} | {
+            name: numbers[name] for name in row if name != "min_score"
+        }
+    assert found.numbers(0.9)["accuracy[car]"] == 1.0
+    assert set(found.threshold_free) <= set(found.numbers(0.5))
+
+
+def test_a_report_without_truth_claims_nothing():
+    found = quality((MAP, None)).details(0.5)
+    assert found["calibration"] is None and found["histogram"]["right"] is None
+    assert found["numbers"]["calibration_error"] is None
+    assert [chart["columns"] for chart in found["charts"]][0] == ["coverage"]
+    assert found["tables"]["By class"]["sky"]["iou"] is None
+    assert found["human"] is None
