@@ -23,6 +23,7 @@ REQUIRED = {
     "model_table": ["--output=o.md"],
     "predict": ["--checkpoint=w", "--images=*.jpg", "--output=o"],
     "pseudo_label": ["--checkpoint=w", "--records=r", "--output=o"],
+    "report_pseudo": ["--pseudo=p", "--output=o"],
     "self_train": ["--config=c.yaml", "--workdir=w"],
     "show": ["records", "--output=s.png", "--records=r"],
     "train": ["--config=c.yaml", "--workdir=w"],
@@ -110,5 +111,16 @@ def test_a_mistake_in_a_target_is_one_line_and_comes_before_tensorflow(tmp_path)
     assert said(result) == [
         "error: `target` must be precision=P with P in (0, 1], max_f1 or match_counts, "
         "got 'f1'."
+    ]
+    assert "tensorflow" not in result.stderr
+
+
+def test_a_mistake_in_a_condition_is_one_line_and_comes_before_tensorflow(tmp_path):
+    flags = [*REQUIRED["report_pseudo"], "--fail_if=precision"]
+    result = run(tmp_path, "report_pseudo", *flags)
+    assert result.returncode == 1
+    assert said(result) == [
+        "error: `--fail_if` must look like precision@0.5<0.6 or precision[car]<=0.6, "
+        "got 'precision'."
     ]
     assert "tensorflow" not in result.stderr
