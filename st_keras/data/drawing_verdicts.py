@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from st_keras.data import drawing
+from st_keras.data import drawing, drawing_maps
 from st_keras.metrics import verdicts as kinds
 from st_keras.metrics.verdicts import BoxVerdicts, PixelVerdicts
 from st_keras.types import IGNORED, LabelMap
@@ -34,7 +34,8 @@ def draw_verdicts(
     """Returns the image with its pseudo labels in the colours of their verdicts.
 
     Boxes have names and scores but for those that are dropped; missed and dropped ones
-    are dashed. A label map is drawn twice: by class, and by verdict.
+    are dashed. A label map is drawn twice, above the names of its classes: by class, and
+    by verdict.
 
     Args:
       image: [H, W, 3] uint8.
@@ -61,7 +62,8 @@ def draw_verdicts(
         legend=False,
     )
     gap = np.full([picture.height, _GAP_PX, 3], 255, np.uint8)
-    return np.concatenate([by_class, gap, _tint(picture, found.kinds)], axis=1)
+    both = np.concatenate([by_class, gap, _tint(picture, found.kinds)], axis=1)
+    return np.asarray(drawing_maps.with_legend(Image.fromarray(both), ids, class_names))
 
 
 def _draw_boxes(picture, scale, found: BoxVerdicts, class_names) -> np.ndarray:

@@ -1,5 +1,6 @@
 """How good pseudo labels are, before a student learns from them."""
 
+import functools
 import heapq
 import os
 import pathlib
@@ -73,6 +74,7 @@ def report_pseudo(
     agreement, ranked = case.look_again(ranked)
     shown, verdicts = case.draw(ranked)
 
+    @functools.cache
     def numbers_at(score):
         return case.quality.numbers(score) | case.agreement_numbers(agreement)
 

@@ -28,7 +28,8 @@ class BoxQuality:
     """Collects pseudo boxes picture by picture; only scores and flags are held.
 
     A pseudo box is right if it overlaps a true box of its class by an IoU of 0.5 or
-    more that no better-scored pseudo box has taken. Boxes in crowds count neither way.
+    more that no better-scored pseudo box has taken. One that finds none, but lies by
+    half or more in a crowd of its class, counts neither way, as in COCO's evaluation.
     Once the truth of a picture is known, pictures without truth count nowhere but in
     `images`.
     """

@@ -119,6 +119,15 @@ class Parser(html.parser.HTMLParser):
             self.scripts.append(data)
 
 
+def test_pictures_disagree_by_what_is_false_or_missed(reported):
+    report, _, _ = reported
+    for row in report["pictures"]:
+        right, wrong = row.get("matched", 0), row.get("false", 0) + row.get("missed", 0)
+        # One minus F1: 2 right / (kept + true). Empty pictures agree with the truth.
+        expected = wrong / (2 * right + wrong) if wrong else 0.0
+        assert row["disagreement"] == pytest.approx(expected)
+
+
 def test_the_page_needs_nothing_from_the_network(reported):
     _, _, page = reported
     parsed = Parser(page)

@@ -140,6 +140,17 @@ def test_a_size_begins_where_that_of_coco_does():
     assert rows["small"]["precision"] is None and rows["small"]["recall"] == 0.0
 
 
+def test_a_right_box_counts_with_the_size_of_the_true_one():
+    # 33 x 32 is medium, 31 x 32 small; found elsewhere, it counts where it is itself.
+    pictures = [
+        (labels([[0, 0, 33, 32]], [0]), labels([[0, 0, 31, 32]], [0])),
+        (labels([[0, 0, 33, 32]], [0]), labels([[200, 200, 231, 232]], [0])),
+    ]
+    rows = details(pictures)["tables"]["By size of the box"]
+    assert (rows["medium"]["precision"], rows["medium"]["recall"]) == (1.0, 1 / 2)
+    assert (rows["small"]["precision"], rows["small"]["recall"]) == (0.0, None)
+
+
 def test_a_tighter_overlap_is_asked_for_beside_the_usual_one():
     # 20 x 40 against its upper 20 x 28: 0.7.
     pictures = [(labels([[10, 20, 30, 60]], [1]), labels([[10, 20, 30, 48]], [1]))]
@@ -181,6 +192,11 @@ def test_numbers_are_those_of_the_score_that_is_asked_for():
     assert quality.numbers(0.2)["precision[ball]"] == 1 / 2
     assert quality.numbers(0.5)["precision[ball]"] == 1.0
     assert quality.numbers(0.95)["precision[ball]"] is None
+    # A box whose score is the threshold is kept; the wrong one has 0.7.
+    score = float(np.float32(0.7))
+    assert quality.numbers(score)["boxes_per_image"] == 2 / 2
+    assert quality.numbers(score)["precision"] == 1 / 2
+    assert quality.numbers(score + 1e-6)["boxes_per_image"] == 1 / 2
     assert set(quality.threshold_free) <= set(quality.numbers(0.5))
     rows = quality.details(0.5)["thresholds"]
     for row in rows:

@@ -71,6 +71,15 @@ def test_boxes_on_a_crowd_count_neither_way():
     assert (found["precision"], found["recall"]) == (1.0, 1.0)
 
 
+def test_a_box_is_in_a_crowd_from_half_of_it_on():
+    # The crowd is 20..60 wide. Of a box of 40 px from 40 on, 20 are in it; from 41, 19.
+    truth = {"a": labels([BOX], [0], is_crowd=[True])}
+    half = row(truth, {"a": labels([[10, 40, 30, 80]], [0])})
+    assert half["boxes_per_image"] == 0.0
+    less = row(truth, {"a": labels([[10, 41, 30, 81]], [0])})
+    assert (less["boxes_per_image"], less["precision"]) == (1.0, 0.0)
+
+
 def test_empty_pictures_and_empty_labels_are_legal():
     found = row({"a": NOTHING, "b": labels([BOX], [0])}, {"a": NOTHING, "b": NOTHING})
     assert (found["precision"], found["recall"]) == (0.0, 0.0)
