@@ -34,7 +34,7 @@ def draw_verdicts(
     """Returns the image with its pseudo labels in the colours of their verdicts.
 
     Boxes have names and scores but for those that are dropped; missed and dropped ones
-    are dashed. A label map is drawn twice, above the names of its classes: by class, and
+    are dashed. A label map is drawn twice, above the names of its classes: by class and
     by verdict.
 
     Args:

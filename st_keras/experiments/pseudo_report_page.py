@@ -197,7 +197,10 @@ def _agreement(report: dict) -> str:
         ["smaller", _text(found["scale_agreement"])],
         *([f"by {name}", _text(v)] for name, v in found["checkpoints"].items()),
     ]
-    text = f"{found['pictures']} pictures that the teacher was shown again."
+    text = (
+        f"{found['pictures']} pictures that the teacher was shown again. What a mirror "
+        "makes something else of, such as a digit, cannot agree in it."
+    )
     return page.section(
         "Agreement", page.paragraph(text), page.table(["", "agreement"], rows)
     )
