@@ -1,7 +1,8 @@
 """Every tensor that crosses a border between packages: shape, dtype, unit.
 
 Shape letters: B batch, H W pixels, N boxes (padded), A anchors, K classes, C channels,
-V views of a picture.
+T classes of a picture,
+V views of it.
 Coordinates: y before x, height before width; float pixels, edges not centres, so that
 `y1 - y0` is the height (no "+1"). A box covers the pixels of the image it is said to
 belong to: the original picture in records and predictions, the network's input after
@@ -39,7 +40,21 @@ class LabelMap(NamedTuple):
     confidences: Any  # [H, W] uint8, in 1/255; 255 where a human said it.
 
 
-Labels = Boxes | LabelMap  # What is said of a picture; each task has one kind.
+class Classes(NamedTuple):
+    """Classes of a whole picture: human labels, predictions and pseudo labels alike.
+
+    The most probable comes first. A label is one row; a prediction, the best few. A
+    batch has a leading B.
+    """
+
+    class_ids: Any  # [T] int32.
+    scores: Any  # [T] float32 in [0, 1]; 1 where a human said it.
+    weights: Any  # [T] float32; 0 is "not known" or "do not train on this".
+
+
+Labels = (
+    Boxes | LabelMap | Classes
+)  # What is said of a picture; each task has one kind.
 
 
 class Example(NamedTuple):

@@ -1,6 +1,7 @@
 """Typed experiment settings: dataclasses, read from YAML, without TensorFlow."""
 
 from st_keras.config.augment import AugmentConfig
+from st_keras.config.classification import ClassificationConfig, CropConfig
 from st_keras.config.detection import (
     BoxHeadConfig,
     DetectionConfig,
@@ -43,6 +44,8 @@ __all__ = [
     "DeepLabConfig",
     "AugmentConfig",
     "BoxHeadConfig",
+    "ClassificationConfig",
+    "CropConfig",
     "Config",
     "ConfigError",
     "DetectionConfig",

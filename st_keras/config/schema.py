@@ -10,11 +10,12 @@ from st_keras.config.checks import (
     check_share,
     settings,
 )
+from st_keras.config.classification import ClassificationConfig
 from st_keras.config.detection import DetectionConfig
 from st_keras.config.segmentation import SegmentationConfig
 from st_keras.config.task import TaskConfig
 
-_TASKS = ("detection", "segmentation")
+_TASKS = ("detection", "segmentation", "classification")
 _STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -227,6 +228,7 @@ class Config:
     # The task: one of these.
     detection: DetectionConfig | None = None
     segmentation: SegmentationConfig | None = None
+    classification: ClassificationConfig | None = None
     human: RecordsConfig
     pseudo: PseudoConfig | None = None
     init: InitConfig = InitConfig()

@@ -19,13 +19,13 @@ def show_records(
 ) -> str:
     """Draws the first records with their labels and returns what was drawn.
 
-    A record with boxes and a label map is drawn twice.
+    A record with several kinds of labels is drawn as often.
 
     Args:
       records: Glob of TFRecords.
       output: Picture file to write.
       count: Records to show.
-      min_score: Pseudo labels under it are dashed or hatched.
+      min_score: Pseudo labels under it are dashed, hatched or grey.
 
     Raises:
       ValueError: There are no such records.
@@ -141,6 +141,11 @@ def _said_in(serialized, info: DatasetInfo, min_score: float) -> list[tuple]:
         is_kept = labels.confidences / 255.0 >= min_score
         ids = np.where(is_kept, labels.class_ids, IGNORED)
         said.append((labels._replace(class_ids=ids), info.label_map_names))
+    if info.image_class_names:
+        labels, _ = decode.decode_class(serialized)
+        labels = labels._make(field.numpy() for field in labels)
+        kept = labels.weights * (labels.scores >= min_score)
+        said.append((labels._replace(weights=kept), info.image_class_names))
     if info.class_names or not said:
         labels, _ = decode.decode_labels(serialized)
         labels = labels._make(field.numpy() for field in labels)

@@ -1,10 +1,11 @@
-"""What a model is for: the only place that knows boxes from label maps."""
+"""What a model is for: the only place that knows kinds of labels."""
 
 import dataclasses
 
 from st_keras.config import Config, TaskConfig
 from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
+from st_keras.tasks.classification import ClassificationTask
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.segmentation import SegmentationTask
 from st_keras.tasks.task import Task
@@ -18,7 +19,11 @@ __all__ = [
 ]
 
 PURPOSES = ("evaluation", "labeling")
-_TASKS = {"detection": DetectionTask, "segmentation": SegmentationTask}
+_TASKS = {
+    "detection": DetectionTask,
+    "segmentation": SegmentationTask,
+    "classification": ClassificationTask,
+}
 
 
 def build_task(

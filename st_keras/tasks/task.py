@@ -16,7 +16,7 @@ class Task(abc.ABC):
     """One thing a model can be trained for.
 
     A task sees tensors. It never sees a strategy, an optimizer, a step or a path. Its
-    labels are of one kind, `Boxes` or `LabelMap`.
+    labels are of one kind: `Boxes`, `LabelMap` or `Classes`.
     """
 
     names_field: str  # Where `DatasetInfo` has the names of this task's classes.
@@ -80,7 +80,7 @@ class Task(abc.ABC):
 
         Args:
           labels: Of one picture or of a batch.
-          min_score: Boxes under it get weight 0, pixels under it are `IGNORED`.
+          min_score: Boxes and classes under it get weight 0, pixels are `IGNORED`.
         """
 
     # --------------------------------------------------------------------- Inference
@@ -91,7 +91,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def whole_view(self, image: tf.Tensor) -> View:
-        """Shows a whole picture, as large as it fits.
+        """Shows a picture once: whole, or as much of it as the task looks at.
 
         Args:
           image: [H, W, 3] uint8.
