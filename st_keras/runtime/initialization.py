@@ -5,6 +5,9 @@ from absl import logging
 
 from st_keras.config import InitConfig
 from st_keras.models import weights
+from st_keras.models.weights import function
+from st_keras.runtime import checkpoints, restored
+from st_keras.tasks import build_task
 
 
 def initialize(model: tf.keras.Model, config: InitConfig) -> None:
@@ -29,6 +32,7 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     if config.kind == "random":
         return
     parts = None if config.kind == "teacher" else ("backbone",)
+    _check_run(model, config.checkpoint, parts)
     report = weights.load_weights(model, config.checkpoint, parts=parts)
     print(report.summary(), flush=True)
     told = " ".join([report.origin, *report.notes])
@@ -39,3 +43,17 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
             config.checkpoint,
             report.origin,
         )
+
+
+def _check_run(model: tf.keras.Model, checkpoint: str, parts) -> None:
+    """Refuses a run whose layers do otherwise, which its checkpoint does not tell."""
+    try:
+        found = checkpoints.find_model(checkpoint)
+        of_run = restored.config_of(found)
+    except ValueError:  # No run: a file, which tells it or cannot.
+        return
+    theirs = build_task(of_run).build_model(sync_batch_norm=False)
+    refusals = function.differences(function.of_model(model), function.of_model(theirs))
+    for part in parts or refusals:
+        if part in refusals:
+            raise ValueError(f"{checkpoint}: {refusals[part]}.")
