@@ -31,9 +31,17 @@ class PostprocessConfig:
     min_score: float = 0.05  # Detections under it are not kept at all.
     nms_iou: float = 0.5  # Two boxes of a class that overlap more: the weaker goes.
     max_detections: int = 100  # Per image. COCO counts no more than 100.
+    # Soft-NMS: overlapping boxes are weakened and none goes, so `nms_iou` means nothing
+    # then. 0: not soft. The paper's SpineNets: 0.3, by which formula is not published.
+    soft_nms_sigma: float = 0.0
+    # What sigma means. tensorflow: a factor of exp(-iou^2 / (2 sigma)); bodla, those
+    # who proposed it: exp(-iou^2 / sigma).
+    soft_nms_form: str = "tensorflow"
 
     def __post_init__(self):
         check_share(self, "min_score", "nms_iou")
+        check_not_negative(self, "soft_nms_sigma")
+        check_choice(self, "soft_nms_form", ("tensorflow", "bodla"))
         check_above_zero(self, "max_detections")
 
 

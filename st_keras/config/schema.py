@@ -43,6 +43,9 @@ class PseudoConfig:
     images_per_step: int  # Over all replicas, besides the human-labelled ones.
     weight: float = 1.0  # Of the pseudo loss: alpha.
     min_score: float = 0.5  # Boxes under it are dropped, pixels under it ignored.
+    # Whether what is left is weighed by its score, box by box or pixel by pixel. The
+    # paper's labels are hard.
+    soft: bool = False
     normalize: bool = True  # Bring the pseudo loss to the scale of the human one.
     decay: float = 0.9997  # Of the moving averages of both losses.
     # Bound of mean_human / mean_pseudo. The paper states none (`.inf`); a student that

@@ -17,7 +17,7 @@ def class_loss(
     Args:
       logits: [B, K].
       class_ids: [B] int32 in [0, K), whatever the weight.
-      weights: [B] float32; 0 does not count. The count is their sum.
+      weights: [B] float32. The count is that of pictures of any weight but 0.
       label_smoothing: Share of the target that is spread evenly over all classes.
 
     Source: Szegedy et al. 2015, arXiv:1512.00567, section 7, for the smoothing.
@@ -28,4 +28,6 @@ def class_loss(
         # Against the even target: the mean over classes of -log p.
         even = tf.reduce_logsumexp(logits, -1) - tf.reduce_mean(logits, -1)
         loss = (1.0 - label_smoothing) * loss + label_smoothing * even
-    return Ratio(tf.reduce_sum(weights * loss), tf.reduce_sum(weights))
+    counts = tf.cast(weights > 0.0, tf.float32)
+    # A product, not a choice: what is not a number must not be left out unseen.
+    return Ratio(tf.reduce_sum(weights * loss), tf.reduce_sum(counts))

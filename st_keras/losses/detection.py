@@ -13,6 +13,7 @@ def focal_loss(
     *,
     alpha: float,
     gamma: float,
+    weights: tf.Tensor | None = None,
 ) -> Ratio:
     """Returns the sigmoid focal loss over anchors and classes.
 
@@ -29,6 +30,8 @@ def focal_loss(
       num_positives: [] float32, the count the sum is to be divided by.
       alpha: Weight of positives; negatives weigh `1 - alpha`.
       gamma: 0 is plain cross entropy.
+      weights: [B, A] float32, what an anchor's loss is multiplied with; None: 1. The
+        count is that of positives, whatever they weigh.
 
     Source: Lin et al. 2017, arXiv:1708.02002, eq. 5. The tests hold it against the
     FocalLoss of tf-models-official, whose gradient is NaN at saturation for gamma < 1.
@@ -39,8 +42,10 @@ def focal_loss(
     # log(1 - p_t): for a positive that is log(1 - p), for a negative log(p).
     sign = 2.0 * class_targets - 1.0
     log_of_miss = -tf.nn.softplus(sign * logits)
-    weight = alpha * class_targets + (1.0 - alpha) * (1.0 - class_targets)
-    loss = weight * tf.exp(gamma * log_of_miss) * cross_entropy
+    balance = alpha * class_targets + (1.0 - alpha) * (1.0 - class_targets)
+    loss = balance * tf.exp(gamma * log_of_miss) * cross_entropy
+    if weights is not None:
+        loss *= weights[..., None]
     loss = tf.where(is_counted[..., None], loss, 0.0)
     return Ratio(tf.reduce_sum(loss), num_positives)
 
@@ -52,6 +57,7 @@ def box_loss(
     num_positives: tf.Tensor,
     *,
     delta: float,
+    weights: tf.Tensor | None = None,
 ) -> Ratio:
     """Returns the Huber loss over the four offsets of positive anchors.
 
@@ -61,6 +67,7 @@ def box_loss(
       is_positive: [B, A] bool.
       num_positives: [] float32; the sum is to be divided by four times this.
       delta: Where the loss turns from quadratic to linear, in anchor sides.
+      weights: As of `focal_loss`.
     """
     # The target is replaced before the loss is taken, not the loss after: the gradient
     # of a padding row would be NaN times 0 otherwise.
@@ -68,4 +75,6 @@ def box_loss(
     error = tf.abs(targets - offsets)
     quadratic = tf.minimum(error, delta)
     loss = 0.5 * quadratic**2 + delta * (error - quadratic)
+    if weights is not None:
+        loss *= weights[..., None]
     return Ratio(tf.reduce_sum(loss), 4.0 * num_positives)

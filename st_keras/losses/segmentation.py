@@ -9,6 +9,7 @@ from st_keras.types import IGNORED, Ratio
 def pixel_loss(
     logits: tf.Tensor,
     class_ids: tf.Tensor,
+    confidences: tf.Tensor | None = None,
     *,
     at: str = "labels",
     legacy: bool = False,
@@ -25,6 +26,8 @@ def pixel_loss(
       logits: [B, h, w, K], h and w whole parts of H and W.
       class_ids: [B, H, W] uint8 in [0, K), or `IGNORED`. Others must not occur:
         conversion to records refuses them, and their loss would be NaN.
+      confidences: [B, H, W] uint8, in 1/255, what the loss of a pixel is multiplied
+        with; None: all sure. The count is that of pixels, however sure.
       at: `labels` enlarges the logits to H x W; `logits` takes one label for each cell.
       legacy: A cell lies on its first pixel, not on its middle.
       label_smoothing: Share of the target that is spread evenly over all classes.
@@ -42,7 +45,10 @@ def pixel_loss(
     if at == "labels":
         logits = logit_maps.enlarge(logits, class_ids.shape[1:3], legacy=legacy)
     else:
-        class_ids = logit_maps.sample(class_ids, logits.shape[1:3], legacy=legacy)
+        size = logits.shape[1:3]
+        class_ids = logit_maps.sample(class_ids, size, legacy=legacy)
+        if confidences is not None:
+            confidences = logit_maps.sample(confidences, size, legacy=legacy)
         logits = tf.cast(logits, tf.float32)
     is_known = class_ids != IGNORED
     # Any class will do where none is known: that loss is replaced, gradient and all.
@@ -54,6 +60,8 @@ def pixel_loss(
         loss = (1.0 - label_smoothing) * loss + label_smoothing * even
     if class_weights:
         loss *= tf.gather(tf.constant(class_weights, tf.float32), targets)
+    if confidences is not None:
+        loss *= tf.cast(confidences, tf.float32) / 255.0
     loss = tf.where(is_known, loss, 0.0)
     counts = tf.cast(is_known, tf.float32)
     if top_share < 1.0:

@@ -94,7 +94,9 @@ class Batches:
             prepared = self._task.prepare(serialized, seed, info)
             labels = prepared.labels
             if part == "pseudo":
-                labels = self._task.pseudo_label(labels, min_score=settings.min_score)
+                labels = self._task.pseudo_label(
+                    labels, min_score=settings.min_score, soft=settings.soft
+                )
             batch = Batch(prepared.image, labels, prepared.changes)
             return (batch, prepared.image_id) if with_ids else batch
 

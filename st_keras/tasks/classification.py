@@ -125,9 +125,12 @@ class ClassificationTask(Task):
         )
         return {"class": loss}
 
-    def pseudo_label(self, labels: Classes, *, min_score: float) -> Classes:
+    def pseudo_label(
+        self, labels: Classes, *, min_score: float, soft: bool = False
+    ) -> Classes:
         kept = tf.cast(labels.scores >= min_score, tf.float32)
-        return labels._replace(weights=labels.weights * kept)
+        weights = kept * labels.scores if soft else kept
+        return labels._replace(weights=labels.weights * weights)
 
     @property
     def protocol(self) -> dict:

@@ -143,6 +143,7 @@ class DetectionTask(Task):
         if labels.boxes_yxyx.shape[1] == 0:
             class_targets = tf.zeros_like(outputs["logits"])
             offset_targets = tf.zeros_like(outputs["offsets"])
+            weights = None
         else:
             index = matches.box_index
             class_ids = tf.gather(labels.class_ids, index, batch_dims=1)
@@ -150,6 +151,8 @@ class DetectionTask(Task):
             class_targets = tf.one_hot(class_ids, num_classes)
             matched = tf.gather(labels.boxes_yxyx, index, batch_dims=1)
             offset_targets = box_coding.encode_boxes(matched, self._anchors)
+            weights = tf.gather(labels.weights, index, batch_dims=1)
+            weights = tf.where(matches.is_positive, weights, 1.0)
         num_positives = tf.reduce_sum(tf.cast(matches.is_positive, tf.float32))
         class_loss = losses.focal_loss(
             outputs["logits"],
@@ -158,6 +161,7 @@ class DetectionTask(Task):
             num_positives,
             alpha=config.focal_alpha,
             gamma=config.focal_gamma,
+            weights=weights,
         )
         box_loss = losses.box_loss(
             outputs["offsets"],
@@ -165,22 +169,30 @@ class DetectionTask(Task):
             matches.is_positive,
             num_positives,
             delta=config.huber_delta,
+            weights=weights,
         )
         weighted = box_loss._replace(total=config.box_weight * box_loss.total)
         return {"class": class_loss, "box": weighted}
 
-    def pseudo_label(self, labels: Boxes, *, min_score: float) -> Boxes:
+    def pseudo_label(
+        self, labels: Boxes, *, min_score: float, soft: bool = False
+    ) -> Boxes:
         kept = tf.cast(labels.scores >= min_score, tf.float32)
-        return labels._replace(weights=labels.weights * kept)
+        weights = kept * labels.scores if soft else kept
+        return labels._replace(weights=labels.weights * weights)
 
     @property
     def protocol(self) -> dict:
         return {
             "image_size_px": list(self._config.image_size_px),
-            "nms": "hard, per class",
+            "nms": f"{'soft' if self._is_soft else 'hard'}, per class",
             "test_time_augmentation": "none",
             **dataclasses.asdict(self._config.postprocess),
         }
+
+    @property
+    def _is_soft(self) -> bool:
+        return self._config.postprocess.soft_nms_sigma > 0
 
     def whole_view(self, image: tf.Tensor) -> View:
         return views_of.whole(image, self._config.image_size_px)
@@ -202,6 +214,8 @@ class DetectionTask(Task):
             min_score=postprocess.min_score,
             nms_iou=postprocess.nms_iou,
             max_detections=postprocess.max_detections,
+            soft_sigma=postprocess.soft_nms_sigma,
+            soft_form=postprocess.soft_nms_form,
             xla=self._xla,
         )
 

@@ -129,6 +129,7 @@ class SegmentationTask(Task):
         loss = losses.pixel_loss(
             outputs["logits"],
             labels.class_ids,
+            labels.confidences,
             at=config.loss_at,
             legacy=config.legacy_alignment,
             label_smoothing=config.label_smoothing,
@@ -137,10 +138,16 @@ class SegmentationTask(Task):
         )
         return {"pixel": loss}
 
-    def pseudo_label(self, labels: LabelMap, *, min_score: float) -> LabelMap:
+    def pseudo_label(
+        self, labels: LabelMap, *, min_score: float, soft: bool = False
+    ) -> LabelMap:
         is_kept = tf.cast(labels.confidences, tf.float32) / 255.0 >= min_score
         ignored = tf.constant(IGNORED, tf.uint8)
-        return labels._replace(class_ids=tf.where(is_kept, labels.class_ids, ignored))
+        sure = tf.fill(tf.shape(labels.confidences), tf.constant(255, tf.uint8))
+        return LabelMap(
+            class_ids=tf.where(is_kept, labels.class_ids, ignored),
+            confidences=labels.confidences if soft else sure,
+        )
 
     @property
     def protocol(self) -> dict:

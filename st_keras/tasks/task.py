@@ -75,12 +75,16 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def pseudo_label(self, labels: Labels, *, min_score: float) -> Labels:
+    def pseudo_label(
+        self, labels: Labels, *, min_score: float, soft: bool = False
+    ) -> Labels:
         """Returns what of a teacher's labels a student may learn; the rest is marked.
 
         Args:
           labels: Of one picture or of a batch.
           min_score: Boxes and classes under it get weight 0, pixels are `IGNORED`.
+          soft: Whether the loss of what is left is weighed by its score; otherwise it
+            counts as if a human had said it.
         """
 
     # --------------------------------------------------------------------- Inference

@@ -31,6 +31,12 @@ def test_a_picture_of_weight_0_counts_nowhere():
     assert float(ratio.count) == 1
 
 
+def test_a_picture_that_weighs_less_counts_as_one_still():
+    ratio = loss(weights=(1.0, 0.25))
+    assert float(ratio.total) == pytest.approx(math.log(2) + math.log(10) / 4, rel=1e-5)
+    assert float(ratio.count) == 2
+
+
 def test_where_no_class_is_known_all_is_zero_and_so_is_the_gradient():
     logits = tf.Variable(LOGITS)
     with tf.GradientTape() as tape:

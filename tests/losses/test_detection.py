@@ -11,7 +11,15 @@ from st_keras.losses.detection import box_loss, focal_loss
 ALL = np.ones([1, 1], bool)
 
 
-def focal(logits, targets, is_counted=ALL, num_positives=1.0, alpha=0.25, gamma=1.5):
+def focal(
+    logits,
+    targets,
+    is_counted=ALL,
+    num_positives=1.0,
+    alpha=0.25,
+    gamma=1.5,
+    weights=None,
+):
     return focal_loss(
         tf.convert_to_tensor(logits, tf.float32),
         tf.convert_to_tensor(targets, tf.float32),
@@ -19,6 +27,7 @@ def focal(logits, targets, is_counted=ALL, num_positives=1.0, alpha=0.25, gamma=
         tf.constant(num_positives),
         alpha=alpha,
         gamma=gamma,
+        weights=weights,
     )
 
 
@@ -70,6 +79,18 @@ class FocalLossTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(found[0, 1], [0, 0])
         self.assertAllInRange(found.numpy()[0, kept], 1e-3, 10)
 
+    def test_an_anchor_counts_as_much_as_it_weighs(self):
+        logits = np.array([[[1.0, 2.0], [5.0, -3.0], [-1.0, 0.5]]])
+        targets = np.array([[[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]])
+        counted = np.ones([1, 3], bool)
+        each = [
+            focal(logits[:, i : i + 1], targets[:, i : i + 1]).total for i in range(3)
+        ]
+        weights = tf.constant([[0.5, 1.0, 0.25]])
+        found = focal(logits, targets, counted, num_positives=2.0, weights=weights)
+        self.assertAllClose(found.total, 0.5 * each[0] + each[1] + 0.25 * each[2])
+        self.assertEqual(found.count, 2.0)
+
     @parameterized.parameters(0.5, 1.5, 2.0)
     def test_it_is_the_focal_loss_of_tf_models_official(self, gamma):
         from official.vision.losses import focal_loss as official
@@ -94,13 +115,14 @@ class FocalLossTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllClose(found.numpy()[0, 0, wrong], [pull, pull])
 
 
-def huber(offsets, targets, is_positive, num_positives=1.0, delta=0.1):
+def huber(offsets, targets, is_positive, num_positives=1.0, delta=0.1, weights=None):
     return box_loss(
         tf.convert_to_tensor(offsets, tf.float32),
         tf.convert_to_tensor(targets, tf.float32),
         tf.convert_to_tensor(is_positive),
         tf.constant(num_positives),
         delta=delta,
+        weights=weights,
     )
 
 
@@ -109,6 +131,13 @@ class BoxLossTest(tf.test.TestCase):
         # 0.05^2 / 2 = 0.00125; at 0.1 both forms give 0.005; 0.1 * (0.5 - 0.05).
         loss = huber([[[0.05, -0.1, 0.5, 0.0]]], np.zeros([1, 1, 4]), ALL)
         self.assertAllClose(loss.total, 0.00125 + 0.005 + 0.045)
+
+    def test_a_box_counts_as_much_as_it_weighs(self):
+        offsets = np.array([[[0.05, 0.0, 0.0, 0.0], [0.0, -0.1, 0.5, 0.0]]])
+        both, weights = np.ones([1, 2], bool), tf.constant([[0.6, 0.2]])
+        loss = huber(offsets, np.zeros([1, 2, 4]), both, 2.0, weights=weights)
+        self.assertAllClose(loss.total, 0.6 * 0.00125 + 0.2 * (0.005 + 0.045))
+        self.assertAllClose(loss.count, 8.0)
 
     def test_the_mean_is_over_the_four_offsets_of_every_positive(self):
         loss = huber(np.zeros([1, 1, 4]), np.zeros([1, 1, 4]), ALL, num_positives=7.0)

@@ -62,6 +62,21 @@ def test_a_pixel_by_pencil():
 
 
 @pytest.mark.parametrize("at", FORMS)
+def test_a_pixel_counts_as_much_as_it_is_sure(at):
+    logits, ids = example()
+    alone = mean(pixel_loss(logits, ids, at=at))
+    sure = tf.fill(ids.shape, tf.constant(255, tf.uint8))
+    assert mean(pixel_loss(logits, ids, sure, at=at)) == alone
+    # One image of the two at a fifth.
+    unsure = tf.concat([sure[:1], sure[1:] // 5], axis=0)
+    found = pixel_loss(logits, ids, unsure, at=at)
+    parts = [pixel_loss(logits[i : i + 1], ids[i : i + 1], at=at) for i in (0, 1)]
+    expected = parts[0].total + 0.2 * parts[1].total
+    np.testing.assert_allclose(found.total, expected, rtol=1e-5)
+    assert found.count == parts[0].count + parts[1].count
+
+
+@pytest.mark.parametrize("at", FORMS)
 @pytest.mark.parametrize(
     "settings",
     [{}, {"label_smoothing": 0.2}, {"class_weights": (0.5, 2.0, 0.0, 1.0)}],

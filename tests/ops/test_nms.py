@@ -5,7 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from st_keras.ops.boxes import pairwise_iou
-from st_keras.ops.nms import non_max_suppression
+from st_keras.ops.nms import SOFT_NMS_FORMS, non_max_suppression
 
 # Box 1 overlaps box 0 by 36/44 = 0.82; box 2 is elsewhere; 20 x 40 px each.
 BOXES = np.array([[10, 10, 30, 50], [10, 14, 30, 54], [40, 60, 60, 100]], np.float32)
@@ -123,3 +123,66 @@ class NonMaxSuppressionTest(tf.test.TestCase, parameterized.TestCase):
         expected = suppress(scores, boxes=boxes, max_detections=12)
         for one, other in zip(found, expected, strict=True):
             self.assertAllClose(one, other)
+
+
+class SoftSuppressionTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        # Overlap 36/44 = 0.8182, squared 0.6694; exp(-0.6694 / 0.5) = 0.2621,
+        # exp(-0.6694 / (2 * 0.5)) = 0.5120.
+        ("bodla", 0.6 * 0.2621),
+        ("tensorflow", 0.6 * 0.5120),
+    )
+    def test_an_overlapping_box_is_weakened_as_the_form_says(self, form, weaker):
+        found = suppress([[[0.6], [0.7], [0.5]]], soft_sigma=0.5, soft_form=form)
+        self.assertAllClose(found.scores, [[0.7, 0.5, weaker, 0]], atol=1e-4)
+        self.assertAllClose(found.boxes_yxyx[0, :3], BOXES[[1, 2, 0]])
+        self.assertAllClose(found.weights, [[1, 1, 1, 0]])
+
+    def test_twice_the_sigma_of_the_one_is_the_other(self):
+        iou = tf.constant([0.0, 0.3, 1.0])
+        self.assertAllClose(
+            SOFT_NMS_FORMS["bodla"](iou, 0.5), SOFT_NMS_FORMS["tensorflow"](iou, 0.25)
+        )
+
+    def test_classes_do_not_weaken_each_other(self):
+        found = suppress([[[0.6, 0.0], [0.0, 0.7], [0.0, 0.0]]], soft_sigma=0.3)
+        self.assertAllClose(found.scores, [[0.7, 0.6, 0, 0]])
+
+    def test_a_box_without_area_is_taken_once(self):
+        flat = np.array([[[10, 10, 10, 50], [40, 60, 60, 100]]], np.float32)
+        found = suppress([[[0.9], [0.4]]], boxes=flat, soft_sigma=0.3)
+        self.assertAllClose(found.scores, [[0.9, 0.4, 0, 0]])
+
+    @parameterized.product(seed=(0, 1), jit_compile=(False, True))
+    def test_it_is_the_kernel_of_tensorflow_class_by_class(self, seed, jit_compile):
+        boxes, scores = random_boxes(seed, classes=3)
+        run = tf.function(
+            lambda b, s: suppress(
+                s, boxes=b, soft_sigma=0.3, min_score=0.2, max_detections=60
+            ),
+            jit_compile=jit_compile,
+        )
+        found = run(tf.constant(boxes), tf.constant(scores))
+        for b in range(2):
+            rows = []
+            for class_id in range(3):
+                index, kept = tf.image.non_max_suppression_with_scores(
+                    boxes[b],
+                    scores[b, :, class_id],
+                    max_output_size=60,
+                    iou_threshold=1.0,
+                    score_threshold=0.2,
+                    soft_nms_sigma=0.3,
+                )
+                rows += [
+                    (score, class_id, i)
+                    for score, i in zip(kept.numpy(), index.numpy(), strict=True)
+                ]
+            rows = sorted(rows, reverse=True)[:60]
+            count = len(rows)
+            self.assertBetween(count, 20, 60)
+            self.assertAllClose(found.scores[b, :count], [r[0] for r in rows])
+            self.assertAllEqual(found.class_ids[b, :count], [r[1] for r in rows])
+            expected = boxes[b][[r[2] for r in rows]]
+            self.assertAllClose(found.boxes_yxyx[b, :count], expected)
+            self.assertAllEqual(found.weights[b, count:], np.zeros(60 - count))

@@ -147,6 +147,8 @@ def test_pseudo_labels_go_through_records_with_their_score(task):
     for min_score, weight in ((0.625, 1), (0.63, 0)):
         kept = task.pseudo_label(labels, min_score=min_score)
         assert np.asarray(kept.weights) == [weight]
+    soft = task.pseudo_label(labels, min_score=0.5, soft=True)
+    assert np.asarray(soft.weights) == [0.625]
 
 
 def test_labels_of_other_tasks_take_the_class_of_people_away():

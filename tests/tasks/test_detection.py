@@ -316,6 +316,32 @@ def test_a_pseudo_box_under_the_threshold_is_background(task):
         assert kept[name].count == expected[name].count
 
 
+def test_a_soft_pseudo_box_weighs_as_much_as_its_score(task):
+    """The anchors of a box count by its score; all others stay background."""
+    outputs = outputs_of(task, 0.2)
+
+    def losses(rows, scores, *, soft):
+        prepared = prepare(task, record(BOXES[rows], CLASS_IDS[rows], scores=scores))
+        labels = batch_of(prepared.labels)
+        return task.losses(task.pseudo_label(labels, min_score=0.5, soft=soft), outputs)
+
+    both, scores = slice(0, 2), np.array([0.75, 0.5], np.float32)
+    hard, soft = (losses(both, scores, soft=soft) for soft in (False, True))
+    singles = [losses(slice(i, i + 1), scores[:1], soft=False) for i in (0, 1)]
+    expected = 0.75 * singles[0]["box"].total + 0.5 * singles[1]["box"].total
+    np.testing.assert_allclose(soft["box"].total, expected, rtol=1e-5)
+    for name in ("class", "box"):
+        assert soft[name].count == hard[name].count
+    # Background + score * objects: a score of 0.6 costs twice what one of 0.8 does.
+    lost = [
+        hard["class"].total
+        - losses(both, np.full([2], score, np.float32), soft=True)["class"].total
+        for score in (0.6, 0.8)
+    ]
+    assert lost[1] > 0.01
+    np.testing.assert_allclose(lost[0], 2.0 * lost[1], rtol=1e-3)
+
+
 @pytest.mark.parametrize("label_of_class_0", [0, 1])
 def test_labels_that_are_written_are_those_that_are_read(label_of_class_0):
     task = task_of(label_of_class_0=label_of_class_0)

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 
 import numpy as np
 import pytest
@@ -206,7 +207,24 @@ def test_only_pixels_from_the_threshold_on_are_pseudo_labels(task):
     kept = task.pseudo_label(labels, min_score=0.5)
     # 128 / 255 is 0.502, 127 / 255 is 0.498.
     assert kept.class_ids.numpy().tolist() == [[0, 1, IGNORED, IGNORED]]
-    assert kept.confidences is labels.confidences
+    assert kept.confidences.numpy().tolist() == [[255] * 4]
+    soft = task.pseudo_label(labels, min_score=0.5, soft=True)
+    assert soft.class_ids.numpy().tolist() == [[0, 1, IGNORED, IGNORED]]
+    assert soft.confidences is labels.confidences
+
+
+def test_a_pixel_of_a_soft_pseudo_label_weighs_as_much_as_the_teacher_was_sure(task):
+    labels = LabelMap(
+        tf.constant([[[0, 1, 2, 1]]], tf.uint8), tf.constant([[[255, 204, 51, 153]]])
+    )
+    labels = labels._replace(confidences=tf.cast(labels.confidences, tf.uint8))
+    outputs = {"logits": tf.zeros([1, 1, 4, len(CLASSES)])}
+    each = math.log(len(CLASSES))
+    for soft, weight in ((False, 3.0), (True, 1.0 + 0.8 + 0.6)):
+        learned = task.pseudo_label(labels, min_score=0.5, soft=soft)
+        loss = task.losses(learned, outputs)["pixel"]
+        np.testing.assert_allclose(loss.total, weight * each, rtol=1e-6)
+        assert loss.count == 3
 
 
 def test_inference_sees_the_views_of_its_purpose():
