@@ -52,9 +52,17 @@ class Classes(NamedTuple):
     weights: Any  # [T] float32; 0 is "not known" or "do not train on this".
 
 
-Labels = (
-    Boxes | LabelMap | Classes
-)  # What is said of a picture; each task has one kind.
+class Embeddings(NamedTuple):
+    """Where a model that knows no labels puts views of a picture.
+
+    In training, of no view: nothing is known of it. A batch has a leading B.
+    """
+
+    vectors: Any  # [V, D] float32, of any length.
+
+
+# What is said of a picture; each task has one kind.
+Labels = Boxes | LabelMap | Classes | Embeddings
 
 
 class Example(NamedTuple):
@@ -68,7 +76,7 @@ class Example(NamedTuple):
 class Prepared(NamedTuple):
     """One training example at the network's fixed size. A batch has a leading B."""
 
-    image: Any  # [H, W, 3] uint8, static shape.
+    image: Any  # [H, W, 3] uint8, static shape; or, of V views, [V, H, W, 3].
     labels: Labels  # Pixels of `image`; N static.
     image_id: Any  # [] string.
     # What is still to be done to the pixels, in the training step; () if nothing.
@@ -78,7 +86,8 @@ class Prepared(NamedTuple):
 class Batch(NamedTuple):
     """What a training step needs of its examples; no strings, which no TPU holds."""
 
-    image: Any  # [B, H, W, 3] uint8.
+    # [B, H, W, 3] uint8; [B, V, H, W, 3] where V views of a picture are learned from.
+    image: Any
     labels: Labels  # [B, ...], as the image is after the changes.
     changes: Any = ()  # As in Prepared, [B, ...] each; `Task.finish_images` does them.
 

@@ -34,6 +34,7 @@ from st_keras.config.segmentation import (
     SegmentationConfig,
     ViewsConfig,
 )
+from st_keras.config.simclr import SimClrConfig
 from st_keras.config.task import TaskConfig
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "AugmentConfig",
     "BoxHeadConfig",
     "ClassificationConfig",
+    "SimClrConfig",
     "CropConfig",
     "Config",
     "ConfigError",

@@ -47,12 +47,13 @@ class ClassificationConfig(TaskConfig):
             self.dropout is None or 0.0 <= self.dropout < 1.0,
             "in [0, 1)",
         )
-        _check_augment(self)
-        family = self.backbone.split("_")[0]
-        self._check_sides(_STRIDES.get(family, 32), f"the coarsest cell of {family}")
+        check_cropped(self)
 
 
-def _check_augment(config: TaskConfig) -> None:
+def check_cropped(config: TaskConfig) -> None:
+    """Checks the size and the changes of pictures that `crop` cuts."""
+    family = config.backbone.split("_")[0]
+    config.check_sides(_STRIDES.get(family, 32), f"the coarsest cell of {family}")
     augment = config.augment
     check(
         "augment.policy",

@@ -94,6 +94,18 @@ def decode_unopened_class(
     return fields[records.ENCODED], classes, fields[records.IMAGE_ID], _size(fields)
 
 
+def decode_unlabeled(
+    serialized: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Reads the picture of a serialised record, still encoded, and no label.
+
+    Returns:
+      The bytes of the picture, its [] string id, and its [2] int32 height and width.
+    """
+    fields = tf.io.parse_single_example(serialized, _SIZE_SPEC | _ID_SPEC | _IMAGE_SPEC)
+    return fields[records.ENCODED], fields[records.IMAGE_ID], _size(fields)
+
+
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Returns [H, W, 3] uint8 for the bytes of a picture file, grey or RGB.
 

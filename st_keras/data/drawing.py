@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from st_keras.data import drawing_maps
 from st_keras.data.class_colors import class_color
-from st_keras.types import Batch, Boxes, Classes, Labels
+from st_keras.types import Batch, Boxes, Classes, Embeddings, Labels
 
 _SMALLEST_SIDE_PX = 320  # Smaller pictures are enlarged, so that text can be read.
 _ENLARGED_TO_PX = 1280  # At most: of a strip, not the short side decides.
@@ -51,6 +51,8 @@ def draw_labels(
     if isinstance(labels, Boxes):
         _draw_boxes(picture, scale, labels, class_names, marks_xy)
         return np.asarray(picture)
+    if isinstance(labels, Embeddings):
+        return np.asarray(picture)  # No one could read them.
     if isinstance(labels, Classes):
         _write_classes(picture, labels, class_names)
         return np.asarray(picture)
@@ -65,11 +67,12 @@ def draw_labels(
 
 def draw_batch(batch: Batch, class_names: tuple[str, ...]) -> np.ndarray:
     """Returns [B, H', W', 3] uint8, each image of a NumPy batch with its labels."""
+    views = len(batch.image) // len(batch.labels[0])  # Of each picture.
     return np.stack(
         [
             draw_labels(
                 image,
-                batch.labels._make(field[row] for field in batch.labels),
+                batch.labels._make(field[row // views] for field in batch.labels),
                 class_names,
                 legend=False,  # As high as there are classes.
             )

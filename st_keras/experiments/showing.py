@@ -73,9 +73,11 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
     for part, batch in parts.items():
         images = task.finish_images(batch.image, batch.changes).numpy()
         size = min(count, len(images))
+        views = len(images) // len(batch.image)  # Of each picture.
         shown.append(f"{size} {part}")
         for row in range(size):
-            labels = batch.labels._make(field[row].numpy() for field in batch.labels)
+            picture = row // views
+            labels = batch.labels._make(f[picture].numpy() for f in batch.labels)
             drawn.append(
                 drawing.draw_labels(
                     images[row],
@@ -85,7 +87,8 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
                     **sheets.SIDES_PX,
                 )
             )
-            titles.append(f"{part} {image_ids[part][row]}: {task.describe(labels)}")
+            image_id = image_ids[part][picture]
+            titles.append(f"{part} {image_id}: {task.describe(labels)}")
     sheets.save(drawn, titles, output)
     return f"{' and '.join(shown)} pictures of step {step}: {output}"
 

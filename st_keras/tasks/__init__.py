@@ -8,6 +8,7 @@ from st_keras.data.dataset_info import DatasetInfo
 from st_keras.tasks.classification import ClassificationTask
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.segmentation import SegmentationTask
+from st_keras.tasks.simclr import SimClrTask
 from st_keras.tasks.task import Task
 
 __all__ = [
@@ -23,6 +24,7 @@ _TASKS = {
     "detection": DetectionTask,
     "segmentation": SegmentationTask,
     "classification": ClassificationTask,
+    "simclr": SimClrTask,
 }
 
 
@@ -85,6 +87,8 @@ def with_class_names(config: Config, info: DatasetInfo) -> Config:
         task's kind.
     """
     kind = _TASKS[config.task_name]
+    if not kind.names_field:
+        return config
     in_records = getattr(info, kind.names_field)
     if not in_records:
         raise ValueError(

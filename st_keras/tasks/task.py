@@ -16,10 +16,11 @@ class Task(abc.ABC):
     """One thing a model can be trained for.
 
     A task sees tensors. It never sees a strategy, an optimizer, a step or a path. Its
-    labels are of one kind: `Boxes`, `LabelMap` or `Classes`.
+    labels are of one kind: `Boxes`, `LabelMap`, `Classes` or `Embeddings`.
     """
 
-    names_field: str  # Where `DatasetInfo` has the names of this task's classes.
+    # Where `DatasetInfo` has the names of this task's classes; empty if it has none.
+    names_field: str
     policies: dict[str, Policy]  # Of augmentation, by name.
 
     # ----------------------------------------------------------------------- Classes
@@ -60,11 +61,12 @@ class Task(abc.ABC):
         """Does what `prepare` left for the training step; compiles with XLA.
 
         Args:
-          images: [B, H, W, 3] uint8.
+          images: [B, H, W, 3] or [B, V, H, W, 3] uint8, as `prepare` gives them.
           changes: As `Prepared` has them, [B, ...] each.
 
         Returns:
-          [B, H, W, 3] uint8.
+          [B, H, W, 3] or [B V, H, W, 3] uint8, the views of a picture one after the
+          other; static shape.
         """
 
     @abc.abstractmethod

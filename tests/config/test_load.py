@@ -109,7 +109,7 @@ def test_every_usual_spelling_of_a_number_is_a_float(write, text, value):
         ("human.images_per_step=null", "images_per_step: wanted int, got None (Non"),
         (
             "detection=null",
-            "`detection` or `segmentation` or `classification` must be given, one of",
+            "`detection` or `segmentation` or `classification` or `simclr` must be",
         ),
         ("training=30", "training: wanted `name: value` lines, got 30."),
         (
