@@ -9,9 +9,10 @@ from st_keras.ops import images
 from st_keras.tasks.classification import ClassificationTask
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.segmentation import SegmentationTask
+from st_keras.tasks.simclr import SimClrTask
 from st_keras.training import optimization
 from st_keras.training.step import TrainStep
-from st_keras.types import IGNORED, Batch, Boxes, Classes, LabelMap
+from st_keras.types import IGNORED, Batch, Boxes, Classes, Embeddings, LabelMap
 
 SIZE_PX = (64, 128)  # Height and width differ, so that a swap shows.
 CLASSES = 3
@@ -79,6 +80,10 @@ def classes(count):
     )
 
 
+def nothing(count):
+    return Embeddings(tf.zeros([count, 0, 0]))
+
+
 # 8 x 16, 4 x 8 and 2 x 4 cells of 3 anchors.
 ANCHORS = (128 + 32 + 8) * 3
 # By name: the task, labels of a batch, and the shapes of its outputs.
@@ -99,6 +104,12 @@ ROWS = {
         CELL_SHAPES,
     ),
     "classifier_tiny": (ClassificationTask, classifier(), classes, CLASS_SHAPES),
+    "simclr_tiny": (
+        SimClrTask,
+        config.SimClrConfig(image_size_px=SIZE_PX, backbone="tiny"),
+        nothing,
+        {"projection": [128]},
+    ),
 }
 
 
@@ -117,7 +128,10 @@ def task(row):
 @pytest.fixture
 def batch(row):
     image = np.random.default_rng(1).integers(0, 256, [2, *SIZE_PX, 3])
-    return Batch(tf.constant(image, tf.uint8), row[2](2))
+    labels = row[2](2)
+    if isinstance(labels, Embeddings):  # Two views of each.
+        image = np.stack([image, image // 2], axis=1)
+    return Batch(tf.constant(image, tf.uint8), labels)
 
 
 def pictures(count=2):
@@ -133,8 +147,9 @@ def test_outputs_have_static_shapes(task, row):
 
 def test_a_gradient_reaches_every_trainable_variable(task, batch):
     model = task.build_model(sync_batch_norm=False)
+    count = task.finish_images(batch.image, batch.changes).shape[0]
     with tf.GradientTape() as tape:
-        ratios = task.losses(batch.labels, model(pictures(), training=True))
+        ratios = task.losses(batch.labels, model(pictures(count), training=True))
         loss = tf.add_n([ratio.total for ratio in ratios.values()])
     gradients = tape.gradient(loss, model.trainable_variables)
     without = [
