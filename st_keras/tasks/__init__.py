@@ -1,12 +1,14 @@
-"""What a model is for: the only place that knows boxes from label maps."""
+"""What a model is for: the only place that knows kinds of labels."""
 
 import dataclasses
 
 from st_keras.config import Config, TaskConfig
 from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
+from st_keras.tasks.classification import ClassificationTask
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.segmentation import SegmentationTask
+from st_keras.tasks.simclr import SimClrTask
 from st_keras.tasks.task import Task
 
 __all__ = [
@@ -18,7 +20,12 @@ __all__ = [
 ]
 
 PURPOSES = ("evaluation", "labeling")
-_TASKS = {"detection": DetectionTask, "segmentation": SegmentationTask}
+_TASKS = {
+    "detection": DetectionTask,
+    "segmentation": SegmentationTask,
+    "classification": ClassificationTask,
+    "simclr": SimClrTask,
+}
 
 
 def build_task(
@@ -80,6 +87,8 @@ def with_class_names(config: Config, info: DatasetInfo) -> Config:
         task's kind.
     """
     kind = _TASKS[config.task_name]
+    if not kind.names_field:
+        return config
     in_records = getattr(info, kind.names_field)
     if not in_records:
         raise ValueError(
