@@ -137,7 +137,7 @@ class JudgedPixels(JudgedLabels):
 
 
 class JudgedClasses(JudgedLabels):
-    """Judges the class of whole pictures; those whose class is not known are left out."""
+    """Judges the class of whole pictures; unknown ones are left out."""
 
     unit = support_unit = "pictures"
 
