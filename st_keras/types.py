@@ -1,7 +1,8 @@
 """Every tensor that crosses a border between packages: shape, dtype, unit.
 
 Shape letters: B batch, H W pixels, N boxes (padded), A anchors, K classes, C channels,
-V views of a picture.
+T classes of a picture,
+V views of it.
 Coordinates: y before x, height before width; float pixels, edges not centres, so that
 `y1 - y0` is the height (no "+1"). A box covers the pixels of the image it is said to
 belong to: the original picture in records and predictions, the network's input after
@@ -39,7 +40,29 @@ class LabelMap(NamedTuple):
     confidences: Any  # [H, W] uint8, in 1/255; 255 where a human said it.
 
 
-Labels = Boxes | LabelMap  # What is said of a picture; each task has one kind.
+class Classes(NamedTuple):
+    """Classes of a whole picture: human labels, predictions and pseudo labels alike.
+
+    The most probable comes first. A label is one row; a prediction, the best few. A
+    batch has a leading B.
+    """
+
+    class_ids: Any  # [T] int32.
+    scores: Any  # [T] float32 in [0, 1]; 1 where a human said it.
+    weights: Any  # [T] float32; 0 is "not known" or "do not train on this".
+
+
+class Embeddings(NamedTuple):
+    """Where a model that knows no labels puts views of a picture.
+
+    In training, of no view: nothing is known of it. A batch has a leading B.
+    """
+
+    vectors: Any  # [V, D] float32, of any length.
+
+
+# What is said of a picture; each task has one kind.
+Labels = Boxes | LabelMap | Classes | Embeddings
 
 
 class Example(NamedTuple):
@@ -53,7 +76,7 @@ class Example(NamedTuple):
 class Prepared(NamedTuple):
     """One training example at the network's fixed size. A batch has a leading B."""
 
-    image: Any  # [H, W, 3] uint8, static shape.
+    image: Any  # [H, W, 3] uint8, static shape; or, of V views, [V, H, W, 3].
     labels: Labels  # Pixels of `image`; N static.
     image_id: Any  # [] string.
     # What is still to be done to the pixels, in the training step; () if nothing.
@@ -63,7 +86,8 @@ class Prepared(NamedTuple):
 class Batch(NamedTuple):
     """What a training step needs of its examples; no strings, which no TPU holds."""
 
-    image: Any  # [B, H, W, 3] uint8.
+    # [B, H, W, 3] uint8; [B, V, H, W, 3] where V views of a picture are learned from.
+    image: Any
     labels: Labels  # [B, ...], as the image is after the changes.
     changes: Any = ()  # As in Prepared, [B, ...] each; `Task.finish_images` does them.
 

@@ -5,6 +5,8 @@ r"""Turns a data set into TFRecord shards, one folder per split.
         --annotations annotations/instances_train2017.json --output data/coco
     python tools/make_records.py --source yolo --images coco128 --output data/coco128
     python tools/make_records.py --source images --images photos --output data/photos
+    python tools/make_records.py --source class_folders --images imagenet \
+        --output data/imagenet
     python tools/make_records.py --source digits --output data/digits
     python tools/make_records.py --source masks --images pictures --masks masks \
         --classes sky,building,road --ignore 3 --output data/streets
@@ -25,7 +27,7 @@ _SOURCE = flags.DEFINE_enum(
     None,
     [
         *("coco", "voc", "yolo", "images", "digits"),
-        *("masks", "voc_segmentation", "coco_segmentation"),
+        *("masks", "voc_segmentation", "coco_segmentation", "class_folders"),
     ],
     "Kind of data set.",
 )

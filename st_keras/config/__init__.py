@@ -2,6 +2,7 @@
 
 from st_keras.config.augment import AugmentConfig
 from st_keras.config.calibration import CalibrationConfig, parse_target
+from st_keras.config.classification import ClassificationConfig, CropConfig
 from st_keras.config.detection import (
     BoxHeadConfig,
     DetectionConfig,
@@ -34,6 +35,7 @@ from st_keras.config.segmentation import (
     SegmentationConfig,
     ViewsConfig,
 )
+from st_keras.config.simclr import SimClrConfig
 from st_keras.config.task import TaskConfig
 
 __all__ = [
@@ -45,6 +47,9 @@ __all__ = [
     "AugmentConfig",
     "BoxHeadConfig",
     "CalibrationConfig",
+    "ClassificationConfig",
+    "SimClrConfig",
+    "CropConfig",
     "Config",
     "ConfigError",
     "DetectionConfig",

@@ -104,7 +104,7 @@ class DetectionConfig(TaskConfig):
             self.max_level >= self.min_level,
             f"at least `min_level` ({self.min_level})",
         )
-        self._check_sides(2**self.max_level, "2^max_level")
+        self.check_sides(2**self.max_level, "2^max_level")
         check(
             "aspect_ratios",
             self.aspect_ratios,

@@ -11,11 +11,14 @@ from st_keras.config.checks import (
     check_share,
     settings,
 )
+from st_keras.config.classification import ClassificationConfig
 from st_keras.config.detection import DetectionConfig
 from st_keras.config.segmentation import SegmentationConfig
+from st_keras.config.simclr import SimClrConfig
 from st_keras.config.task import TaskConfig
 
-_TASKS = ("detection", "segmentation")
+_TASKS = ("detection", "segmentation", "classification", "simclr")
+_WITHOUT_LABELS = ("simclr",)
 _STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -68,7 +71,8 @@ class InitConfig:
     """Which weights a run starts from (arXiv:2006.06882, section 3)."""
 
     # random; imagenet: a classifier's backbone; imagenet++: one of Noisy Student;
-    # simclr: one learned without labels; teacher: all weights of another run.
+    # simclr: one learned without labels, by a run of `simclr` or a published ResNet;
+    # teacher: all weights of another run.
     kind: str = "random"
     checkpoint: str = ""  # The published file, or the workdir of a run.
 
@@ -235,6 +239,8 @@ class Config:
     # The task: one of these.
     detection: DetectionConfig | None = None
     segmentation: SegmentationConfig | None = None
+    classification: ClassificationConfig | None = None
+    simclr: SimClrConfig | None = None
     human: RecordsConfig
     pseudo: PseudoConfig | None = None
     init: InitConfig = InitConfig()
@@ -255,14 +261,22 @@ class Config:
             "given, one of them",
         )
         check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
-        # The published checkpoints of these kinds are of these families.
-        family = {"imagenet++": "efficientnet", "simclr": "resnet"}.get(self.init.kind)
+        # The published checkpoints of this kind are of this family.
+        is_plus = self.init.kind == "imagenet++"
         check(
             f"{self.task_name}.backbone",
             repr(self.section.backbone),
-            not family or self.section.backbone.startswith(family),
-            f"{family}... with `init.kind: {self.init.kind}`",
+            not is_plus or self.section.backbone.startswith("efficientnet"),
+            f"efficientnet... with `init.kind: {self.init.kind}`",
         )
+        for name in ("pseudo", "self_training"):
+            is_given = getattr(self, name) is not None
+            check(
+                name,
+                "one",
+                not (is_given and self.task_name in _WITHOUT_LABELS),
+                f"empty with `{self.task_name}`, which has no labels",
+            )
         if self.pseudo and self.self_training:
             floor, min_score = self.self_training.score_floor, self.pseudo.min_score
             check(

@@ -123,8 +123,8 @@ class SegmentationConfig(TaskConfig):
                 f"one for each of {len(self.class_names)} classes",
             )
         if self.decoder == "nas_fpn":
-            self._check_sides(_NAS_FPN_STRIDE, "the coarsest level of a NAS-FPN")
+            self.check_sides(_NAS_FPN_STRIDE, "the coarsest level of a NAS-FPN")
         elif self.backbone == "tiny":
-            self._check_sides(_TINY_STRIDE, "the coarsest feature of `tiny`")
+            self.check_sides(_TINY_STRIDE, "the coarsest feature of `tiny`")
         else:
-            self._check_sides(self.deeplab.output_stride, "`deeplab.output_stride`")
+            self.check_sides(self.deeplab.output_stride, "`deeplab.output_stride`")

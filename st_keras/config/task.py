@@ -52,7 +52,8 @@ class TaskConfig:
             "in [0, 1)",
         )
 
-    def _check_sides(self, stride: int, why: str) -> None:
+    def check_sides(self, stride: int, why: str) -> None:
+        """Raises ValueError unless the image's sides are multiples of a stride."""
         for side in self.image_size_px:
             check(
                 "image_size_px",

@@ -118,6 +118,7 @@ class _Conversion:
             content_sha256=writer.content_sha256,
             shards=writer.shards,
             label_map_names=self._source.label_map_names,
+            image_class_names=self._source.image_class_names,
         )
         dataset_info.save(info, folder)
         return info
@@ -181,6 +182,7 @@ class _Conversion:
             texts=tuple(self._source.class_names[label - 1] for label in labels),
             is_crowd=np.array([box.is_crowd for box, _ in kept], bool),
             label_map_png=None if mask is None else images.encode_png(mask.label_map),
+            class_label=scene.image_class,
         )
 
     def _check_new(self, item: Item, scene: Scene) -> None:
@@ -225,11 +227,15 @@ def _summary(folder: pathlib.Path, info: DatasetInfo) -> str:
     boxes = f" ({info.images_without_boxes} without boxes), {info.boxes} boxes"
     if info.label_map_names and not info.class_names:
         boxes = " with label maps"
+    if info.image_class_names and not info.class_names:
+        boxes = " with a class each"
     lines = [f"{folder}: {info.images} pictures{boxes}, {len(info.shards)} shard(s)"]
     if info.class_names:
         lines.append(f"  boxes per class: {_counted(info.boxes_per_class)}")
     if info.label_map_names:
         lines += _pixel_lines(info)
+    if info.image_class_names:
+        lines.append(f"  pictures per class: {_counted(info.images_per_class)}")
     if info.skipped:
         left_out = sum(n for reason, n in info.skipped.items() if reason not in kept)
         lines.append(

@@ -36,6 +36,8 @@ class DatasetInfo:
     label_map_names: tuple[str, ...] = ()  # Value 0 first.
     pixels_per_class: dict[str, int] = dataclasses.field(default_factory=dict)
     ignored_pixels: int = 0  # Of the label maps; they are not in `pixels_per_class`.
+    image_class_names: tuple[str, ...] = ()  # Of whole pictures, label 1 first.
+    images_per_class: dict[str, int] = dataclasses.field(default_factory=dict)
     content_sha256: str
     shards: tuple[str, ...]
 
@@ -57,6 +59,8 @@ class Tally:
         self._boxes: collections.Counter[int] = collections.Counter()  # Per picture.
         self._labels: collections.Counter[int] = collections.Counter()
         self._pixels: collections.Counter[int] = collections.Counter()  # By value.
+        # Of whole pictures, by label.
+        self._classes: collections.Counter[int] = collections.Counter()
 
     def add(self, record) -> None:
         """Counts one `records.Record`."""
@@ -64,6 +68,8 @@ class Tally:
         self._widths[record.width_px] += 1
         self._boxes[len(record.labels)] += 1
         self._labels.update(int(label) for label in record.labels)
+        if record.class_label is not None:
+            self._classes[int(record.class_label)] += 1
         if record.label_map_png is not None:
             label_map = np.asarray(Image.open(io.BytesIO(record.label_map_png)))
             counts = np.bincount(label_map.ravel(), minlength=IGNORED + 1)
@@ -80,7 +86,8 @@ class Tally:
     def add_counts(self, counts: dict[str, list]) -> None:
         """Adds what another tally has counted."""
         for name, counter in vars(self).items():
-            counter.update(dict(counts[name.lstrip("_")]))
+            # Absent where an earlier version counted.
+            counter.update(dict(counts.get(name.lstrip("_"), ())))
 
     def info(
         self,
@@ -91,6 +98,7 @@ class Tally:
         content_sha256: str,
         shards: list[str],
         label_map_names: tuple[str, ...] = (),
+        image_class_names: tuple[str, ...] = (),
     ) -> DatasetInfo:
         """Returns the summary of everything added."""
         return DatasetInfo(
@@ -112,6 +120,11 @@ class Tally:
                 name: self._pixels[value] for value, name in enumerate(label_map_names)
             },
             ignored_pixels=self._pixels[IGNORED],
+            image_class_names=tuple(image_class_names),
+            images_per_class={
+                name: self._classes[label]
+                for label, name in enumerate(image_class_names, start=1)
+            },
             content_sha256=content_sha256,
             shards=tuple(shards),
         )
@@ -151,6 +164,7 @@ def load(records: str) -> DatasetInfo:
         info,
         class_names=tuple(info.class_names),
         label_map_names=tuple(info.label_map_names),
+        image_class_names=tuple(info.image_class_names),
         shards=tuple(info.shards),
     )
 

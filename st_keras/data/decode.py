@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from st_keras.data import records
 from st_keras.data.augment import shrinking
-from st_keras.types import IGNORED, Boxes, Example, LabelMap
+from st_keras.types import IGNORED, Boxes, Classes, Example, LabelMap
 
 _SPEC = {
     # Required: boxes of a size of 0 would vanish without a word.
@@ -23,6 +23,10 @@ _IMAGE_SPEC = {records.ENCODED: tf.io.FixedLenFeature([], tf.string)}
 _LABEL_MAP_SPEC = {
     records.LABEL_MAP: tf.io.FixedLenFeature([], tf.string, ""),
     records.CONFIDENCE: tf.io.FixedLenFeature([], tf.string, ""),
+}
+_CLASS_SPEC = {
+    records.CLASS: tf.io.FixedLenFeature([], tf.int64, 0),
+    records.CLASS_SCORE: tf.io.FixedLenFeature([], tf.float32, 1.0),
 }
 _SIZE_SPEC = {name: _SPEC[name] for name in (records.HEIGHT, records.WIDTH)}
 _ID_SPEC = {records.IMAGE_ID: _SPEC[records.IMAGE_ID]}
@@ -63,6 +67,43 @@ def decode_unopened_map(
     )
     label_map = _label_map(fields)
     return fields[records.ENCODED], label_map, fields[records.IMAGE_ID], _size(fields)
+
+
+def decode_class(serialized: tf.Tensor) -> tuple[Classes, tf.Tensor]:
+    """Reads the class of a serialised record and leaves its picture alone.
+
+    Args:
+      serialized: [] string.
+
+    Returns:
+      Classes [1], of weight 0 in a record without one (or with label 0 or less), and
+      its [] string id.
+    """
+    fields = tf.io.parse_single_example(serialized, _ID_SPEC | _CLASS_SPEC)
+    return _classes(fields), fields[records.IMAGE_ID]
+
+
+def decode_unopened_class(
+    serialized: tf.Tensor,
+) -> tuple[tf.Tensor, Classes, tf.Tensor, tf.Tensor]:
+    """Does for classes of pictures what `decode_unopened` does for boxes."""
+    fields = tf.io.parse_single_example(
+        serialized, _SIZE_SPEC | _ID_SPEC | _CLASS_SPEC | _IMAGE_SPEC
+    )
+    classes = _classes(fields)
+    return fields[records.ENCODED], classes, fields[records.IMAGE_ID], _size(fields)
+
+
+def decode_unlabeled(
+    serialized: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Reads the picture of a serialised record, still encoded, and no label.
+
+    Returns:
+      The bytes of the picture, its [] string id, and its [2] int32 height and width.
+    """
+    fields = tf.io.parse_single_example(serialized, _SIZE_SPEC | _ID_SPEC | _IMAGE_SPEC)
+    return fields[records.ENCODED], fields[records.IMAGE_ID], _size(fields)
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -176,6 +217,15 @@ def _label_map(fields) -> LabelMap:
 
     # Where people labelled, nothing is said of confidence, and it is the highest.
     return LabelMap(plane(records.LABEL_MAP), plane(records.CONFIDENCE))
+
+
+def _classes(fields) -> Classes:
+    label = tf.cast(fields[records.CLASS], tf.int32)[None]
+    return Classes(
+        class_ids=tf.maximum(label - 1, 0),
+        scores=fields[records.CLASS_SCORE][None],
+        weights=tf.cast(label > 0, tf.float32),
+    )
 
 
 def _labels(fields, label_of_class_0: int) -> Boxes:

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from st_keras.data import drawing_maps
 from st_keras.data.class_colors import class_color
-from st_keras.types import Batch, Boxes, Labels
+from st_keras.types import Batch, Boxes, Classes, Embeddings, Labels
 
 _SMALLEST_SIDE_PX = 320  # Smaller pictures are enlarged, so that text can be read.
 _ENLARGED_TO_PX = 1280  # At most: of a strip, not the short side decides.
@@ -30,7 +30,8 @@ def draw_labels(
 
     Boxes come with class names and, below 1, scores. A box that does not count (weight
     0) is dashed, grey and nameless; a padding row is not drawn. Crowds are drawn thin.
-    Pixels of a label map are half in the colours of their classes.
+    Pixels of a label map are half in the colours of their classes. Classes of the whole
+    picture are written into its corner, grey if they do not count.
 
     Args:
       image: [H, W, 3] uint8.
@@ -50,6 +51,11 @@ def draw_labels(
     if isinstance(labels, Boxes):
         _draw_boxes(picture, scale, labels, class_names, marks_xy)
         return np.asarray(picture)
+    if isinstance(labels, Embeddings):
+        return np.asarray(picture)  # No one could read them.
+    if isinstance(labels, Classes):
+        _write_classes(picture, labels, class_names)
+        return np.asarray(picture)
     picture = drawing_maps.tint(picture, labels.class_ids, class_names)
     draw = ImageDraw.Draw(picture)
     for x, y in marks_xy:
@@ -61,11 +67,12 @@ def draw_labels(
 
 def draw_batch(batch: Batch, class_names: tuple[str, ...]) -> np.ndarray:
     """Returns [B, H', W', 3] uint8, each image of a NumPy batch with its labels."""
+    views = len(batch.image) // len(batch.labels[0])  # Of each picture.
     return np.stack(
         [
             draw_labels(
                 image,
-                batch.labels._make(field[row] for field in batch.labels),
+                batch.labels._make(field[row // views] for field in batch.labels),
                 class_names,
                 legend=False,  # As high as there are classes.
             )
@@ -128,6 +135,20 @@ def _draw_boxes(picture, scale, labels: Boxes, class_names, marks_xy) -> None:
     font = ImageFont.load_default(max(14, min(picture.size) // 30))
     for box, color, text in names:
         draw_name(draw, box, color, text, font)
+
+
+def _write_classes(picture, labels: Classes, class_names) -> None:
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(max(14, min(picture.size) // 30))
+    bottom = 0.0
+    for class_id, score, weight in zip(*labels, strict=True):
+        is_said = weight > 0
+        text = name_of(int(class_id), float(score), class_names) if is_said else "?"
+        color = class_color(int(class_id)) if is_said else _DROPPED_COLOR
+        _, top, _, end = draw.textbbox((0, 0), text, font=font)
+        bottom += end - top + 4
+        # A name is written above the place it is given.
+        draw_name(draw, (0, bottom), color, text, font)
 
 
 def fit(

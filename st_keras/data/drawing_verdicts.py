@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from st_keras.data import drawing, drawing_maps
 from st_keras.metrics import verdicts as kinds
-from st_keras.metrics.verdicts import BoxVerdicts, PixelVerdicts
+from st_keras.metrics.verdicts import BoxVerdicts, ClassVerdicts, PixelVerdicts
 from st_keras.types import IGNORED, LabelMap
 
 # In the order of `kinds.KINDS`; colour-blind eyes tell them apart, as do the dashes.
@@ -25,7 +25,7 @@ _GAP_PX = 4
 
 def draw_verdicts(
     image: np.ndarray,
-    found: BoxVerdicts | PixelVerdicts,
+    found: BoxVerdicts | PixelVerdicts | ClassVerdicts,
     class_names: tuple[str, ...],
     *,
     smallest_side_px: int,
@@ -35,7 +35,7 @@ def draw_verdicts(
 
     Boxes have names and scores but for those that are dropped; missed and dropped ones
     are dashed. A label map is drawn twice, above the names of its classes: by class and
-    by verdict.
+    by verdict. Classes of the whole picture are written into its corner.
 
     Args:
       image: [H, W, 3] uint8.
@@ -51,6 +51,8 @@ def draw_verdicts(
     picture, scale = drawing.fit(Image.fromarray(image), *sides_px)
     if isinstance(found, BoxVerdicts):
         return _draw_boxes(picture, scale, found, class_names)
+    if isinstance(found, ClassVerdicts):
+        return _write_classes(picture, found, class_names)
     is_kept = np.isin(found.kinds, (kinds.MATCHED, kinds.FALSE, kinds.KEPT))
     ids = np.where(is_kept, found.class_ids, IGNORED)
     by_class = drawing.draw_labels(
@@ -88,6 +90,19 @@ def _draw_boxes(picture, scale, found: BoxVerdicts, class_names) -> np.ndarray:
     font = ImageFont.load_default(max(11, min(picture.size) // 30))
     for box, color, text in names:
         drawing.draw_name(draw, box, color, text, font)
+    return np.asarray(picture)
+
+
+def _write_classes(picture, found: ClassVerdicts, class_names) -> np.ndarray:
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(max(14, min(picture.size) // 20))
+    bottom = 0.0
+    for class_id, score, kind in zip(*found, strict=True):
+        text = drawing.name_of(int(class_id), float(score), class_names)
+        _, top, _, end = draw.textbbox((0, 0), text, font=font)
+        bottom += end - top + 4
+        # A name is written above the place it is given.
+        drawing.draw_name(draw, (0, bottom), COLORS[kind], text, font)
     return np.asarray(picture)
 
 

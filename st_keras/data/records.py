@@ -30,10 +30,12 @@ LABEL_TEXT = "image/object/class/text"
 AREA = "image/object/area"
 IS_CROWD = "image/object/is_crowd"
 LABEL_MAP = "image/segmentation/class/encoded"
+CLASS = "image/class/label"
 # Ours, absent from records that other tools wrote.
 SCORE = "image/object/score"
 SOURCE = "image/label_source"
 CONFIDENCE = "image/segmentation/confidence/encoded"
+CLASS_SCORE = "image/class/score"
 
 HUMAN = "human"
 IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
@@ -60,6 +62,8 @@ class Record:
     source: str = HUMAN  # Or which teacher drew the boxes.
     label_map_png: bytes | None = None  # One channel of labels; 255 is ignored.
     confidence_png: bytes | None = None  # One channel, in 1/255; None: as `scores`.
+    class_label: int | None = None  # Of the whole picture, from 1; None: not known.
+    class_score: float | None = None  # None: a human said it.
 
 
 def to_example(record: Record) -> tf.train.Example:
@@ -93,6 +97,10 @@ def to_example(record: Record) -> tf.train.Example:
         features[LABEL_MAP] = _bytes([record.label_map_png])
     if record.confidence_png is not None:
         features[CONFIDENCE] = _bytes([record.confidence_png])
+    if record.class_label is not None:
+        features[CLASS] = _ints([record.class_label])
+        if record.class_score is not None:
+            features[CLASS_SCORE] = _floats([record.class_score])
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 

@@ -11,14 +11,14 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from st_keras import writing
 from st_keras.data import dataset_info, decode, records
-from st_keras.types import IGNORED
+from st_keras.types import IGNORED, Labels
 
 _HEADER = re.compile(r"# sha256:([0-9a-f]+) images:(\d+)\b")
 _COMMENT = "# "
@@ -172,8 +172,12 @@ def split(
             raise ValueError(f"`fractions` must be in (0, 100], got {fraction:g}.")
     info = dataset_info.load(pattern)
     # Where people drew boxes and maps, both tell of the same objects.
-    has_boxes = bool(info.class_names) or not info.label_map_names
-    labels_by_id = (read_labels if has_boxes else read_map_labels)(pattern)
+    read, names = read_labels, info.class_names
+    if not names and info.label_map_names:
+        read, names = read_map_labels, info.label_map_names
+    elif not names and info.image_class_names:
+        read, names = read_class_labels, info.image_class_names
+    labels_by_id = read(pattern)
     total = len(labels_by_id)
     counts = [max(1, round(total * f / 100)) for f in fractions]
     drawn = draw(
@@ -186,7 +190,6 @@ def split(
         rest = sorted(labels_by_id.keys() - set(ids))
         write_ids(pathlib.Path(folder) / f"{stem}_rest.txt", rest, f"all but {note}")
     titles = ["all", *(f"{fraction:g} %" for fraction in fractions)]
-    names = info.class_names if has_boxes else info.label_map_names
     return _table(titles, [list(labels_by_id), *drawn], labels_by_id, names)
 
 
@@ -196,16 +199,33 @@ def read_map_labels(pattern: str) -> dict[str, set[int]]:
     Raises:
       ValueError: No file matches, or one is damaged.
     """
-    labels_by_id = {}
+    return {
+        image_id: set((np.setdiff1d(labels.class_ids, [IGNORED]) + 1).tolist())
+        for image_id, labels in _decoded(pattern, decode.decode_label_map)
+    }
+
+
+def read_class_labels(pattern: str) -> dict[str, set[int]]:
+    """Returns the class of each picture in records, from 1; none if it is not known.
+
+    Raises:
+      ValueError: No file matches, or one is damaged.
+    """
+    return {
+        image_id: set((labels.class_ids[labels.weights > 0] + 1).tolist())
+        for image_id, labels in _decoded(pattern, decode.decode_class)
+    }
+
+
+def _decoded(pattern: str, read: Callable) -> Iterator[tuple[str, Labels]]:
     for path in dataset_info.shard_paths(pattern):
         try:
-            maps = tf.data.TFRecordDataset(path).map(decode.decode_label_map)
-            for labels, image_id in maps.as_numpy_iterator():
-                found = np.setdiff1d(labels.class_ids, [IGNORED]) + 1
-                labels_by_id[image_id.decode()] = set(found.tolist())
+            for labels, image_id in (
+                tf.data.TFRecordDataset(path).map(read).as_numpy_iterator()
+            ):
+                yield image_id.decode(), labels
         except tf.errors.OpError as error:
             raise ValueError(f"{path}: not readable: {error.message}") from None
-    return labels_by_id
 
 
 def read_labels(pattern: str) -> dict[str, set[int]]:

@@ -25,6 +25,24 @@ def whole(image: tf.Tensor, view_size_px: tuple[int, int]) -> View:
     )
 
 
+def middle(image: tf.Tensor, view_size_px: tuple[int, int], share: float) -> View:
+    """Shows the middle of a picture, and nothing else.
+
+    Args:
+      image: [H, W, 3] uint8.
+      view_size_px: Height and width of the network's input.
+      share: In (0, 1], of the sides of the largest window of the view's shape.
+    """
+    shown_image, shown = warp.show_middle(image, view_size_px, share)
+    return View(
+        image=shown_image,
+        scale_yx=geometry.scale_yx(shown),
+        offset_yx=-shown.matrix[:, 2],
+        is_mirrored=tf.constant(False),
+        picture_size_px=tf.shape(image)[:2],
+    )
+
+
 def tiled(
     image: tf.Tensor,
     view_size_px: tuple[int, int],

@@ -19,13 +19,13 @@ def show_records(
 ) -> str:
     """Draws the first records with their labels and returns what was drawn.
 
-    A record with boxes and a label map is drawn twice.
+    A record with several kinds of labels is drawn as often.
 
     Args:
       records: Glob of TFRecords.
       output: Picture file to write.
       count: Records to show.
-      min_score: Pseudo labels under it are dashed or hatched.
+      min_score: Pseudo labels under it are dashed, hatched or grey.
 
     Raises:
       ValueError: There are no such records.
@@ -73,9 +73,11 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
     for part, batch in parts.items():
         images = task.finish_images(batch.image, batch.changes).numpy()
         size = min(count, len(images))
+        views = len(images) // len(batch.image)  # Of each picture.
         shown.append(f"{size} {part}")
         for row in range(size):
-            labels = batch.labels._make(field[row].numpy() for field in batch.labels)
+            picture = row // views
+            labels = batch.labels._make(f[picture].numpy() for f in batch.labels)
             drawn.append(
                 drawing.draw_labels(
                     images[row],
@@ -85,7 +87,8 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
                     **sheets.SIDES_PX,
                 )
             )
-            titles.append(f"{part} {image_ids[part][row]}: {task.describe(labels)}")
+            image_id = image_ids[part][picture]
+            titles.append(f"{part} {image_id}: {task.describe(labels)}")
     sheets.save(drawn, titles, output)
     return f"{' and '.join(shown)} pictures of step {step}: {output}"
 
@@ -141,6 +144,11 @@ def _said_in(serialized, info: DatasetInfo, min_score: float) -> list[tuple]:
         is_kept = labels.confidences / 255.0 >= min_score
         ids = np.where(is_kept, labels.class_ids, IGNORED)
         said.append((labels._replace(class_ids=ids), info.label_map_names))
+    if info.image_class_names:
+        labels, _ = decode.decode_class(serialized)
+        labels = labels._make(field.numpy() for field in labels)
+        kept = labels.weights * (labels.scores >= min_score)
+        said.append((labels._replace(weights=kept), info.image_class_names))
     if info.class_names or not said:
         labels, _ = decode.decode_labels(serialized)
         labels = labels._make(field.numpy() for field in labels)

@@ -7,7 +7,7 @@ import numpy as np
 
 from st_keras.metrics.box_matching import match
 from st_keras.metrics.mean_iou import confusion
-from st_keras.types import Boxes, LabelMap
+from st_keras.types import Boxes, Classes, LabelMap
 
 _LEVELS = 256  # Of confidence, in 1/255.
 
@@ -134,6 +134,30 @@ class JudgedPixels(JudgedLabels):
 
     def support(self, judged: Judged) -> int:
         return int((judged.truth > 0).sum())
+
+
+class JudgedClasses(JudgedLabels):
+    """Judges the class of whole pictures; unknown ones are left out."""
+
+    unit = support_unit = "pictures"
+
+    def add(self, image_id: str, truth: Classes, predicted: Classes) -> None:
+        """As the base class; of several predicted classes the first counts."""
+        is_known = bool(np.asarray(truth.weights)[0] > 0)
+        is_judged = is_known and bool(np.asarray(predicted.weights)[0] > 0)
+        true_ids = np.asarray(truth.class_ids)[:is_known]
+        ids = np.asarray(predicted.class_ids)[:is_judged]
+        self._add(
+            image_id,
+            ids,
+            np.asarray(predicted.scores, np.float64)[:is_judged],
+            np.ones(len(ids), np.int64),
+            (ids == true_ids[: len(ids)]).astype(np.int64),
+            np.bincount(true_ids, minlength=self._num_classes),
+        )
+
+    def support(self, judged: Judged) -> int:
+        return int(judged.truth.sum())
 
 
 def _of_class(labels: Boxes, class_id: int) -> Boxes:

@@ -18,15 +18,27 @@ class BoxVerdicts(NamedTuple):
 
     def counts(self) -> dict[str, int]:
         """Returns how many boxes there are of each kind that occurs."""
-        return {
-            name: count
-            for kind, name in enumerate(KINDS)
-            if (count := int((self.kinds == kind).sum()))
-        }
+        return _counts(self.kinds)
 
     def caption(self) -> str:
         """Returns the same in words."""
         return ", ".join(f"{n} {name}" for name, n in self.counts().items()) or "empty"
+
+
+class ClassVerdicts(NamedTuple):
+    """The pseudo class of a picture and, after it, the true one if it is missed."""
+
+    class_ids: Any  # [N] int.
+    scores: Any  # [N] float; 1 where a human said it.
+    kinds: Any  # [N] int, index into `KINDS`.
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many classes there are of each kind that occurs."""
+        return _counts(self.kinds)
+
+    def caption(self) -> str:
+        """Returns the same in words."""
+        return ", ".join(self.counts()) or "empty"
 
 
 class PixelVerdicts(NamedTuple):
@@ -37,14 +49,18 @@ class PixelVerdicts(NamedTuple):
 
     def counts(self) -> dict[str, int]:
         """Returns how many pixels there are of each kind that occurs."""
-        return {
-            name: count
-            for kind, name in enumerate(KINDS)
-            if (count := int((self.kinds == kind).sum()))
-        }
+        return _counts(self.kinds)
 
     def caption(self) -> str:
         """Returns the same in words, as shares of the picture."""
         size = max(self.kinds.size, 1)
         found = self.counts().items()
         return ", ".join(f"{n / size:.0%} {name}" for name, n in found) or "empty"
+
+
+def _counts(kinds) -> dict[str, int]:
+    return {
+        name: count
+        for kind, name in enumerate(KINDS)
+        if (count := int((kinds == kind).sum()))
+    }

@@ -8,6 +8,7 @@ from st_keras.models.layers import Norm
 from st_keras.models.nas_fpn_segmenter import nas_fpn_segmenter
 from st_keras.models.presets import PRESETS, Preset, build
 from st_keras.models.retinanet import retinanet
+from st_keras.models.simclr import simclr
 
 __all__ = [
     "BACKBONES",
@@ -21,4 +22,5 @@ __all__ = [
     "nas_fpn_segmenter",
     "randomness",
     "retinanet",
+    "simclr",
 ]

@@ -5,6 +5,9 @@ from absl import logging
 
 from st_keras.config import InitConfig
 from st_keras.models import weights
+from st_keras.models.weights import function
+from st_keras.runtime import checkpoints, restored
+from st_keras.tasks import build_task
 
 
 def initialize(model: tf.keras.Model, config: InitConfig) -> None:
@@ -17,7 +20,7 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
 
     A file does not tell how its weights were learned: `imagenet` and `imagenet++` load
     the same way, and which of the two a file is, is for the config to say truly. Of
-    `simclr` a warning is logged if the file does not show that it is SimCLR's.
+    `simclr` a warning is logged if neither file nor run shows that it is SimCLR's.
 
     Args:
       model: Freshly built.
@@ -29,13 +32,35 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     if config.kind == "random":
         return
     parts = None if config.kind == "teacher" else ("backbone",)
+    task_name = _check_run(model, config.checkpoint, parts)
     report = weights.load_weights(model, config.checkpoint, parts=parts)
     print(report.summary(), flush=True)
     told = " ".join([report.origin, *report.notes])
-    if config.kind == "simclr" and "SimCLR" not in told:
+    is_simclr = "SimCLR" in told or task_name == config.kind
+    if config.kind == "simclr" and not is_simclr:
         logging.warning(
-            "`init.kind` is simclr, but %s does not show that it is SimCLR's, whose "
-            "backbone is in `base_model`: it is a %s. Was it learned without labels?",
+            "`init.kind` is simclr, but %s does not show that it is SimCLR's, which is "
+            "a run of `simclr` or has its backbone in `base_model`: it is a %s. Was it "
+            "learned without labels?",
             config.checkpoint,
             report.origin,
         )
+
+
+def _check_run(model: tf.keras.Model, checkpoint: str, parts) -> str:
+    """Refuses a run whose layers do otherwise, which its checkpoint does not tell.
+
+    Returns:
+      What the run was trained for; empty if it is no run.
+    """
+    try:
+        found = checkpoints.find_model(checkpoint)
+        of_run = restored.config_of(found)
+    except ValueError:  # No run: a file, which tells it or cannot.
+        return ""
+    theirs = build_task(of_run).build_model(sync_batch_norm=False)
+    refusals = function.differences(function.of_model(model), function.of_model(theirs))
+    for part in parts or refusals:
+        if part in refusals:
+            raise ValueError(f"{checkpoint}: {refusals[part]}.")
+    return of_run.task_name

@@ -1,12 +1,20 @@
-"""What a model is for: the only place that knows boxes from label maps."""
+"""What a model is for: the only place that knows kinds of labels."""
 
 import dataclasses
 
-from st_keras.config import Config, DetectionConfig, SegmentationConfig, TaskConfig
+from st_keras.config import (
+    ClassificationConfig,
+    Config,
+    DetectionConfig,
+    SegmentationConfig,
+    TaskConfig,
+)
 from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
+from st_keras.tasks.classification import ClassificationTask
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.segmentation import SegmentationTask
+from st_keras.tasks.simclr import SimClrTask
 from st_keras.tasks.task import Task
 
 __all__ = [
@@ -19,8 +27,17 @@ __all__ = [
 ]
 
 PURPOSES = ("evaluation", "labeling")
-_TASKS = {"detection": DetectionTask, "segmentation": SegmentationTask}
-_SECTIONS = {"detection": DetectionConfig, "segmentation": SegmentationConfig}
+_TASKS = {
+    "detection": DetectionTask,
+    "segmentation": SegmentationTask,
+    "classification": ClassificationTask,
+    "simclr": SimClrTask,
+}
+_SECTIONS = {  # Of those that label pictures.
+    "detection": DetectionConfig,
+    "segmentation": SegmentationConfig,
+    "classification": ClassificationConfig,
+}
 
 
 def build_task(
@@ -61,8 +78,8 @@ def task_of_records(info: DatasetInfo) -> Task:
     """
     named = {
         name: names
-        for name, kind in _TASKS.items()
-        if (names := getattr(info, kind.names_field))
+        for name in _SECTIONS
+        if (names := getattr(info, _TASKS[name].names_field))
     }
     if len(named) != 1:
         raise ValueError(
@@ -105,6 +122,8 @@ def with_class_names(config: Config, info: DatasetInfo) -> Config:
         task's kind.
     """
     kind = _TASKS[config.task_name]
+    if not kind.names_field:
+        return config
     in_records = getattr(info, kind.names_field)
     if not in_records:
         raise ValueError(

@@ -1,14 +1,16 @@
 """From the settings of augmentation to what does it; the same for every task."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from st_keras.config import AugmentConfig
+from st_keras.config import AugmentConfig, CropConfig
 from st_keras.data import decode
 from st_keras.data.augment import policies, shrinking
 from st_keras.data.augment.augmentation import Augmentation
 from st_keras.data.augment.changes import Changes
+from st_keras.data.augment.crops import Crop
 from st_keras.data.augment.policies import Policy
 
 
@@ -47,7 +49,17 @@ def build_augmentation(
         color_strength=config.color_strength,
         min_visible_share=config.min_visible_share,
         authors_quirks=config.authors_quirks,
+        crop=policy.crop,
     )
+
+
+def cropping(policy_of: dict[str, Policy], crop: CropConfig) -> dict[str, Policy]:
+    """Returns policies that show other parts of a picture."""
+    drawn_from = Crop(**dataclasses.asdict(crop))
+    return {
+        name: dataclasses.replace(policy, crop=drawn_from)
+        for name, policy in policy_of.items()
+    }
 
 
 class Augmented(NamedTuple):

@@ -300,6 +300,7 @@ class DetectionTask(Task):
             is_crowd=labels.is_crowd,
             scores=labels.scores,
             label_map_png=None,
+            class_label=None,
         )
 
     def annotations(self, labels: Boxes) -> list[dict]:

@@ -252,6 +252,7 @@ class SegmentationTask(Task):
             scores=None,
             label_map_png=images.encode_png(np.asarray(labels.class_ids)),
             confidence_png=images.encode_png(np.asarray(labels.confidences)),
+            class_label=None,
         )
 
     def annotations(self, labels: LabelMap) -> list[dict]:

@@ -18,10 +18,11 @@ class Task(abc.ABC):
     """One thing a model can be trained for.
 
     A task sees tensors. It never sees a strategy, an optimizer, a step or a path. Its
-    labels are of one kind, `Boxes` or `LabelMap`.
+    labels are of one kind: `Boxes`, `LabelMap`, `Classes` or `Embeddings`.
     """
 
-    names_field: str  # Where `DatasetInfo` has the names of this task's classes.
+    # Where `DatasetInfo` has the names of this task's classes; empty if it has none.
+    names_field: str
     policies: dict[str, Policy]  # Of augmentation, by name.
 
     # ----------------------------------------------------------------------- Classes
@@ -62,11 +63,12 @@ class Task(abc.ABC):
         """Does what `prepare` left for the training step; compiles with XLA.
 
         Args:
-          images: [B, H, W, 3] uint8.
+          images: [B, H, W, 3] or [B, V, H, W, 3] uint8, as `prepare` gives them.
           changes: As `Prepared` has them, [B, ...] each.
 
         Returns:
-          [B, H, W, 3] uint8.
+          [B, H, W, 3] or [B V, H, W, 3] uint8, the views of a picture one after the
+          other; static shape.
         """
 
     @abc.abstractmethod
@@ -89,7 +91,7 @@ class Task(abc.ABC):
         Args:
           labels: Of one picture or of a batch.
           min_score: Of all classes, or one for each class id; infinity keeps nothing.
-            Boxes under it get weight 0, pixels under it are `IGNORED`.
+            Boxes and classes under it get weight 0, pixels are `IGNORED`.
           soft: Whether the loss of what is left is weighed by its score; otherwise it
             counts as if a human had said it.
         """
@@ -106,7 +108,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def whole_view(self, image: tf.Tensor) -> View:
-        """Shows a whole picture, as large as it fits.
+        """Shows a picture once: whole, or as much of it as the task looks at.
 
         Args:
           image: [H, W, 3] uint8.

@@ -78,14 +78,14 @@ class TrainStep:
         return self._optimizer.iterations
 
     def _forward(self, parts: dict[str, Batch]) -> dict[str, dict[str, Ratio]]:
-        pixels = tf.concat(
-            [self._task.finish_images(b.image, b.changes) for b in parts.values()],
-            axis=0,
-        )
+        finished = [
+            self._task.finish_images(b.image, b.changes) for b in parts.values()
+        ]
+        pixels = tf.concat(finished, axis=0)
         features = images.normalize(pixels, self._model.compute_dtype)
         with randomness.seeded(self._step_seed()):
             outputs = self._model(features, training=True)
-        sizes = [batch.image.shape[0] for batch in parts.values()]
+        sizes = [part.shape[0] for part in finished]
         split = {name: tf.split(value, sizes) for name, value in outputs.items()}
         return {
             part: self._task.losses(

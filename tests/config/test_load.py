@@ -107,7 +107,10 @@ def test_every_usual_spelling_of_a_number_is_a_float(write, text, value):
         ("runtime.jit_compile='no'", "jit_compile: wanted bool, got 'no' (str)."),
         ("human.records=7", "human: records: wanted str, got 7 (int)."),
         ("human.images_per_step=null", "images_per_step: wanted int, got None (Non"),
-        ("detection=null", "`detection` or `segmentation` must be given, one of them"),
+        (
+            "detection=null",
+            "`detection` or `segmentation` or `classification` or `simclr` must be",
+        ),
         ("training=30", "training: wanted `name: value` lines, got 30."),
         (
             "detection.image_size_px=[128]",

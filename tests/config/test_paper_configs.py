@@ -104,3 +104,29 @@ def test_every_config_of_the_folder_loads():
     # The presets, what they share, and the one for pictures of one's own.
     assert len(loaded) == len(DETECTORS) + 2
     assert all(config.human.records for config in loaded)
+
+
+def test_every_classification_config_loads():
+    paths = sorted((CONFIGS / "classification").glob("*.yaml"))
+    loaded = {path.stem: config_lib.load(str(path)) for path in paths}
+    assert {name: c.task_name for name, c in loaded.items()} == {
+        "folders_cpu": "classification",
+        "imagenet_resnet50": "classification",
+        "simclr_cpu": "simclr",
+        "simclr_resnet50": "simclr",
+    }
+    imagenet = loaded["imagenet_resnet50"]
+    # 90 epochs of 1,281,167 pictures, and the learning rate falls after 30, 60, 80.
+    epoch = 1_281_167 // imagenet.human.images_per_step
+    assert imagenet.training.steps == 90 * epoch
+    steps = imagenet.optimization.step_boundaries
+    assert steps == (30 * epoch, 60 * epoch, 80 * epoch)
+
+
+@pytest.mark.parametrize("name", ["imagenet_resnet50", "simclr_resnet50"])
+def test_a_detector_of_the_paper_can_start_from_a_run_of_its_backbone(name):
+    """BatchNorm's epsilon and the activation are alike, so its layers do the same."""
+    ours = config_lib.load(str(CONFIGS / "classification" / f"{name}.yaml"))
+    theirs = config_lib.load(str(FOLDER / "retinanet_resnet50_fpn.yaml"))
+    for setting in ("backbone", "flavor", "activation", "batch_norm_epsilon"):
+        assert getattr(ours.section, setting) == getattr(theirs.section, setting)

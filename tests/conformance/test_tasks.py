@@ -6,11 +6,13 @@ import tensorflow as tf
 
 from st_keras import config
 from st_keras.ops import images
+from st_keras.tasks.classification import ClassificationTask
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.segmentation import SegmentationTask
+from st_keras.tasks.simclr import SimClrTask
 from st_keras.training import optimization
 from st_keras.training.step import TrainStep
-from st_keras.types import IGNORED, Batch, Boxes, LabelMap
+from st_keras.types import IGNORED, Batch, Boxes, Classes, Embeddings, LabelMap
 
 SIZE_PX = (64, 128)  # Height and width differ, so that a swap shows.
 CLASSES = 3
@@ -44,6 +46,13 @@ def segmenter(**settings):
     )
 
 
+def classifier(**settings):
+    """Returns the settings of a small classifier."""
+    return config.ClassificationConfig(
+        class_names=("a", "b", "c"), image_size_px=SIZE_PX, backbone="tiny", **settings
+    )
+
+
 def boxes(count):
     # One for each level, so that every part of the box tower has something to learn.
     boxes = np.float32([[[4, 10, 18, 26], [20, 70, 50, 98], [2, 40, 62, 105]]])
@@ -63,11 +72,24 @@ def label_maps(count):
     return LabelMap(class_ids, 255 * tf.ones_like(class_ids))
 
 
+def classes(count):
+    return Classes(
+        class_ids=tf.constant([[2], [0]][:count]),
+        scores=tf.ones([count, 1]),
+        weights=tf.ones([count, 1]),
+    )
+
+
+def nothing(count):
+    return Embeddings(tf.zeros([count, 0, 0]))
+
+
 # 8 x 16, 4 x 8 and 2 x 4 cells of 3 anchors.
 ANCHORS = (128 + 32 + 8) * 3
 # By name: the task, labels of a batch, and the shapes of its outputs.
 BOX_SHAPES = {"logits": [ANCHORS, CLASSES], "offsets": [ANCHORS, 4]}
 CELL_SHAPES = {"logits": [16, 32, CLASSES]}
+CLASS_SHAPES = {"logits": [CLASSES]}
 ROWS = {
     "retinanet_tiny": (DetectionTask, detector("tiny"), boxes, BOX_SHAPES),
     "retinanet_resnet18": (DetectionTask, detector("resnet18"), boxes, BOX_SHAPES),
@@ -80,6 +102,13 @@ ROWS = {
         ),
         label_maps,
         CELL_SHAPES,
+    ),
+    "classifier_tiny": (ClassificationTask, classifier(), classes, CLASS_SHAPES),
+    "simclr_tiny": (
+        SimClrTask,
+        config.SimClrConfig(image_size_px=SIZE_PX, backbone="tiny"),
+        nothing,
+        {"projection": [128]},
     ),
 }
 
@@ -99,7 +128,10 @@ def task(row):
 @pytest.fixture
 def batch(row):
     image = np.random.default_rng(1).integers(0, 256, [2, *SIZE_PX, 3])
-    return Batch(tf.constant(image, tf.uint8), row[2](2))
+    labels = row[2](2)
+    if isinstance(labels, Embeddings):  # Two views of each.
+        image = np.stack([image, image // 2], axis=1)
+    return Batch(tf.constant(image, tf.uint8), labels)
 
 
 def pictures(count=2):
@@ -115,8 +147,9 @@ def test_outputs_have_static_shapes(task, row):
 
 def test_a_gradient_reaches_every_trainable_variable(task, batch):
     model = task.build_model(sync_batch_norm=False)
+    count = task.finish_images(batch.image, batch.changes).shape[0]
     with tf.GradientTape() as tape:
-        ratios = task.losses(batch.labels, model(pictures(), training=True))
+        ratios = task.losses(batch.labels, model(pictures(count), training=True))
         loss = tf.add_n([ratio.total for ratio in ratios.values()])
     gradients = tape.gradient(loss, model.trainable_variables)
     without = [

@@ -104,6 +104,7 @@ def _parse(serialized: bytes) -> dict:
         ],
         "is_crowd": list(features["image/object/is_crowd"].int64_list.value),
         "label_map": features["image/segmentation/class/encoded"].bytes_list.value,
+        "class_label": list(features["image/class/label"].int64_list.value),
     }
 
 

@@ -1,5 +1,6 @@
 """What dataset.json promises."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -93,3 +94,23 @@ def test_a_field_of_a_later_version_is_named(tmp_path):
     (tmp_path / "s.tfrecord").touch()
     with pytest.raises(ValueError, match="another version.*later"):
         dataset_info.load(f"{tmp_path}/*.tfrecord")
+
+
+def test_pictures_are_counted_by_their_class_in_tallies_of_parts_too():
+    parts, added = [dataset_info.Tally(), dataset_info.Tally()], dataset_info.Tally()
+    for number, label in enumerate((1, 3, None, 3)):
+        parts[number % 2].add(dataclasses.replace(record(), class_label=label))
+    for part in parts:
+        added.add_counts(json.loads(json.dumps(part.counts())))
+    found = info(added, image_class_names=("ant", "bee", "cat"))
+    assert found.images_per_class == {"ant": 1, "bee": 0, "cat": 2}
+    assert found.images == 4
+
+
+def test_counts_of_an_earlier_version_are_added():
+    tally, added = dataset_info.Tally(), dataset_info.Tally()
+    tally.add(record(labels=[1]))
+    counts = tally.counts()
+    del counts["classes"]
+    added.add_counts(counts)
+    assert info(added, class_names=("cat",)).boxes == 1

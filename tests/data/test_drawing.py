@@ -9,7 +9,7 @@ from st_keras.data.drawing import (
     draw_batch,
     draw_labels,
 )
-from st_keras.types import Batch, Boxes
+from st_keras.types import Batch, Boxes, Classes
 
 NAMES = ("ball", "cup")
 BLACK = np.zeros([60, 100, 3], np.uint8)
@@ -130,3 +130,30 @@ def test_a_sheet_shows_pictures_of_any_size_row_by_row(titles, title_px):
 def test_a_title_is_cut_to_the_width_of_its_picture():
     sheet = contact_sheet([BLACK, BLACK], columns=2, titles=["long " * 40, ""])
     assert colors(sheet[:25, 112:]) == {(255, 255, 255)}
+
+
+def classes(*class_ids, scores, weights=None):
+    weights = [1.0] * len(class_ids) if weights is None else weights
+    return Classes(np.int32(class_ids), np.float32(scores), np.float32(weights))
+
+
+def test_classes_of_a_picture_are_written_into_its_corner_the_best_on_top():
+    drawn = draw(classes(1, 0, scores=[0.8, 0.2]))
+    assert drawn.shape == BLACK.shape
+    assert tuple(drawn[1, 1]) == class_color(1)
+    rows = [tuple(color) for color in drawn[:, 1]]
+    assert class_color(0) in rows[rows.index(class_color(1)) :]
+    assert not np.any(drawn[:, 90:])
+
+
+def test_a_class_that_does_not_count_is_grey():
+    drawn = draw(classes(1, scores=[0.3], weights=[0.0]))
+    assert tuple(drawn[1, 1]) == GREY
+    assert class_color(1) not in colors(drawn)
+
+
+def test_a_batch_of_classes_is_drawn_picture_by_picture():
+    labels = Classes(np.int32([[0], [1]]), np.ones([2, 1]), np.ones([2, 1]))
+    drawn = draw_batch(Batch(np.stack([BLACK, BLACK]), labels), NAMES)
+    assert tuple(drawn[0, 1, 1]) == class_color(0)
+    assert tuple(drawn[1, 1, 1]) == class_color(1)

@@ -5,7 +5,12 @@ import pytest
 
 from st_keras.data.drawing_verdicts import COLORS, draw_verdicts
 from st_keras.metrics import verdicts
-from st_keras.metrics.verdicts import KINDS, BoxVerdicts, PixelVerdicts
+from st_keras.metrics.verdicts import (
+    KINDS,
+    BoxVerdicts,
+    ClassVerdicts,
+    PixelVerdicts,
+)
 
 GREY = np.full([60, 100, 3], 90, np.uint8)
 AS_IS = {"smallest_side_px": 60, "largest_side_px": 0}
@@ -84,3 +89,17 @@ def test_a_small_picture_is_enlarged_and_a_large_one_shrunk():
     assert share_of(drawn, COLORS[0], 200, slice(160, 361)) == 1.0
     huge = np.zeros([960, 600, 3], np.uint8)
     assert draw_verdicts(huge, box(0), ("a", "b"), **look).shape == (480, 300, 3)
+
+
+def test_classes_of_a_whole_picture_are_written_in_the_colours_of_their_verdicts():
+    found = ClassVerdicts(
+        np.array([1, 0]),
+        np.array([0.9, 1.0]),
+        np.array([verdicts.FALSE, verdicts.MISSED]),
+    )
+    drawn = draw_verdicts(GREY, found, ("ball", "cup"), **AS_IS)
+    first, second = (drawn[rows, :40] for rows in (slice(0, 18), slice(18, 40)))
+    for part, kind in ((first, verdicts.FALSE), (second, verdicts.MISSED)):
+        assert (part == COLORS[kind]).all(axis=-1).any()
+    assert not (second == COLORS[verdicts.FALSE]).all(axis=-1).any()
+    assert (drawn[45:] == 90).all()

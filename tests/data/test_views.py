@@ -99,3 +99,28 @@ def test_at_scale_1_it_is_the_view_of_the_whole_picture():
     np.testing.assert_array_equal(found.image, alone.image)
     np.testing.assert_allclose(found.scale_yx, alone.scale_yx, rtol=1e-6)
     assert not alone.is_mirrored and alone.offset_yx.numpy().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("size", "factor"), [((60, 100), 1), ((100, 60), 1), ((300, 500), 8)]
+)
+@pytest.mark.parametrize("share", [0.875, 1.0])
+def test_the_middle_fills_the_view_and_is_where_the_view_says(size, factor, share):
+    height, width = size
+    y, x = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    # A pixel tells where it is, whatever the size: by shares of 240.
+    picture = np.stack([0 * y, 240 * y / height, 240 * x / width], -1).astype(np.uint8)
+    view = views.middle(tf.constant(picture), VIEW, share)
+    view = tf.nest.map_structure(lambda field: field.numpy(), view)
+    assert view.picture_size_px.tolist() == list(size)
+    # The largest 2 : 3 window, times the share, in the middle, to a pixel of the
+    # shrunken picture, whose last one may stand for less.
+    largest = min(height / 2, width / 3)
+    window = share * largest * np.array([2.0, 3.0])
+    assert np.array(VIEW) / view.scale_yx == pytest.approx(window, abs=1.5 * factor)
+    start = view.offset_yx / view.scale_yx
+    assert start == pytest.approx((np.array(size) - window) / 2, abs=1.5 * factor)
+    # The pixel in row 20, column 30 of the view.
+    place = (np.array([20.5, 30.5]) + view.offset_yx) / view.scale_yx - 0.5
+    expected = 240 * place / np.array(size)
+    assert view.image[20, 30, 1:] == pytest.approx(expected, abs=2.5)

@@ -1,6 +1,7 @@
 """What the report on pseudo labels promises, of a teacher whose mistakes are known."""
 
 import base64
+import dataclasses
 import html.parser
 import io
 import json
@@ -15,6 +16,8 @@ from st_keras.experiments import pseudo_report, pseudo_report_page
 from st_keras.experiments.pseudo_report_conditions import parse
 from tests.experiments import noisy_teacher
 from tests.experiments.noisy_teacher import CLASSES, PICTURES
+from tests.record_files import write_records
+from tests.self_training.made_up_labels import write_labels
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +263,30 @@ def test_labels_are_drawn_where_they_are(reported, injected):
     # The frame is green; what is beside it in the left half alone.
     is_frame = (green > 140) & (red < 80) & (blue > 80) & (blue < 180)
     assert is_frame[:, :190].sum() > 200 and not is_frame[:, 240:].any()
+
+
+def test_classes_of_whole_pictures_are_reported_too(tmp_path, tiny_records):
+    truth, pseudo = [], []
+    for number, record in enumerate(list(tiny_records.by_id.values())[:8]):
+        plain = dataclasses.replace(
+            record, boxes_yxyx=np.zeros([0, 4], np.float32), labels=np.zeros(0, int)
+        )
+        plain = dataclasses.replace(plain, texts=(), is_crowd=None)
+        truth.append(dataclasses.replace(plain, class_label=1 + number % 2))
+        # The last three are called `bee`; the first is not sure.
+        said = {"class_label": 2 if number > 4 else 1 + number % 2}
+        score = 0.3 if number == 0 else 0.8
+        pseudo.append(dataclasses.replace(plain, **said, class_score=score))
+    names = {"image_class_names": ("ant", "bee")}
+    write_records(tmp_path / "truth", truth, **names)
+    write_labels(
+        tmp_path / "pseudo", pseudo, teacher="gone", teacher_sha256="0", **names
+    )
+    report, shown = pseudo_report.report_pseudo(settings(tmp_path))
+    # Kept: 1 to 7; wrong: 6, which is an ant.
+    assert report["numbers"]["coverage"] == 7 / 8
+    assert report["numbers"]["accuracy"] == 6 / 7
+    assert {p.image_id for p in shown[:2]} == {"tiny_00", "tiny_06"}
+    path = pseudo_report_page.write_html(report, shown, str(tmp_path))
+    assert "false, missed" in open(path).read()
+    assert "accuracy" in pseudo_report_page.format_summary(report, path)

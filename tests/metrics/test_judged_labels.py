@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from st_keras.metrics.box_quality import BoxQuality
-from st_keras.metrics.judged_labels import JudgedBoxes, JudgedPixels
-from st_keras.types import IGNORED, Boxes, LabelMap
+from st_keras.metrics.judged_labels import JudgedBoxes, JudgedClasses, JudgedPixels
+from st_keras.types import IGNORED, Boxes, Classes, LabelMap
 
 BOX, FAR = [10, 20, 30, 60], [100, 100, 120, 160]
 
@@ -121,3 +121,26 @@ def test_a_class_of_pixels_has_the_support_of_its_pictures():
 def test_maps_of_unlike_size_are_refused():
     with pytest.raises(ValueError, match=r"\(1, 2\).*\(2, 1\)"):
         JudgedPixels(2).add("a", label_map([[1, 0]]), label_map([[0], [0]]))
+
+
+def classes(class_ids, scores, weights):
+    return Classes(*(np.asarray(field) for field in (class_ids, scores, weights)))
+
+
+def test_of_several_predicted_classes_the_first_is_judged():
+    judged = JudgedClasses(3)
+    judged.add("a", classes([2], [1.0], [1.0]), classes([2, 0], [0.75, 0.2], [1, 1]))
+    judged.add("b", classes([1], [1.0], [1.0]), classes([0, 1], [0.5, 0.4], [1, 1]))
+    found = judged.result()
+    assert found.scores.tolist() == [0.75, 0.5]
+    assert found.right.tolist() == [1, 0]
+    assert found.truth.tolist() == [1, 1]
+    assert judged.support(judged.result(1)) == 1
+    assert judged.result(0).right.tolist() == [0]
+
+
+def test_a_picture_without_a_known_class_is_not_judged():
+    judged = JudgedClasses(3)
+    judged.add("a", classes([0], [0.0], [0.0]), classes([1], [0.9], [1.0]))
+    assert judged.result().scores.tolist() == []
+    assert judged.support(judged.result()) == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from st_keras import config as config_lib
 from st_keras import models
 from st_keras.config import InitConfig
 from st_keras.models.weights import saving
@@ -30,6 +31,24 @@ def weights(model, part):
 
 def same(ours, theirs):
     return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def classifier_run(folder, **settings):
+    """A classifier as a run leaves it: a checkpoint, and the config beside it."""
+    model = models.classifier(
+        SIZE["tiny"], 7, backbone="tiny", activation=settings.get("activation", "relu")
+    )
+    tf.train.Checkpoint(model=model).save(str(folder / "checkpoints" / "ckpt"))
+    settings |= {"image_size_px": SIZE["tiny"], "backbone": "tiny"}
+    config = config_lib.Config(
+        classification=config_lib.ClassificationConfig(
+            class_names=tuple("abcdefg"), **settings
+        ),
+        human=config_lib.RecordsConfig(records="none"),
+        training=config_lib.TrainingConfig(steps=1),
+    )
+    config_lib.save(config, str(folder / "config.yaml"))
+    return model
 
 
 @pytest.fixture
@@ -111,3 +130,44 @@ def test_what_is_loaded_is_printed_and_doubt_of_simclr_is_told(
 def test_a_missing_file_is_named():
     with pytest.raises(ValueError, match="no/such"):
         initialize(detector(), InitConfig(kind="imagenet", checkpoint="no/such"))
+
+
+@pytest.mark.parametrize("kind", ["imagenet", "simclr"])
+def test_a_run_of_a_classifier_gives_every_variable_of_its_backbone(kind, tmp_path):
+    classifier, model = classifier_run(tmp_path), detector()
+    rest = [weights(model, part) for part in ("neck", "head")]
+    initialize(model, InitConfig(kind=kind, checkpoint=str(tmp_path)))
+    ours, theirs = (m.get_layer("backbone").variables for m in (model, classifier))
+    assert [v.name for v in ours] == [v.name for v in theirs]
+    assert same(weights(model, "backbone"), weights(classifier, "backbone"))
+    for part, before in zip(("neck", "head"), rest, strict=True):
+        assert same(weights(model, part), before)
+
+
+def test_a_segmenter_starts_from_a_run_of_a_classifier_too(tmp_path):
+    classifier = classifier_run(tmp_path, batch_norm_epsilon=1e-3)
+    model = models.deeplab_v3_plus(
+        SIZE["tiny"],
+        3,
+        backbone="tiny",
+        output_stride=32,
+        norm=models.Norm(epsilon=1e-3),
+    )
+    initialize(model, InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
+    assert same(weights(model, "backbone"), weights(classifier, "backbone"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"activation": "swish"}, "activation swish in the file and relu"),
+        ({"batch_norm_epsilon": 0.02}, "epsilon 0.02 in the file and 0.0001"),
+    ],
+)
+def test_a_run_whose_layers_do_otherwise_is_refused(settings, message, tmp_path):
+    classifier_run(tmp_path, **settings)
+    model = detector()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        initialize(model, InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
+    assert same(model.get_weights(), before)

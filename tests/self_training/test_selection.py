@@ -174,6 +174,7 @@ def test_pixels_have_the_threshold_of_their_class(
         [
             f"pseudo.records={folder}/*.tfrecord",
             f"pseudo.thresholds={tmp_path}/thresholds.json",
+            "pseudo.soft=true",  # So that confidences are there to be told apart.
             "self_training=null",
         ],
     )

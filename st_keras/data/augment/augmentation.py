@@ -9,6 +9,7 @@ from st_keras.data.augment import (
     box_contents,
     canvas,
     changes,
+    crops,
     cuts,
     geometry,
     moved_boxes,
@@ -40,6 +41,7 @@ class Augmentation:
     color_strength: float = 0.0
     min_visible_share: float = 0.25  # A box of which less is seen is dropped.
     authors_quirks: bool = False
+    crop: crops.Crop | None = None  # In place of the jitter of the scale.
 
     def shrink_index(
         self, size_px: tf.Tensor, seed: tf.Tensor, *, for_canvas: bool = False
@@ -57,10 +59,11 @@ class Augmentation:
         if self.authors_quirks:  # Their lengths are pixels of the whole picture.
             return tf.constant(0)
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        factor = geometry.jitter_scale(seeds[0], self.scale_min, self.scale_max)
-        if for_canvas:
-            factor = 1.0
-        scale = geometry.fitting_scale(size_px, self.target_size_px) * factor
+        scale = geometry.fitting_scale(size_px, self.target_size_px)
+        if self.crop and not for_canvas:
+            scale = crops.crop_scale(size_px, self.target_size_px, seeds[0], self.crop)
+        elif not for_canvas:
+            scale *= geometry.jitter_scale(seeds[0], self.scale_min, self.scale_max)
         return shrinking.exponent(scale)
 
     def draw(
@@ -74,19 +77,11 @@ class Augmentation:
           seed: [2] int32 or int64.
         """
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        jitter = geometry.jitter_map(
-            size_px,
-            self.target_size_px,
-            seeds[0],
-            scale_min=self.scale_min,
-            scale_max=self.scale_max,
-            flip_probability=self.flip_probability,
-        )
         return changes.draw(
             self.menu,
             size_px,
             boxes_yxyx,
-            jitter,
+            self._draw_map(size_px, seeds[0]),
             self.target_size_px,
             seeds[1],
             color_strength=self.color_strength,
@@ -212,6 +207,21 @@ class Augmentation:
             drawn.window_yxyx,
             self.target_size_px,
             fill=FILL_GREY,
+        )
+
+    def _draw_map(self, size_px: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        flips = {"flip_probability": self.flip_probability}
+        if self.crop:
+            return crops.crop_map(
+                size_px, self.target_size_px, seed, self.crop, **flips
+            )
+        return geometry.jitter_map(
+            size_px,
+            self.target_size_px,
+            seed,
+            scale_min=self.scale_min,
+            scale_max=self.scale_max,
+            **flips,
         )
 
     @property

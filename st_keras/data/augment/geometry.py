@@ -34,7 +34,37 @@ def fit(original_size_px: tf.Tensor, target_size_px: tuple[int, int]) -> Geometr
       target_size_px: Height and width of the network's input.
     """
     scale = fitting_scale(original_size_px, target_size_px)
-    return straight(_matrix(scale, scale, [0.0, 0.0]), original_size_px, target_size_px)
+    return straight(
+        scale_and_move(scale, scale, [0.0, 0.0]), original_size_px, target_size_px
+    )
+
+
+def fill(
+    original_size_px: tf.Tensor, target_size_px: tuple[int, int], share: float
+) -> Geometry:
+    """Returns the geometry that shows the middle of the image, and no margin.
+
+    Args:
+      original_size_px: [2] int32 height and width.
+      target_size_px: Height and width of the network's input.
+      share: In (0, 1], of the sides of the largest window of the target's shape.
+    """
+    scale = filling_scale(original_size_px, target_size_px) / share
+    target = tf.constant(target_size_px, tf.float32)
+    offset = (target - tf.cast(original_size_px, tf.float32) * scale) / 2.0
+    return straight(
+        scale_and_move(scale, scale, tf.unstack(offset)),
+        original_size_px,
+        target_size_px,
+    )
+
+
+def filling_scale(
+    original_size_px: tf.Tensor, target_size_px: tuple[int, int]
+) -> tf.Tensor:
+    """Returns [] float32, pixels of the target per pixel of a picture that fills it."""
+    target = tf.constant(target_size_px, tf.float32)
+    return tf.reduce_max(target / tf.cast(original_size_px, tf.float32))
 
 
 def fitting_scale(
@@ -79,7 +109,7 @@ def jitter_map(
     # Mirrored at the middle of the target: x becomes width - x.
     x_scale = tf.where(flips, -scale, scale)
     x_offset = tf.where(flips, target[1] - offset[1], offset[1])
-    return _matrix(scale, x_scale, [offset[0], x_offset])
+    return scale_and_move(scale, x_scale, [offset[0], x_offset])
 
 
 def jitter_scale(seed: tf.Tensor, scale_min: float, scale_max: float) -> tf.Tensor:
@@ -196,6 +226,19 @@ def move_of(
     return tf.stack([tf.stack(to_y, axis=-1), tf.stack(to_x, axis=-1)], axis=-2)
 
 
+def scale_and_move(y_scale, x_scale, offset_yx) -> tf.Tensor:
+    """Returns the [2, 3] map that scales each axis and then moves.
+
+    Args:
+      y_scale: [] float32.
+      x_scale: [] float32; negative to mirror left to right.
+      offset_yx: Two [] float32.
+    """
+    return tf.stack(
+        [tf.stack([y_scale, 0.0, offset_yx[0]]), tf.stack([0.0, x_scale, offset_yx[1]])]
+    )
+
+
 def scale_yx(geometry: Geometry) -> tf.Tensor:
     """Returns [2] float32, pixels of the input per pixel of the original."""
     return tf.linalg.norm(geometry.matrix[:, :2], axis=1)
@@ -242,12 +285,6 @@ def apply(matrix: tf.Tensor, points_yx: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(products, axis=-1) + matrix[:, 2]
 
 
-def _matrix(y_scale, x_scale, offset_yx) -> tf.Tensor:
-    return tf.stack(
-        [tf.stack([y_scale, 0.0, offset_yx[0]]), tf.stack([0.0, x_scale, offset_yx[1]])]
-    )
-
-
 def _matrix_of_windows(source_yxyx, target_yxyx, is_mirrored) -> tf.Tensor:
     source = tf.cast(source_yxyx, tf.float32)
     target = tf.cast(target_yxyx, tf.float32)
@@ -255,7 +292,7 @@ def _matrix_of_windows(source_yxyx, target_yxyx, is_mirrored) -> tf.Tensor:
     offset = target[:2] - source[:2] * scale
     x_scale = tf.where(is_mirrored, -scale[1], scale[1])
     x_offset = tf.where(is_mirrored, target[1] + target[3] - offset[1], offset[1])
-    return _matrix(scale[0], x_scale, [offset[0], x_offset])
+    return scale_and_move(scale[0], x_scale, [offset[0], x_offset])
 
 
 def _whole(sides_px: tf.Tensor) -> tf.Tensor:

@@ -12,12 +12,14 @@
 All of them flip left to right with probability 0.5 (a setting, since it harms letters
 and digits) and crop to the network's input. Which of AutoAugment's policies the paper
 used is not published; v0 is that of the authors' own detection paper. RandAugment's
-two layers are the default of the code it came from.
+two layers are the default of the code it came from. For classifiers, a random part of
+the picture is seen in place of the jitter.
 """
 
 import dataclasses
 
 from st_keras.data.augment.auto_augment import AUTO_AUGMENT
+from st_keras.data.augment.crops import Crop
 from st_keras.data.augment.operations import Menu
 from st_keras.data.augment.rand_augment import rand_augment
 
@@ -32,6 +34,7 @@ class Policy:
     scale_min: float  # Size of the picture against the network's input.
     scale_max: float
     operations: str = "none"  # none, randaugment or a key of `AUTO_AUGMENT`.
+    crop: Crop | None = None  # In place of the two scales.
 
 
 DETECTION = {
@@ -48,6 +51,9 @@ SEGMENTATION = {
         operations=policy.operations.replace("_v0", "_segmentation"),
     )
     for name, policy in DETECTION.items()
+}
+CLASSIFICATION = {
+    name: dataclasses.replace(DETECTION[name], crop=Crop()) for name in ("S1", "S4")
 }
 
 

@@ -59,11 +59,33 @@ def show_whole(
     Returns:
       [*target_size_px, 3] uint8, and the geometry from the image's own pixels.
     """
+    scale = maps.fitting_scale(tf.shape(image)[:2], target_size_px)
+    return _show(image, scale, maps.fit, target_size_px)
+
+
+def show_middle(
+    image: tf.Tensor, target_size_px: tuple[int, int], share: float
+) -> tuple[tf.Tensor, Geometry]:
+    """Shows the middle of a picture without a margin, as classifiers look at it.
+
+    Args:
+      image: [H, W, 3] uint8.
+      target_size_px: Height and width of the result.
+      share: As `geometry.fill` takes it.
+
+    Returns:
+      [*target_size_px, 3] uint8, and the geometry from the image's own pixels.
+    """
+    scale = maps.filling_scale(tf.shape(image)[:2], target_size_px) / share
+    fill = functools.partial(maps.fill, share=share)
+    return _show(image, scale, fill, target_size_px)
+
+
+def _show(image, scale, geometry_of, target_size_px) -> tuple[tf.Tensor, Geometry]:
     size = tf.shape(image)[:2]
-    scale = maps.fitting_scale(size, target_size_px)
     halves = shrinking.exponent(scale)
     small = shrinking.shrink(image, halves)
-    shown = maps.fit(tf.shape(small)[:2], target_size_px)
+    shown = geometry_of(tf.shape(small)[:2], target_size_px)
     return (
         warp_image(small, shown, target_size_px),
         maps.before_shrinking(shown, shrinking.factor(halves), size),

@@ -2,6 +2,7 @@
 
 import inspect
 
+from st_keras.data.sources.class_folders import ClassFolderSource
 from st_keras.data.sources.coco import CocoSource
 from st_keras.data.sources.coco_segmentation import CocoSegmentationSource
 from st_keras.data.sources.digits import DigitSource
@@ -21,6 +22,7 @@ SOURCES: dict[str, type[Source]] = {
     "masks": MaskSource,
     "voc_segmentation": VocSegmentationSource,
     "coco_segmentation": CocoSegmentationSource,
+    "class_folders": ClassFolderSource,
 }
 
 

@@ -45,6 +45,7 @@ class Scene(NamedTuple):
     # [H, W] integers, upright: positions in `Source.label_map_names`, or `IGNORED`.
     label_map: np.ndarray | None = None
     problems: Sequence[Problem] = ()  # Of annotations that `label_map` is made of.
+    image_class: int | None = None  # Of the whole picture, from 1; None: not known.
 
 
 class Item(NamedTuple):
@@ -60,6 +61,7 @@ class Source(abc.ABC):
     name: str  # As `--source` has it.
     seed: int = 0  # Of whatever is drawn.
     label_map_names: tuple[str, ...] = ()  # Value 0 first, where there are maps.
+    image_class_names: tuple[str, ...] = ()  # Label 1 first, where pictures have one.
 
     @property
     @abc.abstractmethod

@@ -1,0 +1,33 @@
+"""The loss of a classifier, as a sum that is not divided yet."""
+
+import tensorflow as tf
+
+from st_keras.types import Ratio
+
+
+def class_loss(
+    logits: tf.Tensor,
+    class_ids: tf.Tensor,
+    weights: tf.Tensor,
+    *,
+    label_smoothing: float = 0.0,
+) -> Ratio:
+    """Returns the softmax cross entropy over the pictures whose class is known.
+
+    Args:
+      logits: [B, K].
+      class_ids: [B] int32 in [0, K), whatever the weight.
+      weights: [B] float32. The count is that of pictures of any weight but 0.
+      label_smoothing: Share of the target that is spread evenly over all classes.
+
+    Source: Szegedy et al. 2015, arXiv:1512.00567, section 7, for the smoothing.
+    """
+    logits = tf.cast(logits, tf.float32)
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(class_ids, logits)
+    if label_smoothing:
+        # Against the even target: the mean over classes of -log p.
+        even = tf.reduce_logsumexp(logits, -1) - tf.reduce_mean(logits, -1)
+        loss = (1.0 - label_smoothing) * loss + label_smoothing * even
+    counts = tf.cast(weights > 0.0, tf.float32)
+    # A product, not a choice: what is not a number must not be left out unseen.
+    return Ratio(tf.reduce_sum(weights * loss), tf.reduce_sum(counts))
