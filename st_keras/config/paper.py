@@ -31,8 +31,13 @@ _OF_PSEUDO = {
 
 
 def differences(config: Config) -> list[tuple[str, str, str]]:
-    """Returns (setting, value here, the paper's) for what the paper set otherwise."""
-    of_task = _OF_TASK[config.task_name]
+    """Returns (setting, value here, the paper's) for what the paper set otherwise.
+
+    Nothing for tasks that only pre-train a backbone, of which it has no table.
+    """
+    of_task = _OF_TASK.get(config.task_name)
+    if of_task is None:
+        return []
     values = {
         "human.images_per_step": config.human.images_per_step,
         "optimization.learning_rate": config.optimization.learning_rate,

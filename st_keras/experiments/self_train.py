@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from st_keras import config as config_lib
-from st_keras.config import Config, InitConfig, SelfTrainingConfig
+from st_keras.config import Config, InitConfig, RuntimeConfig, SelfTrainingConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import label_quality
 from st_keras.runtime import preflight, warnings_of_run
@@ -62,7 +62,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     _check_classes(config)
     teacher = teacher_config(config)
     total_steps = teacher.training.steps + iterations * config.training.steps
-    stages, settings = _Stages(workdir), config.self_training
+    stages, settings = _Stages(workdir, config.runtime), config.self_training
     stages.check_control(total_steps)
     preflight.save_config(config, workdir)
     stages.train("teacher", teacher)
@@ -139,7 +139,8 @@ def with_steps(config: Config, steps: int) -> Config:
 class _Stages:
     """The folders of an experiment, and what each stage has cost."""
 
-    def __init__(self, workdir: str):
+    def __init__(self, workdir: str, runtime: RuntimeConfig):
+        self._runtime = runtime
         self._workdir = pathlib.Path(workdir)
         self._workdir.mkdir(parents=True, exist_ok=True)
 
@@ -167,6 +168,8 @@ class _Stages:
             ids_file=ids_file,
             score_floor=settings.score_floor,
             num_shards=max(1, images // _MIN_SHARD_IMAGES),
+            strategy=self._runtime.strategy,
+            tpu=self._runtime.tpu,
         )
         self._note(name, manifest["seconds"])
         return output
@@ -212,7 +215,11 @@ class _Stages:
         if not path.exists():
             tf.keras.backend.clear_session()
             started = time.time()
-            run = restore_run(self.path(name))
+            run = restore_run(
+                self.path(name),
+                strategy=self._runtime.strategy,
+                tpu=self._runtime.tpu,
+            )
             result = evaluate.evaluate_run(
                 run, records, ids_file, progress=f"Evaluate {name}"
             )

@@ -17,11 +17,13 @@ from st_keras.losses import classification as losses
 from st_keras.metrics.accuracy import Accuracy
 from st_keras.metrics.class_quality import ClassQuality
 from st_keras.metrics.judged_labels import JudgedClasses
+from st_keras.tasks import scored_rows
 from st_keras.tasks.augmentation import (
     augment_picture,
     build_augmentation,
     cropping,
 )
+from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import Classes, Prepared, Ratio, View
 
@@ -88,16 +90,8 @@ class ClassificationTask(Task):
         return models.classifier(
             config.image_size_px,
             len(config.class_names),
-            backbone=config.backbone,
-            flavor=config.flavor,
-            activation=config.activation,
             dropout=config.dropout,
-            drop_connect=config.drop_connect,
-            norm=models.Norm(
-                momentum=config.batch_norm_momentum,
-                epsilon=config.batch_norm_epsilon,
-                synchronized=sync_batch_norm,
-            ),
+            **backbone_arguments(config, sync_batch_norm=sync_batch_norm),
         )
 
     def prepare(
@@ -134,12 +128,7 @@ class ClassificationTask(Task):
         min_score: float | Sequence[float],
         soft: bool = False,
     ) -> Classes:
-        if np.ndim(min_score):
-            of_class = tf.constant(min_score, tf.float32)
-            min_score = tf.gather(of_class, labels.class_ids)
-        kept = tf.cast(labels.scores >= min_score, tf.float32)
-        weights = kept * labels.scores if soft else kept
-        return labels._replace(weights=labels.weights * weights)
+        return scored_rows.weigh_by_score(labels, min_score, soft=soft)
 
     def kept(self, labels: Classes) -> Classes:
         return labels

@@ -19,7 +19,9 @@ from st_keras.metrics.average_precision import AveragePrecision
 from st_keras.metrics.box_quality import BoxQuality
 from st_keras.metrics.judged_labels import JudgedBoxes
 from st_keras.ops import anchors, box_coding, boxes, matching, nms
+from st_keras.tasks import scored_rows
 from st_keras.tasks.augmentation import augment_picture, build_augmentation
+from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import Boxes, Prepared, Ratio, View
 
@@ -88,8 +90,6 @@ class DetectionTask(Task):
         return models.retinanet(
             config.image_size_px,
             len(config.class_names),
-            backbone=config.backbone,
-            flavor=config.flavor,
             min_level=config.min_level,
             max_level=config.max_level,
             neck=config.neck,
@@ -99,13 +99,7 @@ class DetectionTask(Task):
             head_filters=config.head.num_filters,
             separable=config.head.separable,
             anchors_per_cell=config.anchor_scales * len(config.aspect_ratios),
-            activation=config.activation,
-            drop_connect=config.drop_connect,
-            norm=models.Norm(
-                momentum=config.batch_norm_momentum,
-                epsilon=config.batch_norm_epsilon,
-                synchronized=sync_batch_norm,
-            ),
+            **backbone_arguments(config, sync_batch_norm=sync_batch_norm),
         )
 
     def prepare(
@@ -183,12 +177,7 @@ class DetectionTask(Task):
         min_score: float | Sequence[float],
         soft: bool = False,
     ) -> Boxes:
-        if np.ndim(min_score):
-            of_class = tf.constant(min_score, tf.float32)
-            min_score = tf.gather(of_class, labels.class_ids)
-        kept = tf.cast(labels.scores >= min_score, tf.float32)
-        weights = kept * labels.scores if soft else kept
-        return labels._replace(weights=labels.weights * weights)
+        return scored_rows.weigh_by_score(labels, min_score, soft=soft)
 
     def kept(self, labels: Boxes) -> Boxes:
         counts = np.asarray(labels.weights) > 0

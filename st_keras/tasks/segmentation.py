@@ -19,6 +19,7 @@ from st_keras.metrics.mean_iou import MeanIoU
 from st_keras.metrics.pixel_quality import PixelQuality
 from st_keras.ops import logit_maps, view_merging
 from st_keras.tasks.augmentation import augment_picture, build_augmentation
+from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import IGNORED, LabelMap, Prepared, Ratio, View
 
@@ -86,17 +87,7 @@ class SegmentationTask(Task):
 
     def build_model(self, *, sync_batch_norm: bool) -> tf.keras.Model:
         config = self._config
-        shared = {
-            "backbone": config.backbone,
-            "flavor": config.flavor,
-            "activation": config.activation,
-            "drop_connect": config.drop_connect,
-            "norm": models.Norm(
-                momentum=config.batch_norm_momentum,
-                epsilon=config.batch_norm_epsilon,
-                synchronized=sync_batch_norm,
-            ),
-        }
+        shared = backbone_arguments(config, sync_batch_norm=sync_batch_norm)
         size_px, num_classes = config.image_size_px, len(config.class_names)
         if config.decoder == "nas_fpn":
             settings = dataclasses.asdict(config.nas_fpn)

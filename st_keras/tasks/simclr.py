@@ -18,6 +18,7 @@ from st_keras.tasks.augmentation import (
     build_augmentation,
     cropping,
 )
+from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import Embeddings, Prepared, Ratio, View
 
@@ -75,17 +76,9 @@ class SimClrTask(Task):
         config = self._config
         return models.simclr(
             config.image_size_px,
-            backbone=config.backbone,
-            flavor=config.flavor,
-            activation=config.activation,
             projection_layers=config.projection_layers,
             projection_dim=config.projection_dim,
-            drop_connect=config.drop_connect,
-            norm=models.Norm(
-                momentum=config.batch_norm_momentum,
-                epsilon=config.batch_norm_epsilon,
-                synchronized=sync_batch_norm,
-            ),
+            **backbone_arguments(config, sync_batch_norm=sync_batch_norm),
         )
 
     def prepare(

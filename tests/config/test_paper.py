@@ -2,6 +2,8 @@
 
 import pathlib
 
+import pytest
+
 from st_keras import config as config_lib
 from st_keras.config import paper
 
@@ -30,6 +32,12 @@ def test_what_differs_is_shown_beside_the_papers_value():
         ("segmentation.image_size_px", "256 x 384", "512 x 512"),
         ("pseudo.decay", "0.99", "0.9997"),
     ]
+
+
+@pytest.mark.parametrize("path", CONFIGS.glob("*/*_cpu.yaml"), ids=lambda p: p.stem)
+def test_configs_for_a_cpu_do_otherwise_and_pretraining_has_no_table(path):
+    rows = of(path.relative_to(CONFIGS))
+    assert bool(rows) == (path.parent.name != "classification")
 
 
 def test_a_teacher_is_not_asked_for_what_is_the_students():

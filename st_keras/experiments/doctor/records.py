@@ -84,6 +84,8 @@ def check_classes(case: Case) -> list[Finding]:
         case.task = build_task(config)
     except ValueError as error:
         return [from_error(error, "Leave `class_names` empty: the records have them.")]
+    if not case.task.names_field:
+        return []  # A task without labels asks for none.
     case.labelled.append("human")
     found = []
     for name in case.opened:
