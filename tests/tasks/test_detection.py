@@ -1,126 +1,35 @@
 """What the detection task promises, from a record to a loss and back to labels."""
 
-import dataclasses
-import io
 import json
-import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-from st_keras import config, tasks
-from st_keras.data import dataset_info, records
-from st_keras.ops import box_coding, matching
-from st_keras.tasks.detection import DetectionTask
-from st_keras.types import Boxes, View
-
-CLASSES = ("ball", "cup", "kite")
-INPUT = (64, 96)
-PICTURE = (60, 90)  # Fills it, so that nothing is left to chance.
-SCALE = 64 / 60
-PLAIN = config.AugmentConfig(scale_min=1.0, scale_max=1.0, flip_probability=0.0)
-# 20 x 40 and 30 x 12 px, apart from each other.
-BOXES = np.array([[5, 50, 25, 90], [25, 8, 55, 20]], np.float32)
-CLASS_IDS = np.array([2, 0])
-
-
-def task_of(**changes):
-    return DetectionTask(
-        config.DetectionConfig(
-            **{
-                **{"class_names": CLASSES, "image_size_px": INPUT, "backbone": "tiny"},
-                **{"max_level": 5, "neck_filters": 8, "anchor_size": 2.0},
-                **{"aspect_ratios": (0.3, 1.0, 2.0), "anchor_scales": 2},
-                **{"head": config.BoxHeadConfig(num_convs=0, num_filters=8)},
-                "augment": PLAIN,
-                **changes,
-            }
-        )
-    )
+from st_keras import config
+from st_keras.types import Boxes
+from tests.tasks.detection_scene import (
+    BOXES,
+    CLASS_IDS,
+    INPUT,
+    PICTURE,
+    SCALE,
+    batch_of,
+    info,
+    outputs_of,
+    perfect_outputs,
+    prepare,
+    record,
+    serialize,
+    task_of,
+    to_numpy,
+    view_of,
+)
 
 
 @pytest.fixture
 def task():
     return task_of()
-
-
-def serialize(record):
-    return records.to_example(record).SerializeToString()
-
-
-def record(boxes=BOXES, class_ids=CLASS_IDS, **changes):
-    encoded = io.BytesIO()
-    Image.fromarray(np.full([*PICTURE, 3], 7, np.uint8)).save(encoded, "png")
-    return records.Record(
-        **{
-            **{"image_id": "a", "encoded": encoded.getvalue(), "format": "png"},
-            **{"filename": "a.png", "height_px": PICTURE[0], "width_px": PICTURE[1]},
-            **{"boxes_yxyx": np.reshape(boxes, [-1, 4]), "labels": class_ids + 1},
-            **changes,
-        }
-    )
-
-
-def info(num_boxes):
-    """Of records whose fullest picture has so many boxes."""
-    tally = dataset_info.Tally()
-    tally.add(record(np.zeros([num_boxes, 4]), np.zeros(num_boxes, int)))
-    return tally.info(
-        source="", class_names=CLASSES, skipped={}, content_sha256="", shards=[]
-    )
-
-
-def prepare(task, of, seed=(0, 0), num_boxes=4):
-    prepared = task.prepare(serialize(of), tf.constant(seed), info(num_boxes))
-    return prepared._replace(labels=to_numpy(prepared.labels))
-
-
-def to_numpy(labels):
-    return Boxes(*(np.asarray(field) for field in labels))
-
-
-def batch_of(labels):
-    return Boxes(*(tf.constant(field)[None] for field in labels))
-
-
-def perfect_outputs(task, labels):
-    """What a model that knows the labels of a batch would say."""
-    anchors = task._anchors
-    matches = matching.match_anchors(
-        anchors, labels.boxes_yxyx, labels.weights, positive_iou=0.5, negative_iou=0.5
-    )
-    matched = tf.gather(labels.boxes_yxyx, matches.box_index, batch_dims=1)
-    class_ids = tf.gather(labels.class_ids, matches.box_index, batch_dims=1)
-    is_class = tf.one_hot(tf.where(matches.is_positive, class_ids, -1), len(CLASSES))
-    return {
-        "logits": 40.0 * is_class - 20.0,
-        "offsets": tf.where(
-            matches.is_positive[..., None],
-            box_coding.encode_boxes(matched, anchors),
-            0.0,
-        ),
-    }
-
-
-def view_of(scale_yx, sizes_px):
-    count = len(sizes_px)
-    return View(
-        image=tf.zeros([count, *INPUT, 3], tf.uint8),
-        scale_yx=tf.constant(scale_yx, tf.float32),
-        offset_yx=tf.zeros([count, 2]),
-        is_mirrored=tf.zeros([count], tf.bool),
-        picture_size_px=tf.constant(sizes_px, tf.int32),
-    )
-
-
-def outputs_of(task, value=0.0):
-    rows = len(task._anchors)
-    return {
-        "logits": tf.fill([1, rows, len(CLASSES)], value),
-        "offsets": tf.fill([1, rows, 4], value),
-    }
 
 
 def test_boxes_are_moved_with_the_picture(task):
@@ -292,124 +201,6 @@ def test_padding_rows_leave_the_gradient_finite_and_unchanged(task):
         np.testing.assert_allclose(gradients[0][name], gradients[1][name])
 
 
-def test_only_predictions_from_the_threshold_on_are_pseudo_labels(task):
-    predictions = Boxes(
-        tf.ones([4, 4]),
-        tf.range(4),
-        tf.constant([0.75, 0.5, 0.25, 0.9]),
-        tf.constant([1.0, 1.0, 1.0, 0.0]),
-        tf.zeros([4], tf.bool),
-    )
-    labels = task.pseudo_label(predictions, min_score=0.5)
-    assert labels.weights.numpy().tolist() == [1, 1, 0, 0]
-    assert labels.boxes_yxyx is predictions.boxes_yxyx
-
-
-@pytest.mark.parametrize("rows", [4, (2, 2)])
-def test_every_class_may_have_a_threshold_of_its_own(task, rows):
-    predictions = Boxes(
-        tf.ones([4, 4]),
-        tf.reshape(tf.constant([1, 0, 2, 0]), rows),
-        tf.reshape(tf.constant([0.6, 0.6, 0.9, 0.3]), rows),
-        tf.reshape(tf.constant([1.0, 1.0, 1.0, 1.0]), rows),
-        tf.zeros(rows, tf.bool),
-    )
-    labels = task.pseudo_label(predictions, min_score=(0.5, 0.7, math.inf))
-    assert labels.weights.numpy().ravel().tolist() == [0, 1, 0, 0]
-
-
-def test_a_threshold_that_is_a_score_keeps_the_box_that_has_it(task):
-    # 0.7 has no float32 of its own; thresholds are scores, written as float64.
-    score = np.float32(0.7)
-    labels = Boxes(
-        np.ones([1, 4], np.float32),
-        np.array([1], np.int32),
-        np.array([score]),
-        np.ones([1], np.float32),
-        np.zeros([1], bool),
-    )
-    for min_score in (float(score), (0.0, float(score), 0.0)):
-        kept = task.pseudo_label(labels, min_score=min_score)
-        assert kept.weights.numpy().tolist() == [1]
-
-
-def test_rows_that_do_not_count_can_be_left_out(task):
-    labels = prepare(task, record(scores=np.array([0.9, 0.2], np.float32))).labels
-    used = task.pseudo_label(labels, min_score=0.5)
-    used = used._make(np.asarray(field) for field in used)
-    assert task.kept(used).scores.tolist() == [np.float32(0.9)]
-
-
-def test_a_pseudo_box_under_the_threshold_is_background(task):
-    scores = np.array([0.9, 0.2], np.float32)
-    both = batch_of(prepare(task, record(scores=scores)).labels)
-    alone = batch_of(prepare(task, record(BOXES[:1], CLASS_IDS[:1])).labels)
-    outputs = outputs_of(task, 0.2)
-    kept = task.losses(task.pseudo_label(both, min_score=0.5), outputs)
-    expected = task.losses(alone, outputs)
-    for name in ("class", "box"):
-        np.testing.assert_allclose(kept[name].total, expected[name].total, rtol=1e-6)
-        assert kept[name].count == expected[name].count
-
-
-def test_a_soft_pseudo_box_weighs_as_much_as_its_score(task):
-    """The anchors of a box count by its score; all others stay background."""
-    outputs = outputs_of(task, 0.2)
-
-    def losses(rows, scores, *, soft):
-        prepared = prepare(task, record(BOXES[rows], CLASS_IDS[rows], scores=scores))
-        labels = batch_of(prepared.labels)
-        return task.losses(task.pseudo_label(labels, min_score=0.5, soft=soft), outputs)
-
-    both, scores = slice(0, 2), np.array([0.75, 0.5], np.float32)
-    hard, soft = (losses(both, scores, soft=soft) for soft in (False, True))
-    singles = [losses(slice(i, i + 1), scores[:1], soft=False) for i in (0, 1)]
-    expected = 0.75 * singles[0]["box"].total + 0.5 * singles[1]["box"].total
-    np.testing.assert_allclose(soft["box"].total, expected, rtol=1e-5)
-    for name in ("class", "box"):
-        assert soft[name].count == hard[name].count
-    # Background + score * objects: a score of 0.6 costs twice what one of 0.8 does.
-    lost = [
-        hard["class"].total
-        - losses(both, np.full([2], score, np.float32), soft=True)["class"].total
-        for score in (0.6, 0.8)
-    ]
-    assert lost[1] > 0.01
-    np.testing.assert_allclose(lost[0], 2.0 * lost[1], rtol=1e-3)
-
-
-@pytest.mark.parametrize("label_of_class_0", [0, 1])
-def test_labels_that_are_written_are_those_that_are_read(label_of_class_0):
-    task = task_of(label_of_class_0=label_of_class_0)
-    predicted = Boxes(
-        BOXES + np.float32(0.4),
-        np.array([2, 1], np.int32),
-        np.array([0.25, 0.8], np.float32),
-        np.ones([2], np.float32),
-        np.zeros([2], bool),
-    )
-    written = task.write_labels(record(source="teacher 3f"), predicted)
-    assert written.labels.tolist() == [2 + label_of_class_0, 1 + label_of_class_0]
-    assert (written.image_id, written.source) == ("a", "teacher 3f")
-    labels, image_id = task.read_labels(serialize(written))
-    assert image_id == b"a"
-    for found, expected in zip(to_numpy(labels), predicted, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_rows_that_do_not_count_are_not_written(task):
-    predicted = Boxes(
-        BOXES,
-        CLASS_IDS.astype(np.int32),
-        np.array([0.9, 0.4], np.float32),
-        np.array([1, 0], np.float32),
-        np.zeros([2], bool),
-    )
-    labels, _ = task.read_labels(serialize(task.write_labels(record(), predicted)))
-    np.testing.assert_allclose(labels.boxes_yxyx, BOXES[:1], rtol=1e-5)
-    np.testing.assert_allclose(labels.scores, [0.9])
-
-
 def test_the_model_has_a_row_for_every_anchor_of_the_task(task):
     model = task.build_model(sync_batch_norm=False)
     assert model.output_shape["logits"] == (None, len(task._anchors), 3)
@@ -435,60 +226,3 @@ def test_the_protocol_can_be_written_beside_a_number(task):
 def test_a_task_without_classes_is_refused():
     with pytest.raises(ValueError, match="`detection.class_names` is empty"):
         task_of(class_names=())
-
-
-def run_config(**detection):
-    return config.Config(
-        detection=config.DetectionConfig(**detection),
-        human=config.RecordsConfig(records="a/*"),
-        training=config.TrainingConfig(steps=1),
-    )
-
-
-def test_the_records_name_the_classes():
-    named = tasks.with_class_names(run_config(), info(1))
-    assert tasks.build_task(named).class_names == CLASSES
-    assert tasks.with_class_names(named, info(1)) == named
-
-
-def test_other_classes_than_the_records_have_are_refused():
-    with pytest.raises(ValueError, match="is cup, ball but `human.records` has ball"):
-        tasks.with_class_names(run_config(class_names=("cup", "ball")), info(1))
-    with pytest.raises(ValueError, match="'a/\\*' has no classes"):
-        tasks.with_class_names(
-            run_config(), dataclasses.replace(info(1), class_names=())
-        )
-
-
-def test_where_class_id_0_is_label_0_it_is_the_background():
-    named = tasks.with_class_names(run_config(label_of_class_0=0), info(1))
-    assert named.detection.class_names == ("background", *CLASSES)
-    # Label 3 of a record is `kite` either way.
-    task = tasks.build_task(named)
-    labels, _ = task.read_labels(serialize(record()))
-    assert [task.class_names[i] for i in labels.class_ids] == ["kite", "ball"]
-
-
-def test_records_name_their_classes_from_label_1_on_without_a_background():
-    with_background = task_of(label_of_class_0=0, class_names=("background", *CLASSES))
-    assert with_background.names_in_records == CLASSES
-    assert task_of(label_of_class_0=1).names_in_records == CLASSES
-
-
-def test_a_task_may_keep_weaker_predictions_than_the_config_says():
-    named = tasks.with_class_names(run_config(), info(1))
-    assert tasks.build_task(named, min_score=0.01).protocol["min_score"] == 0.01
-    assert named.detection.postprocess.min_score == 0.05
-
-
-def test_what_a_picture_shows_is_each_box_but_not_a_crowd(task):
-    labels = Boxes(
-        boxes_yxyx=np.float32([[1, 2, 11, 32], [0, 0, 5, 9], [3, 3, 7, 4]]),
-        class_ids=np.int32([1, 0, 1]),
-        scores=np.ones(3, np.float32),
-        weights=np.ones(3, np.float32),
-        is_crowd=np.array([False, True, False]),
-    )
-    class_ids, sides_px = task.objects(labels)
-    assert class_ids.tolist() == [1, 1]
-    assert sides_px.tolist() == [[10, 30], [4, 1]]

@@ -1,110 +1,33 @@
 """What the segmentation task promises, from a record to a loss and back to labels."""
 
 import dataclasses
-import io
-import json
-import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
-from pycocotools import mask
 
 from st_keras import config, tasks
-from st_keras.data import dataset_info, decode, images, records
-from st_keras.tasks.segmentation import SegmentationTask
 from st_keras.types import IGNORED, LabelMap
-
-CLASSES = ("sky", "road", "car")
-INPUT = (64, 96)
-PICTURE = (32, 48)  # Fills the input at twice its size, so nothing is left to chance.
-PLAIN = config.AugmentConfig(scale_min=1.0, scale_max=1.0, flip_probability=0.0)
-# Colour of each class in the pictures; the ignored pixels are white.
-COLORS = np.array([[10, 20, 200], [90, 90, 90], [220, 30, 40]], np.uint8)
-
-
-def task_of(**changes):
-    return SegmentationTask(
-        config.SegmentationConfig(
-            **{
-                **{"class_names": CLASSES, "image_size_px": INPUT, "backbone": "tiny"},
-                "deeplab": config.DeepLabConfig(
-                    output_stride=32, aspp_rates=(1,), aspp_filters=8, decoder_filters=8
-                ),
-                "augment": PLAIN,
-                **changes,
-            }
-        )
-    )
+from tests.tasks.segmentation_scene import (
+    CLASSES,
+    COLORS,
+    INPUT,
+    PICTURE,
+    batch_of,
+    certain_logits,
+    info,
+    prepare,
+    record,
+    run_config,
+    scene,
+    serialize,
+    task_of,
+)
 
 
 @pytest.fixture
 def task():
     return task_of()
-
-
-def scene(size=PICTURE):
-    """Sky above a road, a car on its left, and a strip that nobody labelled."""
-    height, width = size
-    label_map = np.zeros(size, np.uint8)
-    label_map[height // 2 :] = 1
-    label_map[height // 2 : height // 2 + 8, 4:20] = 2
-    label_map[:, width - 6 :] = IGNORED
-    return label_map
-
-
-def record(label_map=None, **changes):
-    label_map = scene() if label_map is None else label_map
-    pixels = np.full([*label_map.shape, 3], 255, np.uint8)
-    known = label_map != IGNORED
-    pixels[known] = COLORS[label_map[known]]
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "png")
-    return records.Record(
-        **{
-            **{"image_id": "a", "encoded": encoded.getvalue(), "format": "png"},
-            **{"filename": "a.png", "boxes_yxyx": np.zeros([0, 4]), "labels": []},
-            "height_px": label_map.shape[0],
-            "width_px": label_map.shape[1],
-            "label_map_png": images.encode_png(label_map),
-            **changes,
-        }
-    )
-
-
-def serialize(of):
-    return records.to_example(of).SerializeToString()
-
-
-def info(names=CLASSES):
-    return dataset_info.Tally().info(
-        source="",
-        class_names=(),
-        label_map_names=names,
-        skipped={},
-        content_sha256="",
-        shards=[],
-    )
-
-
-def prepare(task, of, seed=(0, 0)):
-    prepared = task.prepare(serialize(of), tf.constant(seed), info())
-    return prepared._replace(labels=to_numpy(prepared.labels))
-
-
-def to_numpy(labels):
-    return LabelMap(*(np.asarray(field) for field in labels))
-
-
-def batch_of(labels):
-    return LabelMap(*(tf.constant(field)[None] for field in labels))
-
-
-def certain_logits(class_ids, stride=4):
-    """Logits of cells that know the labels of a [H, W] map of whole cells."""
-    cells = class_ids[::stride, ::stride]
-    return 60.0 * tf.one_hot(cells, len(CLASSES))[None]
 
 
 def test_the_map_is_moved_with_the_picture(task):
@@ -200,52 +123,6 @@ def test_a_map_that_is_all_ignored_has_no_loss_and_no_gradient(task):
     assert not np.any(tape.gradient(loss.total, logits))
 
 
-def test_only_pixels_from_the_threshold_on_are_pseudo_labels(task):
-    labels = LabelMap(
-        tf.constant([[0, 1, 2, 1]], tf.uint8), tf.constant([[255, 128, 127, 10]])
-    )
-    kept = task.pseudo_label(labels, min_score=0.5)
-    # 128 / 255 is 0.502, 127 / 255 is 0.498.
-    assert kept.class_ids.numpy().tolist() == [[0, 1, IGNORED, IGNORED]]
-    assert kept.confidences.numpy().tolist() == [[255] * 4]
-    soft = task.pseudo_label(labels, min_score=0.5, soft=True)
-    assert soft.class_ids.numpy().tolist() == [[0, 1, IGNORED, IGNORED]]
-    assert soft.confidences is labels.confidences
-
-
-def test_a_pixel_of_a_soft_pseudo_label_weighs_as_much_as_the_teacher_was_sure(task):
-    labels = LabelMap(
-        tf.constant([[[0, 1, 2, 1]]], tf.uint8), tf.constant([[[255, 204, 51, 153]]])
-    )
-    labels = labels._replace(confidences=tf.cast(labels.confidences, tf.uint8))
-    outputs = {"logits": tf.zeros([1, 1, 4, len(CLASSES)])}
-    each = math.log(len(CLASSES))
-    for soft, weight in ((False, 3.0), (True, 1.0 + 0.8 + 0.6)):
-        learned = task.pseudo_label(labels, min_score=0.5, soft=soft)
-        loss = task.losses(learned, outputs)["pixel"]
-        np.testing.assert_allclose(loss.total, weight * each, rtol=1e-6)
-        assert loss.count == 3
-
-
-def test_every_class_may_have_a_threshold_of_its_own(task):
-    labels = LabelMap(
-        tf.constant([[0, 1, 1, 2, IGNORED]], tf.uint8),
-        tf.constant([[102, 102, 153, 255, 255]], tf.uint8),
-    )
-    # 102 / 255 is 0.4 and 153 / 255 is 0.6.
-    kept = task.pseudo_label(labels, min_score=(0.4, 0.6, math.inf))
-    assert kept.class_ids.numpy().tolist() == [[0, IGNORED, 1, IGNORED, IGNORED]]
-
-
-def test_a_confidence_that_is_the_threshold_is_kept(task):
-    levels = tf.constant([np.arange(256)], tf.uint8)
-    labels = LabelMap(tf.ones_like(levels), levels)
-    for level in (0, 1, 77, 101, 204, 255):
-        for min_score in (level / 255.0, (0.0, level / 255.0, 0.0)):
-            kept = task.pseudo_label(labels, min_score=min_score)
-            assert np.sum(kept.class_ids == 1) == 256 - level
-
-
 def test_inference_sees_the_views_of_its_purpose():
     settings = config.SegmentationConfig(
         class_names=CLASSES,
@@ -289,36 +166,6 @@ def test_what_is_seen_in_views_is_put_together_in_the_picture(flip):
     assert not np.any(wrong & far)
 
 
-def test_labels_that_are_written_are_those_that_are_read(task):
-    confidences = np.random.default_rng(0).integers(85, 256, PICTURE).astype(np.uint8)
-    predicted = LabelMap(scene(), confidences)
-    written = task.write_labels(record(source="teacher 3f"), predicted)
-    assert (written.image_id, written.source) == ("a", "teacher 3f")
-    labels, image_id = task.read_labels(serialize(written))
-    assert image_id == b"a"
-    np.testing.assert_array_equal(labels.class_ids, scene())
-    np.testing.assert_array_equal(labels.confidences, confidences)
-
-
-def test_people_are_certain_and_records_without_a_map_say_nothing(task):
-    labels, _ = task.read_labels(serialize(record()))
-    np.testing.assert_array_equal(labels.class_ids, scene())
-    assert np.all(labels.confidences.numpy() == 255)
-    labels, _ = task.read_labels(serialize(record(label_map_png=None)))
-    assert labels.class_ids.shape == PICTURE
-    assert np.all(labels.class_ids.numpy() == IGNORED)
-
-
-def test_annotations_are_the_regions_of_the_map(task):
-    labels = LabelMap(scene(), np.full(PICTURE, 51, np.uint8))
-    rows = json.loads(json.dumps(task.annotations(labels)))
-    assert [row["category_id"] for row in rows] == [0, 1, 2]
-    car = rows[2]
-    assert car["bbox"] == [4.0, 16.0, 16.0, 8.0] and car["area"] == 128
-    assert car["score"] == 0.2  # 51 / 255.
-    np.testing.assert_array_equal(mask.decode(car["segmentation"]), scene() == 2)
-
-
 def test_a_served_map_says_where_the_picture_is(task):
     view = task.whole_view(tf.zeros([60, 100, 3], tf.uint8))
     views = tf.nest.map_structure(lambda field: field[None], view)
@@ -353,31 +200,6 @@ def test_the_model_has_a_logit_for_every_cell_and_class(decoder):
     assert model.output_shape["logits"] == (None, 32, 64, 3)
 
 
-def run_config(segmentation=None):
-    return config.Config(
-        segmentation=segmentation or config.SegmentationConfig(),
-        human=config.RecordsConfig(records="a/*"),
-        training=config.TrainingConfig(steps=1),
-    )
-
-
-def test_the_records_name_the_classes():
-    named = tasks.with_class_names(run_config(), info())
-    assert tasks.build_task(named).class_names == CLASSES
-    assert tasks.with_class_names(named, info()) == named
-    with pytest.raises(ValueError, match="is sky, road, car but .* has sky, car"):
-        tasks.with_class_names(named, info(("sky", "car")))
-    with pytest.raises(ValueError, match="'a/\\*' has no classes for segmentation"):
-        tasks.with_class_names(run_config(), info(()))
-
-
-def test_a_number_of_classes_that_a_byte_cannot_tell_is_refused():
-    for count in (0, 1, 256):
-        names = tuple(map(str, range(count)))
-        with pytest.raises(ValueError, match=f"2 to 255 names, got {count}"):
-            SegmentationTask(config.SegmentationConfig(class_names=names))
-
-
 def test_a_mistake_in_the_settings_is_named():
     for settings, message in (
         ({"loss_at": "pixels"}, "`loss_at` must be one of labels, logits"),
@@ -397,27 +219,3 @@ def test_the_task_is_one_of_two():
     both = {"detection": config.DetectionConfig(), "human": None}
     with pytest.raises(ValueError, match="must be given, one of them, got detection"):
         dataclasses.replace(run_config(), **both)
-
-
-def test_the_decoder_of_records_reads_what_people_drew(task):
-    encoded, labels, image_id, size = decode.decode_unopened_map(serialize(record()))
-    assert encoded.dtype == tf.string and image_id == b"a"
-    assert size.numpy().tolist() == list(PICTURE)
-    np.testing.assert_array_equal(labels.class_ids, scene())
-
-
-def test_what_a_picture_shows_is_each_class_with_the_extent_of_its_pixels(task):
-    class_ids = np.full([9, 14], IGNORED, np.uint8)
-    class_ids[2:5, 1:8] = 2
-    class_ids[7, 12] = 2  # The extent reaches to it.
-    class_ids[3, 4:6] = 0
-    found, sides_px = task.objects(LabelMap(class_ids, np.full_like(class_ids, 255)))
-    assert found.tolist() == [0, 2]
-    assert sides_px.tolist() == [[1, 2], [6, 12]]
-
-
-def test_a_picture_without_a_known_pixel_shows_nothing(task):
-    ignored = np.full([9, 14], IGNORED, np.uint8)
-    found, sides_px = task.objects(LabelMap(ignored, ignored))
-    assert found.shape == (0,)
-    assert sides_px.shape == (0, 2)
