@@ -66,8 +66,8 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     stages.check_control(total_steps)
     preflight.save_config(config, workdir)
     stages.train("teacher", teacher)
-    model_before = "teacher"
     for number in range(1, iterations + 1):
+        model_before = _model_before(number)
         labels = stages.label(
             f"labels_{number}", model_before, settings, _unlabeled(settings)
         )
@@ -78,7 +78,6 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         if not (thresholds or stages.is_trained(f"student_{number}")):
             _warn_of_density(student)
         stages.train(f"student_{number}", student)
-        model_before = f"student_{number}"
     if settings.control:
         stages.train("control", with_steps(teacher, total_steps))
     report = _report(config, stages, iterations)
@@ -240,6 +239,11 @@ class _Stages:
         )
 
 
+def _model_before(number: int) -> str:
+    """Returns the stage whose model labels for a student, counted from 1."""
+    return "teacher" if number == 1 else f"student_{number - 1}"
+
+
 def _unlabeled(settings: SelfTrainingConfig) -> _Pictures:
     return settings.unlabeled_records, settings.unlabeled_ids
 
@@ -319,7 +323,10 @@ def _report(config: Config, stages: _Stages, iterations: int) -> dict:
         thresholds = stages.path(f"thresholds_{iterations}.json")
         report["thresholds"] = selection.read_thresholds(thresholds)
     student = student_config(
-        config, stages.path(f"labels_{iterations}"), "", thresholds
+        config,
+        stages.path(f"labels_{iterations}"),
+        stages.path(_model_before(iterations)),
+        thresholds,
     )
     report["pseudo_labels"] = label_quality.label_quality(
         student, settings.unlabeled_records

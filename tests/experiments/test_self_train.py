@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from st_keras import config as config_lib
 from st_keras.experiments import self_train as module
 from st_keras.experiments.self_train import (
     self_train,
@@ -15,10 +16,10 @@ from st_keras.experiments.self_train import (
 
 @pytest.fixture(scope="module")
 def finished(student_yaml, tmp_path_factory):
-    from st_keras import config as config_lib
-
     workdir = tmp_path_factory.mktemp("self_train")
-    config = config_lib.load(student_yaml, ["training.steps=4"])
+    # As the demo has it.
+    overrides = ["training.steps=4", "self_training.student_init=teacher"]
+    config = config_lib.load(student_yaml, overrides)
     return config, workdir, self_train(config, str(workdir), iterations=2)
 
 
@@ -41,6 +42,14 @@ def test_the_control_takes_as_many_steps_as_teacher_and_students_together(finish
     # Six pictures a step in each: the student's 4 human and 2 pseudo ones.
     assert report["control"]["images_seen"] == 12 * 6
     assert report["student"]["images_seen"] == 4 * 6
+
+
+def test_each_student_starts_from_the_model_that_labelled_for_it(finished):
+    _, workdir, _ = finished
+    for number, before in ((1, "teacher"), (2, "student_1")):
+        config = config_lib.load(str(workdir / f"student_{number}" / "config.yaml"))
+        assert config.init.checkpoint == str(workdir / before)
+        assert config.pseudo.records == f"{workdir}/labels_{number}/*.tfrecord"
 
 
 def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
