@@ -81,7 +81,7 @@ def load_file(path: str) -> dict:
 
 def from_dict(settings: dict, source: str = "config") -> Config:
     """Returns the checked Config that nested dictionaries describe."""
-    return _build(Config, settings, source)
+    return build(Config, settings, source)
 
 
 def to_dict(config: Config) -> dict:
@@ -145,7 +145,17 @@ def _apply_override(settings: dict, override: str) -> None:
     settings[name] = value
 
 
-def _build(kind: type, settings: object, where: str):
+def build(kind: type, settings: object, where: str):
+    """Returns the checked settings that nested dictionaries describe.
+
+    Args:
+      kind: Dataclass of the settings.
+      settings: By name.
+      where: File and path inside it, for errors.
+
+    Raises:
+      ConfigError: Names the setting, the value and the fix.
+    """
     if not isinstance(settings, dict):
         raise ConfigError(f"{where}: wanted `name: value` lines, got {settings!r}.")
     hints = typing.get_type_hints(kind)
@@ -167,7 +177,9 @@ def _build(kind: type, settings: object, where: str):
     missing = [
         field.name
         for field in dataclasses.fields(kind)
-        if field.name not in values and field.default is dataclasses.MISSING
+        if field.name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise ConfigError(f"{where}: `{missing[0]}` is required and not set.")
@@ -186,7 +198,9 @@ def _convert(value: object, hint: object, where: str):
     if hint is str and value is None:
         return ""  # `ids:` with nothing behind it.
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)
+        return build(hint, value, where)
+    if typing.get_origin(hint) is dict:
+        return _convert_dict(value, typing.get_args(hint)[1], where)
     if typing.get_origin(hint) is tuple:
         return _convert_tuple(value, typing.get_args(hint), where)
     if hint is float and _is_number(value):
@@ -199,6 +213,13 @@ def _convert(value: object, hint: object, where: str):
     raise ConfigError(
         f"{where}: wanted {hint.__name__}, got {value!r} ({type(value).__name__})."
     )
+
+
+def _convert_dict(value: object, hint: object, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: wanted `name: value` lines, got {value!r}.")
+    # YAML reads a name such as 20 as a number.
+    return {str(k): _convert(v, hint, f"{where}: {k}") for k, v in value.items()}
 
 
 def _convert_tuple(value: object, hints: tuple, where: str) -> tuple:

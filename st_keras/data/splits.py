@@ -146,6 +146,7 @@ def split(
     folder: str | os.PathLike,
     fractions: Sequence[float],
     *,
+    ids_file: str = "",
     seed: int = 0,
     nested: bool = True,
     ensure_classes: bool = False,
@@ -159,6 +160,7 @@ def split(
       folder: Gets the files.
       fractions: Percent of the pictures, above 0 and up to 100; rounded, at least one
         picture.
+      ids_file: Ids of the pictures to draw from; empty: all.
       seed: See `draw`, as the rest.
 
     Returns:
@@ -177,7 +179,16 @@ def split(
         read, names = read_map_labels, info.label_map_names
     elif not names and info.image_class_names:
         read, names = read_class_labels, info.image_class_names
-    labels_by_id = read(pattern)
+    labels_by_id, whole = read(pattern), pattern
+    if ids_file:
+        chosen = read_ids(ids_file)
+        unknown = [i for i in chosen if i not in labels_by_id]
+        if unknown:
+            raise ValueError(
+                f"{ids_file}: `{pattern}` has no picture {unknown[0]!r} "
+                f"({len(unknown)} of {len(chosen)} ids are unknown to it)."
+            )
+        labels_by_id, whole = {i: labels_by_id[i] for i in chosen}, ids_file
     total = len(labels_by_id)
     counts = [max(1, round(total * f / 100)) for f in fractions]
     drawn = draw(
@@ -185,7 +196,7 @@ def split(
     )
     for fraction, ids in zip(fractions, drawn, strict=True):
         stem = f"fraction_{fraction:g}_seed{seed}"
-        note = f"{fraction:g} % of {pattern}, seed {seed}"
+        note = f"{fraction:g} % of {whole}, seed {seed}"
         write_ids(pathlib.Path(folder) / f"{stem}.txt", ids, note)
         rest = sorted(labels_by_id.keys() - set(ids))
         write_ids(pathlib.Path(folder) / f"{stem}_rest.txt", rest, f"all but {note}")

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from st_keras import models, writing
+from st_keras.experiments import multiply_adds
 
 _ZOO = "authors' model zoo"
 _PAPER = "paper's README"
@@ -83,21 +84,13 @@ class Size:
 def measure(preset: str) -> Size:
     """Builds a preset and counts, without running it.
 
-    Multiply-adds are half the operations that TensorFlow's profiler counts, as the
-    authors count them.
-
     Raises:
       RuntimeError: The profiler cannot count this model.
     """
-    from official.core import train_utils
-
     tf.keras.backend.clear_session()
     model = models.build(preset)
-    operations = train_utils.try_count_flops(model)
-    if not operations:
-        raise RuntimeError(f"{preset}: TensorFlow's profiler does not count it.")
     parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
-    return Size(parameters=parameters, multiply_adds=operations // 2)
+    return Size(parameters=parameters, multiply_adds=multiply_adds.of_model(model))
 
 
 def is_close(ours: float, published: str) -> bool:

@@ -103,16 +103,20 @@ class _Story:
         rows = []
         for role, numbers in zip(self._roles, values, strict=True):
             steps = self._report[role]["steps"]
-            total = tables.total_steps(self._report, role)
-            images = self._report[role]["images_seen"]
+            total = self._report[role]["total"]
             texts = [tables.number(value) for value in numbers]
-            counts = [f"{count:,}" for count in (steps, total, images)]
-            rows.append([role.capitalize(), *texts, *counts])
-        head = ["", *names, "Steps", "Total steps", "Images seen"]
+            counts = [f"{n:,}" for n in (steps, total["steps"], total["images"])]
+            work = tables.billions(total["multiply_adds"])
+            rows.append([role.capitalize(), *texts, *counts, work])
+        totals = ["Total steps", "Total images", "Multiply-adds"]
+        head = ["", *names, "Steps", *totals]
         colors = [figures.COLORS[role] for role in self._roles]
         best = {(row, column + 1) for row, column in _best(values)}
         notes = [(role.capitalize(), f"{_WHAT[role]}.") for role in self._roles]
-        notes.append(("Total steps", "with those of the teachers before it."))
+        text = "with those of the teachers before it, and of their labelling."
+        notes.append(("Totals", text))
+        text = "three passes for each training image, one for each look at a picture."
+        notes.append(("Multiply-adds", text))
         if any(value == -100.0 for numbers in values for value in numbers):
             dash = "the test pictures have no object this could be measured on."
             notes.append((tables.number(-100.0), dash))
@@ -206,7 +210,8 @@ class _Story:
         return page.section("Pseudo labels", *parts)
 
     def time(self) -> str:
-        seconds = self._report["seconds"]
+        costs = self._report["ledger"].items()
+        seconds = {stage: cost["device_seconds"] for stage, cost in costs}
         total = sum(seconds.values())
         longest = max(seconds.values(), default=1.0)
         rows = [

@@ -1,29 +1,21 @@
 """The whole procedure: teacher, labels, student, and the control beside them."""
 
 import dataclasses
-import json
 import pathlib
-import time
 
-import tensorflow as tf
 from absl import logging
 
 from st_keras import config as config_lib
-from st_keras.config import Config, InitConfig, RuntimeConfig, SelfTrainingConfig
+from st_keras.config import Config, InitConfig, SelfTrainingConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import label_quality
+from st_keras.experiments.stages import Pictures, Stages
 from st_keras.runtime import preflight, warnings_of_run
-from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
-from st_keras.self_training import calibration, labeling, selection
+from st_keras.self_training import selection
 from st_keras.tasks import build_task, with_class_names
-from st_keras.training import evaluate
-from st_keras.training.loop import SUMMARY_FILE, train
 
 REPORT_FILE = "report.json"
-_MIN_SHARD_IMAGES = 500
-
-_Pictures = tuple[str, str]  # Glob of records and file of ids; empty: all of them.
 
 
 def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
@@ -55,25 +47,29 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         )
     if iterations < 1:
         raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
-    _test_set(config)
+    test_set(config)
     _check_pseudo(config)
     preflight.check_workdir(config, workdir)
     preflight.check_disjoint(_picture_sets(config))
     _check_classes(config)
     teacher = teacher_config(config)
     total_steps = teacher.training.steps + iterations * config.training.steps
-    stages, settings = _Stages(workdir, config.runtime), config.self_training
-    stages.check_control(total_steps)
+    stages, settings = Stages(workdir, config.runtime), config.self_training
+    _check_control(stages, total_steps)
     preflight.save_config(config, workdir)
     stages.train("teacher", teacher)
     for number in range(1, iterations + 1):
         model_before = _model_before(number)
         labels = stages.label(
-            f"labels_{number}", model_before, settings, _unlabeled(settings)
+            f"labels_{number}", model_before, settings, unlabeled_pictures(settings)
         )
         thresholds = ""
         if settings.calibration:
-            thresholds = stages.calibrate(number, model_before, config)
+            held_out = config.human.records, settings.calibration.ids
+            stages.label(f"slice_{number}", model_before, settings, held_out)
+            thresholds = stages.calibrate(
+                f"thresholds_{number}", f"slice_{number}", model_before, config
+            )
         student = student_config(config, labels, stages.path(model_before), thresholds)
         if not (thresholds or stages.is_trained(f"student_{number}")):
             _warn_of_density(student)
@@ -135,108 +131,16 @@ def with_steps(config: Config, steps: int) -> Config:
     )
 
 
-class _Stages:
-    """The folders of an experiment, and what each stage has cost."""
-
-    def __init__(self, workdir: str, runtime: RuntimeConfig):
-        self._runtime = runtime
-        self._workdir = pathlib.Path(workdir)
-        self._workdir.mkdir(parents=True, exist_ok=True)
-
-    def path(self, name: str) -> str:
-        return str(self._workdir / name)
-
-    def train(self, name: str, config: Config) -> None:
-        tf.keras.backend.clear_session()
-        summary = train(config, self.path(name), title=name.replace("_", " ").title())
-        self._note(name, summary["seconds"])
-
-    def is_trained(self, name: str) -> bool:
-        return pathlib.Path(self.path(name), SUMMARY_FILE).exists()
-
-    def label(
-        self, name: str, model: str, settings: SelfTrainingConfig, pictures: _Pictures
-    ) -> str:
-        records, ids_file = pictures
-        output = self.path(name)
-        images = dataset_info.load(records).images
-        manifest = labeling.label_pictures(
-            self.path(model),
-            output,
-            records=records,
-            ids_file=ids_file,
-            score_floor=settings.score_floor,
-            num_shards=max(1, images // _MIN_SHARD_IMAGES),
-            strategy=self._runtime.strategy,
-            tpu=self._runtime.tpu,
-        )
-        self._note(name, manifest["seconds"])
-        return output
-
-    def calibrate(self, number: int, model: str, config: Config) -> str:
-        """Returns the file of the thresholds of a model's labels."""
-        settings = config.self_training.calibration
-        labels = self.label(
-            f"slice_{number}",
-            model,
-            config.self_training,
-            (config.human.records, settings.ids),
-        )
-        output = self.path(f"thresholds_{number}.json")
-        if not pathlib.Path(output).exists():
-            started = time.time()
-            calibration.calibrate(
-                labels,
-                config.human.records,
-                settings.target,
-                output,
-                min_support=settings.min_support,
-                fallback=config.pseudo.min_score,
-                teacher=self.path(model),
+def _check_control(stages: Stages, total_steps: int) -> None:
+    """Refuses to go on beside a control of another length."""
+    path = pathlib.Path(stages.path("control"), preflight.CONFIG_FILE)
+    if path.exists():
+        steps = config_lib.load(str(path)).training.steps
+        if steps != total_steps:
+            raise ValueError(
+                f"{path.parent}: trained for {steps} steps, but these iterations "
+                f"need {total_steps}; delete the folder or choose another workdir."
             )
-            self._note(f"thresholds_{number}", time.time() - started)
-        return output
-
-    def check_control(self, total_steps: int) -> None:
-        """Refuses to go on beside a control of another length."""
-        path = self._workdir / "control" / "config.yaml"
-        if path.exists():
-            steps = config_lib.load(str(path)).training.steps
-            if steps != total_steps:
-                raise ValueError(
-                    f"{path.parent}: trained for {steps} steps, but these iterations "
-                    f"need {total_steps}; delete the folder or choose another workdir."
-                )
-
-    def evaluate(self, name: str, records: str, ids_file: str) -> dict:
-        """Evaluates once; the test set is not looked at again by a resumed run."""
-        path = pathlib.Path(self.path(name), "test.json")
-        if not path.exists():
-            tf.keras.backend.clear_session()
-            started = time.time()
-            run = restore_run(
-                self.path(name),
-                strategy=self._runtime.strategy,
-                tpu=self._runtime.tpu,
-            )
-            result = evaluate.evaluate_run(
-                run, records, ids_file, progress=f"Evaluate {name}"
-            )
-            write_json(path, result)
-            self._note(f"evaluate_{name}", time.time() - started)
-        return json.loads(path.read_text())
-
-    def summary(self, name: str) -> dict:
-        return json.loads(pathlib.Path(self.path(name), "summary.json").read_text())
-
-    def seconds(self) -> dict[str, float]:
-        path = self._workdir / "seconds.json"
-        return json.loads(path.read_text()) if path.exists() else {}
-
-    def _note(self, name: str, seconds: float) -> None:
-        write_json(
-            self._workdir / "seconds.json", self.seconds() | {name: round(seconds, 1)}
-        )
 
 
 def _model_before(number: int) -> str:
@@ -244,23 +148,23 @@ def _model_before(number: int) -> str:
     return "teacher" if number == 1 else f"student_{number - 1}"
 
 
-def _unlabeled(settings: SelfTrainingConfig) -> _Pictures:
+def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
     return settings.unlabeled_records, settings.unlabeled_ids
 
 
-def _picture_sets(config: Config) -> dict[str, _Pictures]:
+def _picture_sets(config: Config) -> dict[str, Pictures]:
     settings = config.self_training
     held_out = settings.calibration.ids if settings.calibration else ""
     return {
         "human": (config.human.records, config.human.ids),
         "calibration": (config.human.records if held_out else "", held_out),
-        "unlabeled": _unlabeled(settings),
+        "unlabeled": unlabeled_pictures(settings),
         "evaluation": (config.evaluation.records, config.evaluation.ids),
         "test": (settings.test_records, settings.test_ids),
     }
 
 
-def _test_set(config: Config) -> tuple[str, str]:
+def test_set(config: Config) -> tuple[str, str]:
     """Returns the records and the file of ids that a report is about."""
     settings = config.self_training
     if settings.test_records:
@@ -290,14 +194,14 @@ def _check_classes(config: Config) -> None:
     """Refuses a test set whose labels mean other classes than the human ones."""
     info = dataset_info.load(config.human.records)
     task = build_task(with_class_names(config, info))
-    for records in (_test_set(config)[0], config.evaluation.records):
+    for records in (test_set(config)[0], config.evaluation.records):
         if records:
             preflight.check_classes(task, records)
 
 
-def _report(config: Config, stages: _Stages, iterations: int) -> dict:
+def _report(config: Config, stages: Stages, iterations: int) -> dict:
     settings = config.self_training
-    records, ids_file = _test_set(config)
+    records, ids_file = test_set(config)
     names = {"teacher": "teacher", "student": f"student_{iterations}"}
     if settings.control:
         names["control"] = "control"
@@ -309,6 +213,7 @@ def _report(config: Config, stages: _Stages, iterations: int) -> dict:
             "steps": summary["steps"],
             "images_seen": summary["images_seen"],
             "parameters": summary["parameters"],
+            "total": dataclasses.asdict(stages.total(_behind(role, iterations))),
             "protocol": result["protocol"],
         }
     headline = result["headline"]
@@ -331,12 +236,23 @@ def _report(config: Config, stages: _Stages, iterations: int) -> dict:
     report["pseudo_labels"] = label_quality.label_quality(
         student, settings.unlabeled_records
     )
-    report["seconds"] = stages.seconds()
+    report["ledger"] = {
+        name: dataclasses.asdict(cost) for name, cost in stages.costs().items()
+    }
     report["seed"] = config.seed
     report["iterations"] = iterations
     report["config"] = config_lib.digest(config)
     report["verdict"] = verdict(report)
     return report
+
+
+def _behind(role: str, iterations: int) -> list[str]:
+    """Returns the stages whose work is in a model, its own included."""
+    if role != "student":
+        return [role]
+    kinds = ("slice", "thresholds", "labels", "student")
+    turns = range(1, iterations + 1)
+    return ["teacher", *(f"{kind}_{turn}" for turn in turns for kind in kinds)]
 
 
 def verdict(report: dict) -> list[str]:

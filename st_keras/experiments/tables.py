@@ -20,12 +20,11 @@ def roles_of(report: dict) -> list[str]:
     return [role for role in ROLES if role in report]
 
 
-def total_steps(report: dict, role: str) -> int:
-    """Returns the steps that went into a model, those of its teachers included."""
-    steps = report[role]["steps"]
-    if role != "student":
-        return steps
-    return report["teacher"]["steps"] + report["iterations"] * steps
+def billions(multiply_adds: int) -> str:
+    """Returns multiply-adds as text, in billions or trillions."""
+    if multiply_adds >= 1e13:
+        return f"{multiply_adds / 1e12:,.0f} T"
+    return f"{multiply_adds / 1e9:,.0f} B"
 
 
 def number(value: float) -> str:
@@ -50,13 +49,16 @@ def format_table(report: dict) -> str:
         rows.append([name, *(number(report[role][name]) for role in roles)])
     steps = [f"{report[role]['steps']:,}" for role in roles]
     rows.append(["steps", *steps])
-    totals = [f"{total_steps(report, role):,}" for role in roles]
-    rows.append(["steps with its teachers", *totals])
-    times = [
-        [stage.replace("_", " "), duration(seconds)]
-        for stage, seconds in report["seconds"].items()
-    ]
-    times.append(["total", duration(sum(report["seconds"].values()))])
+    totals = [report[role]["total"] for role in roles]
+    steps = [f"{total['steps']:,}" for total in totals]
+    rows.append(["steps with its teachers", *steps])
+    work = [billions(total["multiply_adds"]) for total in totals]
+    rows.append(["multiply-adds with them", *work])
+    seconds = {
+        stage: cost["device_seconds"] for stage, cost in report["ledger"].items()
+    }
+    times = [[stage.replace("_", " "), duration(s)] for stage, s in seconds.items()]
+    times.append(["total", duration(sum(seconds.values()))])
     sections = [
         align(rows),
         _wrap(report["pseudo_labels"]["sentence"]),

@@ -33,6 +33,7 @@ class Predictor:
         self._run = tf.function(
             lambda view: self._strategy.run(self.forward, args=(view,))
         )
+        self.views_seen = 0  # So far, those that fill batches up not counted.
         self._feeds: dict[int, tuple[_Feed, tf.data.Dataset]] = {}  # By batch size.
 
     def over_records(
@@ -118,6 +119,7 @@ class Predictor:
             found = [row for part in found for row in _rows(part)]
             counts = batch["count"].numpy()  # 0: only there to fill the batch up.
             for row in range(int(np.count_nonzero(counts))):
+                self.views_seen += 1
                 views.append(kept[row])
                 read.append(found[row])
                 if len(views) == counts[row]:

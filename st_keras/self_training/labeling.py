@@ -123,7 +123,11 @@ class _Labeler:
         self._predictor = Predictor(teacher.task, teacher.model)
         self._batch_size = teacher.config.evaluation.images_per_step
         self._author = f"teacher {teacher.file.digest}"
+        self.devices = teacher.model.distribute_strategy.num_replicas_in_sync
         self._pictures = pictures
+
+    def views_seen(self) -> int:
+        return self._predictor.views_seen
 
     def label(
         self, start: int, stop: int, skipped: SkipLog, *, check: bool
@@ -149,14 +153,15 @@ def _write_shard(
             yield record
 
     skipped, before = SkipLog(), bar.n
+    work = {"views": labeler.views_seen, "devices": labeler.devices}
     try:
-        folder.write(number, labelled(skipped, check=False), skipped)
+        folder.write(number, labelled(skipped, check=False), skipped, **work)
     except tf.errors.InvalidArgumentError:
         # A picture that cannot be decoded. Few data sets have one, so only now is each
         # picture opened beforehand, to skip it.
         skipped = SkipLog()
         bar.n = before
-        folder.write(number, labelled(skipped, check=True), skipped)
+        folder.write(number, labelled(skipped, check=True), skipped, **work)
 
 
 def _open(records: str, images: str, ids_file: str) -> Pictures:

@@ -9,12 +9,13 @@ A shard appears under its name only when all of it is on the disk, so a kill at 
 moment costs the shards that were being written and nothing else.
 """
 
+import collections
 import hashlib
 import json
 import pathlib
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
@@ -89,7 +90,13 @@ class LabelFolder:
         return [n for n in range(self._job["shards"]) if not self._is_finished(n)]
 
     def write(
-        self, number: int, labelled: Iterable[records.Record], skipped: SkipLog
+        self,
+        number: int,
+        labelled: Iterable[records.Record],
+        skipped: SkipLog,
+        *,
+        views: Callable[[], int],
+        devices: int,
     ) -> None:
         """Writes a shard, and then what is in it.
 
@@ -97,7 +104,10 @@ class LabelFolder:
           number: From 0.
           labelled: Read to its end.
           skipped: What it has then is listed with the shard.
+          views: Called before and after for how often the model has looked.
+          devices: That are at work.
         """
+        views_before = views()
         started = time.time()
         path = self._shard(number)
         tally, pictures = Tally(), []
@@ -115,6 +125,8 @@ class LabelFolder:
             "crc32": crc32,
             "sha256": sha256,
             "seconds": round(time.time() - started, 1),
+            "devices": devices,
+            "views": views() - views_before,
             "skipped": skipped.lines,
             "counts": tally.counts(),
             "images": pictures,
@@ -131,7 +143,7 @@ class LabelFolder:
           ValueError: No picture could be labelled.
         """
         tally, skipped, shards = Tally(), SkipLog(), []
-        content, seconds = hashlib.sha256(), 0.0
+        content, work = hashlib.sha256(), collections.Counter()
         with (
             writing.replacing(self._folder / records.IMAGES_FILE) as listing,
             listing.open("w", encoding="utf-8") as file,
@@ -144,7 +156,9 @@ class LabelFolder:
                 for image_id, digest in report["images"]:
                     file.write(f"{image_id}\t{digest}\n")
                 content.update(report["sha256"].encode())
-                seconds += report["seconds"]
+                work["views"] += report["views"]
+                work["seconds"] += report["seconds"]
+                work["device_seconds"] += report["seconds"] * report["devices"]
                 row = {key: report[key] for key in ("pictures", "bytes", "crc32")}
                 shards.append({"file": self._shard(number).name} | row)
         skipped.write(self._folder / SKIPPED_FILE)
@@ -167,7 +181,9 @@ class LabelFolder:
             "skipped": info.skipped,
             "protocol": task.protocol,
             "content_sha256": info.content_sha256,
-            "seconds": round(seconds, 1),
+            "views": work["views"],
+            "seconds": round(work["seconds"], 1),
+            "device_seconds": round(work["device_seconds"], 1),
             "files": shards,
         }
         write_json(self._folder / MANIFEST_FILE, manifest)

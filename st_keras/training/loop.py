@@ -9,7 +9,6 @@ import json
 import math
 import os
 import pathlib
-import time
 
 import tensorflow as tf
 from absl import logging
@@ -26,6 +25,7 @@ from st_keras.runtime import (
 )
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
+from st_keras.runtime.run_clock import RunClock
 from st_keras.runtime.run_log import RunLog, write_json
 from st_keras.self_training.batches import Batches
 from st_keras.self_training.blend import Blend
@@ -67,7 +67,7 @@ def train(
         logging.info("%s: finished before, nothing to do", workdir)
         return finished
     pictures = preflight.check_disjoint(_picture_sets(config))
-    started = time.time()
+    clock = RunClock(workdir)
 
     # ------------------------------------------------------------ Devices and task
     strategy = strategies.build_strategy(config.runtime, devices)
@@ -191,6 +191,7 @@ def train(
             # The last thing of a round: what it has written is then never redone.
             if is_last or _is_due(step, config.training.checkpoint_every_steps):
                 saved.save()
+                clock.save()
 
     # --------------------------------------------------------------------- The end
     if config.evaluation.records and not metrics:  # Killed just before the summary.
@@ -204,7 +205,8 @@ def train(
         "checkpoint": saved.latest,
         "losses": values or log.last("loss"),
         "metrics": metrics,
-        "seconds": round(time.time() - started, 1),
+        "seconds": round(clock.seconds, 1),
+        "devices": replicas,
     }
     write_json(os.path.join(workdir, SUMMARY_FILE), summary)
     return summary

@@ -15,6 +15,15 @@ from st_keras.tasks import build_task, with_class_names
 from st_keras.types import IGNORED, LabelMap
 from tests.record_files import write_records
 
+
+def cost(images: int, steps: int, multiply_adds: int, device_seconds: float) -> dict:
+    """Returns a row of a ledger."""
+    return {
+        **{"images": images, "steps": steps, "multiply_adds": multiply_adds},
+        "device_seconds": device_seconds,
+    }
+
+
 PROTOCOL = {
     "records": "gone/test/*.tfrecord",
     "ids": "all",
@@ -30,18 +39,21 @@ REPORT = {
         **{"AP": 41.26, "AP50": 70.0, "APl": -100.0, "AR1": 11.5, "AR100": 55.5},
         "per_class": {"cat": {"AP": 52.1}, "<dog>": {"AP": 30.4}},
         **{"steps": 1500, "images_seen": 24_000, "parameters": 390_001},
+        "total": cost(24_000, 1500, 720_000_000_000, 58.7),
         "protocol": PROTOCOL,
     },
     "student": {
         **{"AP": 48.74, "AP50": 75.5, "APl": -100.0, "AR1": 12.5, "AR100": 54.4},
         "per_class": {"cat": {"AP": 51.9}, "<dog>": {"AP": 45.6}},
         **{"steps": 1500, "images_seen": 24_000, "parameters": 390_001},
+        "total": cost(49_900, 3000, 1_459_000_000_000, 149.0),
         "protocol": PROTOCOL | {"role": "student", "checkpoint_sha256": "ffff00001111"},
     },
     "control": {
         **{"AP": 46.15, "AP50": 75.5, "APl": -100.0, "AR1": 13.5, "AR100": 53.3},
         "per_class": {"cat": {"AP": 52.1}, "<dog>": {"AP": 40.2}},
         **{"steps": 3000, "images_seen": 48_000, "parameters": 390_001},
+        "total": cost(48_000, 3000, 1_440_000_000_000, 120.0),
         "protocol": PROTOCOL,
     },
     "headline": "AP",
@@ -71,7 +83,11 @@ REPORT = {
         ],
         "sentence": "Pseudo labels: 2.2 boxes per picture; 76% of them are right.",
     },
-    "seconds": {"teacher": 58.74, "labels_1": 6.3, "student_1": 84.0},
+    "ledger": {
+        "teacher": cost(24_000, 1500, 720_000_000_000, 58.74),
+        "labels_1": cost(1900, 0, 19_000_000_000, 6.3),
+        "student_1": cost(24_000, 1500, 720_000_000_000, 84.0),
+    },
     "seed": 3,
     "iterations": 1,
     "config": "9e68ebc4a788",

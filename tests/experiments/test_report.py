@@ -142,6 +142,7 @@ def test_another_headline_and_other_metrics_make_another_table(workdir, made_up)
             **{"mIoU": value, "pixel accuracy": 90.0},
             "per_class": {"road": {"IoU": value + 1}},
             **{"steps": 10, "images_seen": 20, "parameters": 30},
+            "total": made_up()["student"]["total"],
             "protocol": {"records": "r", "ids": "all"},
         }
         for role, value in (("teacher", 61.11), ("student", 63.33))

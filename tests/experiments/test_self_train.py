@@ -7,6 +7,7 @@ import pytest
 
 from st_keras import config as config_lib
 from st_keras.experiments import self_train as module
+from st_keras.experiments import stages
 from st_keras.experiments.self_train import (
     self_train,
     verdict,
@@ -31,7 +32,7 @@ def test_the_report_holds_what_the_readme_promises(finished):
         assert report[role]["protocol"]["pictures"] == 6
     assert 0 <= report["pseudo_labels"]["precision"] <= 1
     assert 0 <= report["pseudo_labels"]["recall"] <= 1
-    assert set(report["seconds"]) >= {"teacher", "labels_1", "student_2", "control"}
+    assert set(report["ledger"]) >= {"teacher", "labels_1", "student_2", "control"}
     assert len(report["students"]) == 2
 
 
@@ -42,6 +43,23 @@ def test_the_control_takes_as_many_steps_as_teacher_and_students_together(finish
     # Six pictures a step in each: the student's 4 human and 2 pseudo ones.
     assert report["control"]["images_seen"] == 12 * 6
     assert report["student"]["images_seen"] == 4 * 6
+
+
+def test_the_ledger_counts_what_every_stage_was_shown(finished):
+    _, _, report = finished
+    costs = report["ledger"]
+    # 6 pictures a step, 4 steps; the teachers label 15 pictures, looked at once.
+    assert costs["teacher"]["images"] == costs["student_1"]["images"] == 24
+    assert costs["labels_1"]["images"] == costs["labels_2"]["images"] == 15
+    forward = costs["labels_1"]["multiply_adds"] // 15
+    assert forward > 1_000_000
+    # A picture of a step takes three passes, one that is labelled takes one.
+    assert costs["teacher"]["multiply_adds"] == 3 * 24 * forward
+    assert costs["control"]["multiply_adds"] == 3 * 72 * forward
+    assert report["student"]["total"]["steps"] == report["control"]["steps"] == 12
+    passes = 3 * 72 + 2 * 15
+    assert report["student"]["total"]["multiply_adds"] == passes * forward
+    assert report["student"]["total"]["device_seconds"] > 0
 
 
 def test_each_student_starts_from_the_model_that_labelled_for_it(finished):
@@ -58,8 +76,8 @@ def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("A finished stage was run again.")
 
-    monkeypatch.setattr(module.labeling, "restore_run", fail)
-    monkeypatch.setattr(module.evaluate, "evaluate_run", fail)
+    monkeypatch.setattr(stages.labeling, "restore_run", fail)
+    monkeypatch.setattr(stages.evaluate, "evaluate_run", fail)
     assert self_train(config, str(workdir), iterations=2) == report
 
 

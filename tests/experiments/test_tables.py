@@ -22,10 +22,12 @@ def test_numbers_print_as_an_aligned_table_under_80_columns(made_up):
     assert max(len(line) for line in lines) < 80
 
 
-def test_a_second_student_has_taken_the_steps_of_the_first_too(made_up):
-    lines = format_table(made_up(iterations=2)).splitlines()
-    # 1500 of the teacher and 2 x 1500.
+def test_totals_are_those_of_the_report_and_may_be_trillions(made_up):
+    student = made_up()["student"]
+    student["total"] |= {"steps": 4500, "multiply_adds": 21_600_000_000_000}
+    lines = format_table(made_up(student=student)).splitlines()
     assert "steps with its teachers    1,500    4,500    3,000" in lines
+    assert "multiply-adds with them    720 B     22 T  1,440 B" in lines
 
 
 def test_a_printed_table_needs_neither_control_nor_truth(made_up):

@@ -151,6 +151,7 @@ def contents(folder):
         if path.suffix == ".json":
             content = json.loads(content)
             content.pop("seconds", None)
+            content.pop("device_seconds", None)
         found[path.name] = content
     return found
 

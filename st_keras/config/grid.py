@@ -1,0 +1,179 @@
+"""Settings of a grid: many runs of one design, such as a table of the paper."""
+
+import dataclasses
+import itertools
+import math
+import pathlib
+
+from st_keras.config.checks import check, check_choice, settings
+from st_keras.config.load import ConfigError, build, load, load_file
+from st_keras.config.schema import Config
+
+_KINDS = ("supervised", "self_training")
+
+
+@settings
+class ArmConfig:
+    """One way to train, at every point of the grid."""
+
+    # supervised: human labels only. self_training: a teacher and its students.
+    kind: str = "self_training"
+    set: tuple[str, ...] = ()  # Overrides of the config, as `pseudo.min_score=0.6`.
+    iterations: int = 1  # Students, each taught by the one before.
+    # Of `supervised`: the arm whose whole cost, teachers and labelling included, this
+    # one is trained for; empty: as many steps as a teacher.
+    cost_of: str = ""
+
+    def __post_init__(self):
+        check_choice(self, "kind", _KINDS)
+        check("iterations", self.iterations, self.iterations > 0, "1 or more")
+        is_supervised = self.kind == "supervised"
+        wanted = "1 with `kind: supervised`, which has no students"
+        check(
+            "iterations",
+            self.iterations,
+            self.iterations == 1 or not is_supervised,
+            wanted,
+        )
+        wanted = "empty with `kind: self_training`"
+        check("cost_of", repr(self.cost_of), is_supervised or not self.cost_of, wanted)
+
+
+@settings
+class GridConfig:
+    """Cells: every arm at every combination of the axes' values, for every seed."""
+
+    title: str
+    config: str  # The student's YAML, relative to this file.
+    seeds: tuple[int, ...]
+    # Axis, value, overrides; the first axis gives the columns of the table.
+    axes: dict[str, dict[str, tuple[str, ...]]] = dataclasses.field(
+        default_factory=dict
+    )
+    arms: dict[str, ArmConfig]
+    reference: str = ""  # Arm that the others are compared with, seed by seed.
+    # What the paper has, by cell as `arm` or `value/value/arm`.
+    published: dict[str, float] = dataclasses.field(default_factory=dict)
+    source: str = ""  # Where that stands.
+
+    def __post_init__(self):
+        unique = len(set(self.seeds)) == len(self.seeds)
+        check("seeds", self.seeds, bool(self.seeds) and unique, "different numbers")
+        check("arms", self.arms, bool(self.arms), "one or more")
+        for name, arm in self.arms.items():
+            if arm.cost_of:
+                target = self.arms.get(arm.cost_of)
+                is_there = target is not None and target.kind == "self_training"
+                check(
+                    f"arms.{name}.cost_of",
+                    repr(arm.cost_of),
+                    is_there,
+                    "an arm of self_training",
+                )
+        if self.reference:
+            check_choice(self, "reference", tuple(self.arms))
+        unknown = sorted(set(self.published) - set(self.cells()))
+        check("published", ", ".join(unknown), not unknown, "of cells of the grid")
+        check(
+            "source",
+            repr(self.source),
+            bool(self.source) == bool(self.published),
+            "given with `published`",
+        )
+
+    def points(self) -> list[tuple[str, ...]]:
+        """Returns the combinations of the axes' values; one, empty, without axes."""
+        return list(itertools.product(*self.axes.values()))
+
+    def cells(self) -> dict[str, tuple[tuple[str, ...], str]]:
+        """Returns point and arm of every cell by its name."""
+        return {
+            "/".join((*point, arm)): (point, arm)
+            for point in self.points()
+            for arm in self.arms
+        }
+
+    @property
+    def runs(self) -> int:
+        """How many results the grid has: cells times seeds."""
+        return (
+            len(self.arms) * math.prod(map(len, self.axes.values())) * len(self.seeds)
+        )
+
+
+@settings
+class Cell:
+    """One cell: what is trained, and how."""
+
+    name: str
+    point: tuple[str, ...]
+    arm_name: str
+    arm: ArmConfig
+    overrides: tuple[str, ...]
+
+
+def load_grid(path: str) -> GridConfig:
+    """Reads the YAML of a grid.
+
+    Raises:
+      ConfigError: Names the file, the path inside it, the value and the fix.
+    """
+    return build(GridConfig, load_file(path), str(path))
+
+
+def cells_of(grid: GridConfig) -> list[Cell]:
+    """Returns the cells in the order of the file."""
+    found = []
+    for name, (point, arm_name) in grid.cells().items():
+        arm = grid.arms[arm_name]
+        values = zip(grid.axes.values(), point, strict=True)
+        overrides = [text for axis, value in values for text in axis[value]]
+        found.append(
+            Cell(
+                name=name,
+                point=point,
+                arm_name=arm_name,
+                arm=arm,
+                overrides=(*overrides, *arm.set),
+            )
+        )
+    return found
+
+
+def config_of_cell(
+    path: str, grid: GridConfig, cell: Cell, seed: int, overrides: tuple[str, ...] = ()
+) -> Config:
+    """Returns the student's config of a cell.
+
+    Args:
+      path: Of the grid's file.
+      grid: What stands in it.
+      cell: One of its cells.
+      seed: One of its seeds.
+      overrides: Of all cells, in front of their own.
+
+    Raises:
+      ConfigError: An override cannot be used; names the cell.
+    """
+    base = str(pathlib.Path(path).parent / grid.config)
+    every = (*overrides, *cell.overrides, f"seed={seed}")
+    try:
+        config = load(base, every)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {cell.name}: {error}") from None
+    if not (config.self_training and config.pseudo):
+        raise ConfigError(
+            f"{path}: {cell.name}: {base} needs the `self_training` and `pseudo` parts."
+        )
+    return config
+
+
+def check_all(path: str, overrides: tuple[str, ...] = ()) -> None:
+    """Reads a grid and the config of each of its cells.
+
+    Raises:
+      ConfigError: One cannot be used.
+    """
+    grid = load_grid(path)
+    for cell in cells_of(grid):
+        config_of_cell(path, grid, cell, grid.seeds[0], overrides)

@@ -1,0 +1,208 @@
+"""Runs the cells of a grid and keeps what each has reached.
+
+    stages/supervised-1a2b3c4d   a run, labels or thresholds, named after their settings
+    cells/<cell>/seed_0.json     what a cell has reached with a seed
+
+Cells whose teachers or labels have the same settings share them: they are made once.
+"""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import pathlib
+import traceback
+
+from tqdm import tqdm
+
+from st_keras import config as config_lib
+from st_keras.config import Config
+from st_keras.config.grid import Cell, GridConfig, cells_of, config_of_cell, load_grid
+from st_keras.experiments import ledger
+from st_keras.experiments.self_train import (
+    student_config,
+    teacher_config,
+    test_set,
+    unlabeled_pictures,
+    with_steps,
+)
+from st_keras.experiments.stages import Stages
+from st_keras.runtime.run_log import write_json
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One cell with one seed."""
+
+    grid: str  # The YAML.
+    cell: str
+    seed: int
+    workdir: str
+    overrides: tuple[str, ...] = ()  # Of all cells.
+
+
+def jobs(
+    path: str,
+    workdir: str,
+    *,
+    cells: list[str],
+    seeds: list[int],
+    overrides: tuple[str, ...] = (),
+) -> list[Job]:
+    """Returns what is to be run, all cells of a seed before the next seed.
+
+    Args:
+      path: Of the grid's YAML.
+      workdir: Folder of the grid's runs.
+      cells: Names; empty: all.
+      seeds: Empty: those of the grid.
+      overrides: Of all cells.
+
+    Raises:
+      ConfigError: The grid, or the config of one of its cells, cannot be used.
+      ValueError: There is no such cell.
+    """
+    grid = load_grid(path)
+    by_name = {cell.name: cell for cell in cells_of(grid)}
+    for name in cells:
+        if name not in by_name:
+            raise ValueError(
+                f"`cell` must be one of {', '.join(by_name)}, got {name!r}."
+            )
+    found = []
+    for seed in seeds or grid.seeds:
+        for name in cells or by_name:
+            config_of_cell(path, grid, by_name[name], seed, overrides)
+            found.append(
+                Job(
+                    grid=path,
+                    cell=name,
+                    seed=seed,
+                    workdir=workdir,
+                    overrides=overrides,
+                )
+            )
+    return found
+
+
+def result_path(job: Job) -> pathlib.Path:
+    """Returns the file of what a job has reached."""
+    return pathlib.Path(job.workdir, "cells", job.cell, f"seed_{job.seed}.json")
+
+
+def read_result(job: Job) -> dict:
+    """Returns what a job has reached; empty if it is not finished."""
+    path = result_path(job)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def run(todo: list[Job]) -> dict[str, str]:
+    """Runs jobs one by one, each in a process of its own; finished ones are kept.
+
+    A job that fails does not stop the others.
+
+    Returns:
+      What went wrong, by cell and seed.
+    """
+    open_jobs = [job for job in todo if not read_result(job)]
+    failures = {}
+    # A process for each: TensorFlow never gives back all of what a run took.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, maxtasksperchild=1) as pool:
+        bar = tqdm(open_jobs, desc="Grid", unit="cell", disable=not open_jobs)
+        for job in bar:
+            bar.set_postfix(cell=job.cell, seed=job.seed)
+            try:
+                pool.apply(run_job, [job])
+            except Exception as error:
+                text = "".join(traceback.format_exception(error))
+                name = f"{job.cell} seed {job.seed}"
+                failures[name] = f"{error} ({_keep(job, text)})"
+                bar.write(f"{name}: {failures[name]}")
+    return failures
+
+
+def run_job(job: Job) -> dict:
+    """Runs what is not finished of one cell, evaluates it, and returns the result."""
+    if found := read_result(job):
+        return found
+    grid = load_grid(job.grid)
+    cell = next(cell for cell in cells_of(grid) if cell.name == job.cell)
+    config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+    stages = Stages(str(pathlib.Path(job.workdir, "stages")), config.runtime)
+    behind = _run_arm(job, grid, cell, stages)
+    result = stages.evaluate(behind[-1], *test_set(config))
+    found = {
+        "cell": job.cell,
+        "seed": job.seed,
+        "headline": result["headline"],
+        "metrics": {k: v for k, v in result["metrics"].items() if isinstance(v, float)},
+        "steps": stages.summary(behind[-1])["steps"],
+        "total": dataclasses.asdict(stages.total(behind)),
+        "stages": behind,
+        "protocol": result["protocol"],
+    }
+    write_json(result_path(job), found)
+    return found
+
+
+def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str]:
+    """Returns the stages behind a cell, that of its model last."""
+    config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+    if cell.arm.kind == "self_training":
+        return _self_training(config, stages, cell.arm.iterations)
+    alone = teacher_config(config)
+    if cell.arm.cost_of:
+        other = next(
+            other
+            for other in cells_of(grid)
+            if (other.point, other.arm_name) == (cell.point, cell.arm.cost_of)
+        )
+        cost = stages.total(_run_arm(job, grid, other, stages))
+        forward = stages.forward_multiply_adds(_supervised(alone, stages))
+        alone = with_steps(alone, ledger.steps_worth(cost, alone, forward))
+    return [_supervised(alone, stages)]
+
+
+def _supervised(config: Config, stages: Stages) -> str:
+    name = _name("supervised", config_lib.digest(config))
+    stages.train(name, config)
+    return name
+
+
+def _self_training(config: Config, stages: Stages, iterations: int) -> list[str]:
+    settings, floor = config.self_training, str(config.self_training.score_floor)
+    model = _supervised(teacher_config(config), stages)
+    behind = [model]
+    for _ in range(iterations):
+        pictures = unlabeled_pictures(settings)
+        labels = _name("labels", model, floor, *pictures)
+        folder = stages.label(labels, model, settings, pictures)
+        behind.append(labels)
+        thresholds, thresholds_file = "", ""
+        if settings.calibration:
+            held_out = config.human.records, settings.calibration.ids
+            slice_ = _name("slice", model, floor, *held_out)
+            stages.label(slice_, model, settings, held_out)
+            thresholds = _name("thresholds", slice_, settings.calibration.target)
+            thresholds_file = stages.calibrate(thresholds, slice_, model, config)
+            behind += [slice_, thresholds]
+        student = student_config(config, folder, stages.path(model), thresholds_file)
+        # Not the student's digest: it would change with the place of the folder.
+        name = _name("student", config_lib.digest(config), labels, thresholds)
+        stages.train(name, student)
+        behind.append(name)
+        model = name
+    return behind
+
+
+def _name(kind: str, *settings: str) -> str:
+    digest = hashlib.sha256("\n".join(settings).encode()).hexdigest()
+    return f"{kind}-{digest[:8]}"
+
+
+def _keep(job: Job, text: str) -> str:
+    path = result_path(job).with_suffix(".error.txt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return str(path)

@@ -1,0 +1,181 @@
+"""What a grid has found, as numbers, a table in Markdown, and a figure."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from st_keras import writing
+from st_keras.config.grid import GridConfig, load_grid
+from st_keras.experiments import grid_figure, tables
+from st_keras.experiments.grid import Job, jobs, read_result
+from st_keras.runtime.run_log import write_json
+
+_LEVEL = 0.05  # Of significance.
+
+
+def write(path: str, workdir: str, output: str, command: str, overrides=()) -> str:
+    """Writes `<output>.json`, `.md` and `.png` from the results of a whole grid.
+
+    Args:
+      path: Of the grid's YAML.
+      workdir: Folder of its runs.
+      output: Path without an ending.
+      command: That made the runs.
+      overrides: Of all cells.
+
+    Returns:
+      The table.
+
+    Raises:
+      ValueError: A cell has no result; names it.
+    """
+    grid = load_grid(path)
+    content = collect(
+        grid, jobs(path, workdir, cells=[], seeds=[], overrides=tuple(overrides))
+    )
+    content = {"title": grid.title, "command": command} | content
+    write_json(f"{output}.json", content)
+    text = markdown(grid, content)
+    writing.write_text(f"{output}.md", text)
+    grid_figure.draw(f"{output}.png", grid, content)
+    return text
+
+
+def collect(grid: GridConfig, of_all: list[Job]) -> dict:
+    """Returns the numbers of every cell, and each beside the reference.
+
+    Raises:
+      ValueError: A cell has no result; names it.
+    """
+    results = {(job.cell, job.seed): read_result(job) for job in of_all}
+    missing = [f"{cell} seed {seed}" for (cell, seed), r in results.items() if not r]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(results)} runs of the grid are not finished, the "
+            f"first {missing[0]}: run tools/grid.py again."
+        )
+    headline = next(iter(results.values()))["headline"]
+    cells = {}
+    for name, (point, arm) in grid.cells().items():
+        found = [results[name, seed] for seed in grid.seeds]
+        values = [result["metrics"][headline] for result in found]
+        cells[name] = {
+            "values": [round(value, 2) for value in values],
+            **_mean_and_sd(values),
+            "steps": [result["steps"] for result in found],
+            "total": found[0]["total"],
+        }
+        reference = "/".join((*point, grid.reference))
+        if grid.reference and arm != grid.reference:
+            others = [results[reference, s]["metrics"][headline] for s in grid.seeds]
+            cells[name]["gain"] = paired(values, others)
+        if name in grid.published:
+            cells[name]["published"] = grid.published[name]
+    protocol = next(iter(results.values()))["protocol"]
+    return {
+        "headline": headline,
+        "seeds": list(grid.seeds),
+        "cells": cells,
+        "protocol": {k: v for k, v in protocol.items() if "checkpoint" not in k},
+    }
+
+
+def paired(values: Sequence[float], others: Sequence[float]) -> dict:
+    """Returns by how much values exceed those of the same seeds, and the doubt.
+
+    Returns:
+      Mean and sd of the differences, and the p of a two-sided paired t-test: None with
+      fewer than two seeds, and where all differences are equal.
+    """
+    differences = [a - b for a, b in zip(values, others, strict=True)]
+    found = _mean_and_sd(differences)
+    p = None
+    if len(differences) > 1 and found["sd"] > 0.0:
+        from scipy import stats  # A second to load.
+
+        p = float(stats.ttest_rel(values, others).pvalue)
+    return found | {"p": None if p is None else float(f"{p:.2g}")}
+
+
+def markdown(grid: GridConfig, content: dict) -> str:
+    """Returns the table of a grid with its title, command and protocol."""
+    lines = [f"# {grid.title}", ""]
+    if grid.axes:
+        lines += _pivot(grid, content)
+    lines += _rows(grid, content)
+    seeds = ", ".join(map(str, content["seeds"]))
+    lines += [
+        "",
+        f"{content['headline']}, mean (sd) over seeds {seeds}. Steps are those of the "
+        "last model; the cost is in multiply-adds, with teachers and labelling, next "
+        "to that of the first row.",
+    ]
+    if grid.reference:
+        lines += [
+            f"Gains are over `{grid.reference}`, seed by seed; p is of a two-sided "
+            f"paired t-test with {len(content['seeds'])} seeds: above {_LEVEL:g}, the "
+            "difference may be chance.",
+        ]
+    if grid.source:
+        lines += [f"Published: {grid.source}."]
+    return "\n".join([*lines, "", f"Made by `{content['command']}`.", ""])
+
+
+def _pivot(grid: GridConfig, content: dict) -> list[str]:
+    """Returns a table whose columns are the values of the first axis."""
+    first, *_ = grid.axes
+    rest = list(dict.fromkeys(point[1:] for point in grid.points()))
+    head = ["", *(f"{first} {value}" for value in grid.axes[first])]
+    rows = []
+    for arm in grid.arms:
+        for others in rest:
+            names = ["/".join((v, *others, arm)) for v in grid.axes[first]]
+            cells = [content["cells"][name] for name in names]
+            rows.append([" / ".join((*others, arm)), *map(_text, cells)])
+    return [*_table([head, *rows]), ""]
+
+
+def _rows(grid: GridConfig, content: dict) -> list[str]:
+    head = ["", content["headline"], "steps", "cost"]
+    head += ["gain", "p"] if grid.reference else []
+    head += [f"seed {seed}" for seed in content["seeds"]]
+    rows = [head]
+    first = next(iter(content["cells"].values()))["total"]["multiply_adds"]
+    for name, cell in content["cells"].items():
+        cost = cell["total"]["multiply_adds"] / first
+        row = [name, _text(cell), f"{cell['steps'][0]:,}", f"{cost:.2f}"]
+        if grid.reference:
+            gain = cell.get("gain")
+            row += [_signed(gain), _doubt(gain)] if gain else ["", ""]
+        rows.append([*row, *(tables.number(value) for value in cell["values"])])
+    return _table(rows)
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    head, *rest = rows
+    line = ["---"] * len(head)
+    return [f"| {' | '.join(row)} |" for row in (head, line, *rest)]
+
+
+def _text(cell: dict) -> str:
+    text = f"{cell['mean']:.1f}"
+    if cell["sd"] is not None:
+        text += f" ({cell['sd']:.1f})"
+    return text + (f", paper {cell['published']:g}" if "published" in cell else "")
+
+
+def _signed(gain: dict) -> str:
+    spread = "" if gain["sd"] is None else f" ({gain['sd']:.1f})"
+    return f"{gain['mean']:+.1f}{spread}"
+
+
+def _doubt(gain: dict) -> str:
+    return "" if gain["p"] is None else f"{gain['p']:.2g}"
+
+
+def _mean_and_sd(values: Sequence[float]) -> dict:
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return {
+        "mean": round(math.fsum(values) / len(values), 2),
+        "sd": None if sd is None else round(sd, 2),
+    }

@@ -1,0 +1,94 @@
+"""What the stages of an experiment cost, before they run and after."""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+
+from st_keras.config import Config
+from st_keras.runtime.run_log import write_json
+
+LEDGER_FILE = "ledger.json"
+
+# A step computes outputs, gradients of activations and gradients of weights, and each
+# takes about as many multiply-adds as the first. What the optimizer does is left out.
+_PASSES_OF_A_STEP = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one stage or several together take."""
+
+    images: int = 0  # Shown to a network, counted as often as they were shown.
+    steps: int = 0  # Of an optimizer.
+    multiply_adds: int = 0
+    device_seconds: float = 0.0  # Summed over the devices that were busy.
+
+    def __add__(self, other: "Cost") -> "Cost":
+        mine, others = dataclasses.astuple(self), dataclasses.astuple(other)
+        names = [field.name for field in dataclasses.fields(self)]
+        sums = [a + b for a, b in zip(mine, others, strict=True)]
+        return Cost(**dict(zip(names, sums, strict=True)))
+
+
+def training(config: Config, forward: int) -> Cost:
+    """Returns the cost of a run of a config, without its time.
+
+    Args:
+      config: Of the run.
+      forward: Multiply-adds of the model for one image.
+    """
+    images = config.human.images_per_step
+    if config.pseudo:
+        images += config.pseudo.images_per_step
+    images *= config.training.steps
+    return Cost(
+        images=images,
+        steps=config.training.steps,
+        multiply_adds=_PASSES_OF_A_STEP * forward * images,
+    )
+
+
+def inference(views: int, forward: int) -> Cost:
+    """Returns the cost of looking at pictures, without its time.
+
+    Args:
+      views: Pictures, each counted as often as the model looks at it.
+      forward: Multiply-adds of the model for one view.
+    """
+    return Cost(images=views, multiply_adds=forward * views)
+
+
+def steps_worth(cost: Cost, config: Config, forward: int) -> int:
+    """Returns how many steps of a config cost as much, rounded up.
+
+    Args:
+      cost: What is to be matched, in multiply-adds.
+      config: Of the run that is to cost as much.
+      forward: Multiply-adds of its model for one image.
+    """
+    run = training(config, forward)
+    return math.ceil(cost.multiply_adds * run.steps / run.multiply_adds)
+
+
+class Ledger:
+    """The costs of the stages of one experiment, in a file of its folder."""
+
+    def __init__(self, workdir: str | os.PathLike):
+        self._path = pathlib.Path(workdir, LEDGER_FILE)
+
+    def note(self, stage: str, cost: Cost) -> None:
+        """Writes down what a stage has cost; again for the same stage replaces it."""
+        rows = self.rows() | {stage: cost}
+        content = {name: dataclasses.asdict(row) for name, row in rows.items()}
+        for row in content.values():
+            row["device_seconds"] = round(row["device_seconds"], 1)
+        write_json(self._path, content)
+
+    def rows(self) -> dict[str, Cost]:
+        """Returns the costs by stage, in the order they were first noted."""
+        if not self._path.exists():
+            return {}
+        content = json.loads(self._path.read_text(encoding="utf-8"))
+        return {name: Cost(**row) for name, row in content.items()}

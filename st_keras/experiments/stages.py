@@ -1,0 +1,143 @@
+"""The stages that experiments are made of: each a folder, each paid for once."""
+
+import json
+import pathlib
+import time
+
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.config import Config, RuntimeConfig, SelfTrainingConfig
+from st_keras.data import dataset_info
+from st_keras.experiments import ledger, multiply_adds
+from st_keras.experiments.ledger import Cost, Ledger
+from st_keras.runtime.preflight import CONFIG_FILE
+from st_keras.runtime.restored import restore_run
+from st_keras.runtime.run_log import write_json
+from st_keras.self_training import calibration, labeling
+from st_keras.self_training.shards import MANIFEST_FILE
+from st_keras.training import evaluate
+from st_keras.training.loop import SUMMARY_FILE, train
+
+_MIN_SHARD_IMAGES = 500
+
+Pictures = tuple[str, str]  # Glob of records and file of ids; empty: all of them.
+
+
+class Stages:
+    """The folders of an experiment, and what each stage has cost.
+
+    A stage that is finished is not run again; one that was killed goes on.
+    """
+
+    def __init__(self, workdir: str, runtime: RuntimeConfig):
+        self._runtime = runtime
+        self._workdir = pathlib.Path(workdir)
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        self._ledger = Ledger(workdir)
+
+    def path(self, name: str) -> str:
+        return str(self._workdir / name)
+
+    def train(self, name: str, config: Config) -> None:
+        tf.keras.backend.clear_session()
+        summary = train(config, self.path(name), title=name.replace("_", " ").title())
+        if name not in self.costs():
+            cost = ledger.training(config, self.forward_multiply_adds(name))
+            seconds = summary["seconds"] * summary["devices"]
+            self._ledger.note(name, cost + Cost(device_seconds=seconds))
+
+    def is_trained(self, name: str) -> bool:
+        return (self._workdir / name / SUMMARY_FILE).exists()
+
+    def summary(self, name: str) -> dict:
+        """Returns what a run of training has written at its end."""
+        return json.loads((self._workdir / name / SUMMARY_FILE).read_text())
+
+    def label(
+        self, name: str, model: str, settings: SelfTrainingConfig, pictures: Pictures
+    ) -> str:
+        """Lets the model of a stage label pictures and returns the folder."""
+        records, ids_file = pictures
+        output = self.path(name)
+        images = dataset_info.load(records).images
+        labeling.label_pictures(
+            self.path(model),
+            output,
+            records=records,
+            ids_file=ids_file,
+            score_floor=settings.score_floor,
+            num_shards=max(1, images // _MIN_SHARD_IMAGES),
+            strategy=self._runtime.strategy,
+            tpu=self._runtime.tpu,
+        )
+        if name not in self.costs():
+            manifest = json.loads(pathlib.Path(output, MANIFEST_FILE).read_text())
+            cost = ledger.inference(
+                manifest["views"], self.forward_multiply_adds(model)
+            )
+            seconds = manifest["device_seconds"]
+            self._ledger.note(name, cost + Cost(device_seconds=seconds))
+        return output
+
+    def calibrate(self, name: str, labels: str, model: str, config: Config) -> str:
+        """Chooses thresholds from the labels of held-out pictures.
+
+        Args:
+          name: Of the stage; the file is called so.
+          labels: Stage in which a model has labelled them.
+          model: Stage of that model.
+          config: The student's; its human records have the truth.
+
+        Returns:
+          The file of the thresholds.
+        """
+        output = self.path(f"{name}.json")
+        if not pathlib.Path(output).exists():
+            settings, started = config.self_training.calibration, time.time()
+            calibration.calibrate(
+                self.path(labels),
+                config.human.records,
+                settings.target,
+                output,
+                min_support=settings.min_support,
+                fallback=config.pseudo.min_score,
+                teacher=self.path(model),
+            )
+            cost = Cost(device_seconds=time.time() - started)
+            self._ledger.note(name, cost)
+        return output
+
+    def evaluate(self, name: str, records: str, ids_file: str) -> dict:
+        """Evaluates once; the test set is not looked at again by a resumed run."""
+        path = self._workdir / name / "test.json"
+        if not path.exists():
+            tf.keras.backend.clear_session()
+            started = time.time()
+            run = restore_run(
+                self.path(name),
+                strategy=self._runtime.strategy,
+                tpu=self._runtime.tpu,
+            )
+            result = evaluate.evaluate_run(
+                run, records, ids_file, progress=f"Evaluate {name}"
+            )
+            write_json(path, result)
+            # Every model is looked at alike: no part of what a comparison costs.
+            cost = Cost(device_seconds=time.time() - started)
+            self._ledger.note(f"evaluate_{name}", cost)
+        return json.loads(path.read_text())
+
+    def costs(self) -> dict[str, Cost]:
+        """Returns what the stages have cost so far, by name."""
+        return self._ledger.rows()
+
+    def total(self, names: list[str]) -> Cost:
+        """Returns what some stages have cost together."""
+        costs = self.costs()
+        return sum((costs[name] for name in names if name in costs), Cost())
+
+    def forward_multiply_adds(self, name: str) -> int:
+        """Returns the multiply-adds of a stage's model for one image."""
+        path = self._workdir / name / CONFIG_FILE
+        return multiply_adds.of_config(config_lib.load(str(path)))

@@ -1,0 +1,18 @@
+"""What the clock of a run promises."""
+
+import time
+
+from st_keras.runtime.run_clock import RunClock
+
+
+def test_time_goes_on_where_the_work_was_kept(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    first = RunClock(str(tmp_path))
+    now[0] += 12.5
+    first.save()
+    now[0] += 3.0  # Lost: the process is killed before it saves again.
+    second = RunClock(str(tmp_path))
+    assert second.seconds == 12.5
+    now[0] += 2.0
+    assert second.seconds == 14.5

@@ -1,0 +1,69 @@
+r"""Runs many experiments of one design and draws their table.
+
+    python tools/grid.py --preset digits_study --workdir runs/digits_study
+    python tools/grid.py --preset digits_study --workdir runs/digits_study --dry_run
+    python tools/grid.py --preset digits_study --workdir runs/digits_study \
+        --cell soft_labels --seeds 1
+
+The same command goes on where a killed one stopped. Cells share what they have in
+common, such as a teacher. When all are finished, the table, the numbers and a figure
+are written beside the runs.
+"""
+
+import os
+import pathlib
+import shlex
+import sys
+
+from absl import flags
+
+from st_keras import command_line, environment
+
+_PRESETS = pathlib.Path(__file__).parents[1] / "configs/experiments"
+
+_PRESET = flags.DEFINE_string("preset", None, "Name in configs/experiments, or a YAML.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
+_CELL = flags.DEFINE_list("cell", [], "Cells to run; empty: all.")
+_SEEDS = flags.DEFINE_list("seeds", [], "Seeds to run; empty: those of the grid.")
+_SET = flags.DEFINE_multi_string("set", [], "Overrides of all cells.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what it would take.")
+flags.mark_flags_as_required(["preset", "workdir"])
+
+
+def main(argv):
+    del argv
+    environment.quiet()
+    from st_keras.config import grid as grid_config
+
+    path, overrides = _path(_PRESET.value), tuple(_SET.value)
+    seeds = [int(seed) for seed in command_line.numbers("seeds", _SEEDS.value)]
+    grid_config.check_all(path, overrides)
+    # Here and not above: a mistake in a config need not wait for TensorFlow.
+    from st_keras.experiments import grid, grid_plan, grid_table
+
+    of_all = grid.jobs(
+        path, _WORKDIR.value, cells=_CELL.value, seeds=seeds, overrides=overrides
+    )
+    if _DRY_RUN.value:
+        print(grid_plan.format_plan(of_all))
+        return
+    failures = grid.run(of_all)
+    if failures:
+        raise ValueError("; ".join(f"{name}: {why}" for name, why in failures.items()))
+    if _CELL.value or seeds:
+        print(f"{len(of_all)} runs finished: {_WORKDIR.value}")
+        return
+    output = os.path.join(_WORKDIR.value, pathlib.Path(path).stem)
+    command = shlex.join(["python", *sys.argv])
+    print(grid_table.write(path, _WORKDIR.value, output, command, overrides))
+    print(f"Written: {output}.md, .json, .png")
+
+
+def _path(preset: str) -> str:
+    if preset.endswith((".yaml", ".yml")):
+        return preset
+    return os.path.relpath(_PRESETS / f"{preset}.yaml")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
