@@ -11,7 +11,11 @@ import importlib.machinery
 import sys
 from types import ModuleType
 
-_LAYERS = ("st_keras.models.layers", "st_keras.models.necks.pyramid_fusion")
+_LAYERS = (
+    "st_keras.models.layers",
+    "st_keras.models.necks.pyramid_fusion",
+    "st_keras.models.synchronized",
+)
 
 
 def register_with_keras() -> None:

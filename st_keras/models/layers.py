@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from st_keras.models import randomness
+from st_keras.models.synchronized import SynchronizedBatchNorm
 
 layers = tf.keras.layers
 
@@ -30,12 +31,10 @@ class Norm:
 
     def layer(self, name: str) -> tf.keras.layers.Layer:
         """Returns a BatchNormalization layer of that name."""
-        return layers.BatchNormalization(
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            synchronized=self.synchronized,
-            name=name,
-        )
+        settings = {"momentum": self.momentum, "epsilon": self.epsilon, "name": name}
+        if self.synchronized:
+            return SynchronizedBatchNorm(**settings)
+        return layers.BatchNormalization(**settings)
 
 
 def convolve(

@@ -109,7 +109,7 @@ class TrainStep:
         the count of all: dividing in each replica and averaging then would let an
         image in a replica with few objects weigh more.
         """
-        over_all = _sum_over_replicas(tf.nest.map_structure(tf.stop_gradient, ratios))
+        over_all = _sum_over_replicas(ratios)
         shares, means, logs = {}, {}, {}
         for part, terms in ratios.items():
             for name, term in terms.items():
@@ -137,4 +137,7 @@ class TrainStep:
 
 def _sum_over_replicas(values):
     replica = tf.distribute.get_replica_context()
+    # Nothing is differentiated through this sum, and TensorFlow need not look for what
+    # could be: with several replicas it would walk through the graphs of all.
+    values = tf.nest.map_structure(tf.stop_gradient, values)
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)

@@ -40,10 +40,18 @@ def fpn(
         max_level,
         num_filters=filters,
         activation="relu",
-        use_sync_bn=norm.synchronized,
         norm_momentum=norm.momentum,
         norm_epsilon=norm.epsilon,
         kernel_initializer="glorot_uniform",
     )
     # As a plain model: theirs would be unknown to Keras where it is loaded.
-    return tf.keras.Model(pyramid.input, pyramid.output, name="neck")
+    plain = tf.keras.Model(pyramid.input, pyramid.output, name="neck")
+    if not norm.synchronized:
+        return plain
+
+    def ours(layer):
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            return norm.layer(layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    return tf.keras.models.clone_model(plain, clone_function=ours)

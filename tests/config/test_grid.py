@@ -1,0 +1,123 @@
+"""What the settings of a grid promise."""
+
+import pytest
+
+from st_keras.config import ConfigError
+from st_keras.config.grid import cells_of, check_all, config_of_cell, load_grid
+
+GRID = """
+title: A test
+config: student.yaml
+seeds: [3, 5]
+reference: student
+axes:
+  labels:
+    20: [human.ids=some.txt]
+    100: []
+  start:
+    random: []
+    teacher: [init.kind=teacher, init.checkpoint=runs/t]
+arms:
+  alone: {kind: supervised}
+  student: {}
+  long: {kind: supervised, cost_of: student}
+  soft: {set: [pseudo.soft=true], iterations: 2}
+published: {20/random/alone: 30.7, 100/teacher/student: 44.6}
+source: a paper, table 3
+"""
+STUDENT = """
+detection: {class_names: [cat]}
+human: {records: r/*.tfrecord}
+pseudo: {images_per_step: 4}
+training: {steps: 10}
+self_training: {unlabeled_records: u/*.tfrecord}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / "student.yaml").write_text(STUDENT)
+
+    def write_grid(text=GRID):
+        path = tmp_path / "grid.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write_grid
+
+
+def test_every_arm_is_at_every_point_in_the_order_of_the_file(write):
+    grid = load_grid(write())
+    names = list(grid.cells())
+    assert len(names) == 2 * 2 * 4
+    assert names[:5] == [
+        *("20/random/alone", "20/random/student", "20/random/long"),
+        *("20/random/soft", "20/teacher/alone"),
+    ]
+    assert grid.runs == 32
+
+
+def test_a_cell_has_the_overrides_of_its_values_and_then_of_its_arm(write):
+    path = write()
+    grid = load_grid(path)
+    cell = next(c for c in cells_of(grid) if c.name == "20/teacher/soft")
+    assert cell.overrides == (
+        *("human.ids=some.txt", "init.kind=teacher", "init.checkpoint=runs/t"),
+        "pseudo.soft=true",
+    )
+    config = config_of_cell(path, grid, cell, 5, ("training.steps=7",))
+    assert (config.human.ids, config.init.checkpoint) == ("some.txt", "runs/t")
+    assert (config.pseudo.soft, config.seed, config.training.steps) == (True, 5, 7)
+
+
+def test_without_axes_a_cell_is_called_like_its_arm(write):
+    axes = GRID[GRID.index("axes:") : GRID.index("arms:")]
+    text = GRID.replace(axes, "")
+    text = text[: text.index("published:")]
+    assert list(load_grid(write(text)).cells()) == ["alone", "student", "long", "soft"]
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("seeds: [3, 5]", "seeds: [3, 3]", r"`seeds` must be different numbers"),
+        ("reference: student", "reference: studnt", r"`reference` must be one of"),
+        (
+            "cost_of: student",
+            "cost_of: alone",
+            r"`arms.long.cost_of` must be an arm of self_training, got 'alone'",
+        ),
+        (
+            "alone: {kind: supervised}",
+            "alone: {kind: supervised, iterations: 2}",
+            r"arms: alone: `iterations` must be 1 with `kind: supervised`",
+        ),
+        ("soft: {set", "soft: {cost_of: long, set", r"`cost_of` must be empty with"),
+        ("20/random/alone: 30.7", "20/alone: 30.7", r"`published` must be of cells"),
+        ("source: a paper, table 3", "", r"`source` must be given with `published`"),
+        ("title: A test", "titel: A test", r"no setting `titel`. Did you mean `title`"),
+        (
+            "arms:\n",
+            "arms: 3\nx:\n",
+            r"arms: wanted `name: value` lines|no setting `x`",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(write, old, new, message):
+    assert old in GRID
+    with pytest.raises(ConfigError, match=message):
+        load_grid(write(GRID.replace(old, new)))
+
+
+def test_an_override_that_cannot_be_used_names_its_cell(write):
+    path = write(GRID.replace("pseudo.soft=true", "pseudo.sofd=true"))
+    with pytest.raises(ConfigError, match="20/random/soft: .*no setting `sofd`"):
+        check_all(path)
+
+
+def test_a_config_without_self_training_is_refused(write, tmp_path):
+    path = write()
+    text = STUDENT[: STUDENT.index("self_training")]
+    (tmp_path / "student.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="needs the `self_training` and `pseudo`"):
+        check_all(path)

@@ -1,0 +1,160 @@
+"""What a grid promises: each thing once, at equal cost, and no table with holes."""
+
+import json
+import pathlib
+
+import pytest
+
+from st_keras.config.grid import load_grid
+from st_keras.experiments import grid, grid_plan, grid_table
+from st_keras.experiments.grid import Job
+
+GRID = """
+title: Two ways
+config: {config}
+seeds: [0]
+reference: student
+arms:
+  teacher: {{kind: supervised}}
+  student: {{}}
+  same_cost: {{kind: supervised, cost_of: student}}
+  twice: {{iterations: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(student_yaml, tmp_path_factory):
+    """The path of a grid, its workdir, and what its cells have reached."""
+    folder = tmp_path_factory.mktemp("grid")
+    path = folder / "grid.yaml"
+    path.write_text(GRID.format(config=student_yaml))
+    of_all = grid.jobs(
+        str(path),
+        str(folder / "w"),
+        cells=[],
+        seeds=[],
+        overrides=("training.steps=4",),
+    )
+    return str(path), folder / "w", {job.cell: grid.run_job(job) for job in of_all}
+
+
+def test_what_cells_have_in_common_is_made_once(finished):
+    _, workdir, results = finished
+    folders = [path.name for path in (workdir / "stages").iterdir() if path.is_dir()]
+    kinds = sorted(name.split("-")[0] for name in folders)
+    # The teacher of all, its labels, one student; a second round; and one control.
+    assert kinds == ["labels", "labels", "student", "student"] + ["supervised"] * 2
+    assert results["twice"]["stages"][:3] == results["student"]["stages"]
+
+
+def test_a_control_costs_what_the_arm_costs_with_its_teacher_and_labels(finished):
+    _, _, results = finished
+    # Teacher and student see 6 pictures in each of 4 steps, three passes each; 15 are
+    # labelled by one: (2 x 72 + 15) / 18 = 8.8 steps of the control.
+    assert results["same_cost"]["steps"] == 9
+    theirs = results["student"]["total"]["multiply_adds"]
+    ours = results["same_cost"]["total"]["multiply_adds"]
+    assert theirs <= ours < theirs * (1 + 1 / 8)
+
+
+def test_the_plan_says_the_same_before_anything_is_run(finished):
+    path, _, results = finished
+    for cell in ("teacher", "student", "same_cost", "twice"):
+        overrides = ("training.steps=4",)
+        job = Job(grid=path, cell=cell, seed=0, workdir="w", overrides=overrides)
+        cost, total = grid_plan.cost_of(job), results[cell]["total"]
+        assert (cost.images, cost.steps) == (total["images"], total["steps"])
+        assert cost.multiply_adds == pytest.approx(total["multiply_adds"], rel=1e-9)
+
+
+def test_a_second_call_reads_what_the_first_has_found(finished, monkeypatch):
+    path, workdir, results = finished
+    monkeypatch.setattr(grid, "Stages", None)
+    job = Job(grid=path, cell="twice", seed=0, workdir=str(workdir))
+    assert grid.run_job(job) == results["twice"]
+
+
+def test_a_cell_that_fails_is_told_of_and_the_others_go_on(tmp_path, student_yaml):
+    path = tmp_path / "grid.yaml"
+    path.write_text(GRID.format(config=student_yaml))
+    todo = [
+        Job(grid=str(path), cell="no_such_cell", seed=0, workdir=str(tmp_path / "w")),
+    ]
+    failures = grid.run(todo)
+    assert list(failures) == ["no_such_cell seed 0"]
+    kept = tmp_path / "w/cells/no_such_cell/seed_0.error.txt"
+    assert str(kept) in failures["no_such_cell seed 0"]
+    assert "Traceback" in kept.read_text()
+
+
+class TestTable:
+    """Of results that are made up."""
+
+    GRID = """
+title: Made up
+config: student.yaml
+seeds: [0, 1, 2]
+reference: student
+axes: {labels: {20: [], 100: []}}
+arms: {alone: {kind: supervised}, student: {}}
+published: {20/alone: 30.7}
+source: table 0
+"""
+    VALUES = {
+        "20/alone": [30.0, 31.0, 35.0],
+        "20/student": [33.0, 35.0, 37.0],
+        "100/alone": [44.0, 45.0, 46.0],
+        "100/student": [45.0, 46.0, 47.0],
+    }
+
+    @pytest.fixture
+    def made_up(self, tmp_path, student_yaml):
+        path = tmp_path / "made_up.yaml"
+        path.write_text(self.GRID.replace("student.yaml", student_yaml))
+        of_all = grid.jobs(str(path), str(tmp_path / "w"), cells=[], seeds=[])
+        for job in of_all:
+            arm = job.cell.split("/")[1]
+            result = {
+                "headline": "AP",
+                "metrics": {"AP": self.VALUES[job.cell][job.seed]},
+                "steps": 10,
+                "total": {"multiply_adds": 300 if arm == "student" else 120},
+                "protocol": {"records": "r", "checkpoint": "gone"},
+            }
+            file = grid.result_path(job)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(result))
+        return str(path), tmp_path, of_all
+
+    def test_it_has_means_spread_gains_and_doubt(self, made_up):
+        path, _, of_all = made_up
+        cells = grid_table.collect(load_grid(path), of_all)["cells"]
+        # Of 30, 31, 35: 32, and squares 4 + 1 + 9 over 2: sqrt(7).
+        assert (cells["20/alone"]["mean"], cells["20/alone"]["sd"]) == (32.0, 2.65)
+        # -3, -4, -2: mean -3, sd 1; t = -3 sqrt(3) = -5.196 with 2 degrees: p 0.0351.
+        assert cells["20/alone"]["gain"] == {"mean": -3.0, "sd": 1.0, "p": 0.035}
+        # All differences are -1: no spread, and nothing to divide by.
+        assert cells["100/alone"]["gain"] == {"mean": -1.0, "sd": 0.0, "p": None}
+        assert "gain" not in cells["20/student"]
+        assert cells["20/alone"]["published"] == 30.7
+
+    def test_the_page_has_both_tables_and_the_figure_is_there(self, made_up):
+        path, folder, _ = made_up
+        text = grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
+        lines = text.splitlines()
+        assert "|  | labels 20 | labels 100 |" in lines
+        assert "| alone | 32.0 (2.6), paper 30.7 | 45.0 (1.0) |" in lines
+        row = "| 20/student | 35.0 (2.0) | 10 | 2.50 |  |  | 33.0 | 35.0 | 37.0 |"
+        assert row in lines
+        assert "Made by `make it`." in lines
+        assert pathlib.Path(f"{folder}/out.md").read_text() == text
+        assert pathlib.Path(f"{folder}/out.png").read_bytes()[1:4] == b"PNG"
+        assert json.loads(pathlib.Path(f"{folder}/out.json").read_text())["cells"]
+
+    def test_a_cell_without_a_run_is_no_table(self, made_up):
+        path, folder, of_all = made_up
+        grid.result_path(of_all[2]).unlink()
+        with pytest.raises(
+            ValueError, match=r"1 of 12 runs .* the first 100/alone see"
+        ):
+            grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
