@@ -28,6 +28,7 @@ from tensorflow.python.framework import config as process
 from st_keras import config as config_lib
 from st_keras.data import conversion, records, splits
 from st_keras.data.sources.digits import DigitSource
+from tests import patterns
 from tests.record_files import write_records
 
 # Before anything makes a tensor; later, TensorFlow refuses to split a device.
@@ -160,6 +161,21 @@ def segmentation_yaml(student_yaml) -> str:
     settings["segmentation"]["deeplab"]["decoder_filters"] = 16
     settings["pseudo"]["min_score"] = 0.2
     path = pathlib.Path(student_yaml).with_name("segmentation_student.yaml")
+    path.write_text(yaml.safe_dump(settings))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def joint_yaml(student_yaml, tmp_path_factory) -> str:
+    """The same for a student that also learns classes of pictures, of another size."""
+    folder = tmp_path_factory.mktemp("patterns")
+    patterns.write(folder, "train")
+    settings = yaml.safe_load(pathlib.Path(student_yaml).read_text())
+    settings["joint"] = {
+        **{"records": f"{folder}/train/*.tfrecord", "images_per_step": 4},
+        **{"weight": 0.5, "image_size_px": [32, 64], "crop": {"area_min": 0.5}},
+    }
+    path = pathlib.Path(student_yaml).with_name("joint_student.yaml")
     path.write_text(yaml.safe_dump(settings))
     return str(path)
 

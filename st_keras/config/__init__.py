@@ -8,6 +8,7 @@ from st_keras.config.detection import (
     DetectionConfig,
     PostprocessConfig,
 )
+from st_keras.config.joint import JointConfig
 from st_keras.config.load import (
     ConfigError,
     digest,
@@ -56,6 +57,7 @@ __all__ = [
     "EvaluationConfig",
     "ExpectConfig",
     "InitConfig",
+    "JointConfig",
     "OptimizationConfig",
     "PostprocessConfig",
     "PseudoConfig",

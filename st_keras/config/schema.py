@@ -13,12 +13,14 @@ from st_keras.config.checks import (
 )
 from st_keras.config.classification import ClassificationConfig
 from st_keras.config.detection import DetectionConfig
+from st_keras.config.joint import JointConfig
 from st_keras.config.segmentation import SegmentationConfig
 from st_keras.config.simclr import SimClrConfig
 from st_keras.config.task import TaskConfig
 
 _TASKS = ("detection", "segmentation", "classification", "simclr")
 _WITHOUT_LABELS = ("simclr",)
+_WITH_JOINT = ("detection", "segmentation")
 _STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -176,6 +178,7 @@ class SelfTrainingConfig:
     test_records: str = ""  # Looked at once, at the end; empty: `evaluation` is used.
     test_ids: str = ""
     teacher_steps: int = 0  # 0: as many as the student's `training.steps`.
+    teacher_joint: bool = True  # Whether the teacher has the student's `joint` part.
     control: bool = True  # Also train on human labels for teacher + student steps.
     score_floor: float = 0.05  # Kept in the pseudo records, for later thresholds.
     # What the student starts from: `init`, as the teacher did, or the `teacher`.
@@ -243,6 +246,7 @@ class Config:
     simclr: SimClrConfig | None = None
     human: RecordsConfig
     pseudo: PseudoConfig | None = None
+    joint: JointConfig | None = None
     init: InitConfig = InitConfig()
     optimization: OptimizationConfig = OptimizationConfig()
     training: TrainingConfig
@@ -277,6 +281,14 @@ class Config:
                 not (is_given and self.task_name in _WITHOUT_LABELS),
                 f"empty with `{self.task_name}`, which has no labels",
             )
+        if self.joint:
+            check(
+                "joint",
+                "one",
+                self.task_name in _WITH_JOINT,
+                f"empty with `{self.task_name}`; it goes with a detector or segmenter",
+            )
+            self.joint.classifier(self.section)
         if self.pseudo and self.self_training:
             floor, min_score = self.self_training.score_floor, self.pseudo.min_score
             check(

@@ -179,6 +179,7 @@ class _Story:
             self._chart("Loss on pseudo labels", "pseudo/loss", students, log=True),
             self._chart("Ratio of the mean losses", "blend/ratio", students),
             self._means(),
+            self._chart("Loss on classes, trained jointly", "joint/loss", self._runs),
             self._chart("Learning rate", "learning_rate", self._runs, dashed=students),
             self._chart(
                 f"{self._headline} on the evaluation pictures",

@@ -51,6 +51,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     _check_pseudo(config)
     preflight.check_workdir(config, workdir)
     preflight.check_disjoint(_picture_sets(config))
+    preflight.check_joint(config, _picture_sets(config), ["evaluation", "test"])
     _check_classes(config)
     teacher = teacher_config(config)
     total_steps = teacher.training.steps + iterations * config.training.steps
@@ -75,7 +76,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
             _warn_of_density(student)
         stages.train(f"student_{number}", student)
     if settings.control:
-        stages.train("control", with_steps(teacher, total_steps))
+        stages.train("control", control_config(config, total_steps))
     report = _report(config, stages, iterations)
     write_json(stages.path(REPORT_FILE), report)
     return report
@@ -85,15 +86,32 @@ def teacher_config(config: Config) -> Config:
     """Returns the teacher of a student's config: human labels only.
 
     Its batch is as large as the student's human and pseudo parts together, so that a
-    step costs the same in every run.
+    step costs the same in every run. It learns the student's classification beside
+    them, or does not, as `self_training.teacher_joint` says.
     """
     images = config.human.images_per_step + config.pseudo.images_per_step
     human = dataclasses.replace(config.human, images_per_step=images)
     steps = config.self_training.teacher_steps or config.training.steps
     alone = dataclasses.replace(
-        config, human=human, pseudo=None, self_training=None, expect=None
+        config,
+        human=human,
+        pseudo=None,
+        joint=config.joint if config.self_training.teacher_joint else None,
+        self_training=None,
+        expect=None,
     )
     return with_steps(alone, steps)
+
+
+def control_config(config: Config, total_steps: int) -> Config:
+    """Returns the control of a student's config: all that the student has, no teacher.
+
+    Args:
+      config: The student's.
+      total_steps: Of the teacher and all students together.
+    """
+    longer = with_steps(teacher_config(config), total_steps)
+    return dataclasses.replace(longer, joint=config.joint)
 
 
 def student_config(

@@ -65,12 +65,12 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
     config = with_class_names(config, dataset_info.load(config.human.records))
     if config.pseudo and not config.pseudo.records:
         config = dataclasses.replace(config, pseudo=None)
-    task = build_task(config)
-    batches = Batches(config, task)
+    batches = Batches(config, build_task(config))
     image_ids = batches.image_ids(step)
     parts = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
     drawn, titles, shown = [], [], []
     for part, batch in parts.items():
+        task = batches.tasks[part]
         images = task.finish_images(batch.image, batch.changes).numpy()
         size = min(count, len(images))
         views = len(images) // len(batch.image)  # Of each picture.

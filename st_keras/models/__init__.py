@@ -2,7 +2,7 @@
 
 from st_keras.models import randomness
 from st_keras.models.backbones import BACKBONES, build_backbone
-from st_keras.models.classifier import classifier
+from st_keras.models.classifier import classifier, classifier_on
 from st_keras.models.deeplab import deeplab_v3_plus
 from st_keras.models.layers import Norm
 from st_keras.models.nas_fpn_segmenter import nas_fpn_segmenter
@@ -18,6 +18,7 @@ __all__ = [
     "build",
     "build_backbone",
     "classifier",
+    "classifier_on",
     "deeplab_v3_plus",
     "nas_fpn_segmenter",
     "randomness",

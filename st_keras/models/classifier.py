@@ -58,9 +58,6 @@ def classifier(
     norm = norm or Norm()
     check_known(image_size_px)
     check_style(activation, drop_connect, flavor)
-    check_at_least(2, num_classes=num_classes)
-    if dropout is not None and not 0.0 <= dropout < 1.0:
-        raise ValueError(f"`dropout` must be in [0, 1), got {dropout}.")
     extractor = build_backbone(
         backbone,
         image_size_px,
@@ -69,7 +66,61 @@ def classifier(
         flavor=flavor,
         **({} if drop_connect is None else {"drop_connect": drop_connect}),
     )
+    return classifier_on(
+        extractor,
+        image_size_px,
+        num_classes,
+        backbone=backbone,
+        activation=activation,
+        norm=norm,
+        dropout=dropout,
+    )
+
+
+def classifier_on(
+    extractor: tf.keras.Model,
+    image_size_px: tuple[int, int],
+    num_classes: int,
+    *,
+    backbone: str,
+    activation: str = "relu",
+    norm: Norm | None = None,
+    dropout: float | None = None,
+) -> tf.keras.Model:
+    """Returns a classifier whose backbone is that of another model, layer by layer.
+
+    Only its head is new: what one of the two models learns, the backbone of the other
+    has learned too.
+
+    Args:
+      extractor: The layer "backbone" of a model.
+      image_size_px: Height and width, as for `classifier`; the other model may have
+        another size.
+      num_classes: K.
+      backbone: A key of `models.BACKBONES`, what the extractor is.
+      activation: As for `classifier`.
+      norm: As for `classifier`.
+      dropout: As for `classifier`.
+
+    Returns:
+      Model as `classifier` returns it.
+
+    Raises:
+      ValueError: A number is out of range.
+    """
+    norm = norm or Norm()
+    check_known(image_size_px)
+    check_at_least(2, num_classes=num_classes)
+    if dropout is not None and not 0.0 <= dropout < 1.0:
+        raise ValueError(f"`dropout` must be in [0, 1), got {dropout}.")
     images = tf.keras.layers.Input([*image_size_px, 3], name="images")
+    if extractor.input_shape[1:3] != tuple(image_size_px):
+        # A functional model takes pictures of one size. Its layers take any.
+        extractor = tf.keras.models.clone_model(
+            extractor,
+            tf.keras.layers.Input([*image_size_px, 3], name="images"),
+            clone_function=lambda layer: layer,
+        )
     features = extractor(images)
     if not backbone.startswith("spinenet"):
         features = {"5": features["5"]}

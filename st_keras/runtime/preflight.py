@@ -50,6 +50,32 @@ def check_disjoint(sets: dict[str, tuple[str, str]]) -> dict[str, dict]:
     return found
 
 
+def check_joint(
+    config: Config, sets: dict[str, tuple[str, str]], judged: list[str]
+) -> dict[str, dict]:
+    """Refuses pictures of joint training that a model is judged by.
+
+    What is learned from may be the same: the paper's pseudo labels are of the pictures
+    whose classes it learns beside them.
+
+    Args:
+      config: Of a run.
+      sets: As for `check_disjoint`.
+      judged: Those of them that no model may learn from.
+
+    Returns:
+      As `check_disjoint`, of the pictures of joint training; nothing without them.
+
+    Raises:
+      ValueError: As `check_disjoint`.
+    """
+    if config.joint is None:
+        return {}
+    joint = {"joint": (config.joint.records, config.joint.ids)}
+    found = check_disjoint(joint | {name: sets[name] for name in judged})
+    return {"joint": found["joint"]}
+
+
 def check_classes(task: Task, records: str) -> None:
     """Refuses records whose labels mean other classes than a task's.
 

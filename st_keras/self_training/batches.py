@@ -1,4 +1,4 @@
-"""What a training step is fed: a fixed number of human and of pseudo examples."""
+"""What a training step is fed: a fixed number of examples of each part."""
 
 import tensorflow as tf
 
@@ -6,10 +6,11 @@ from st_keras.config import Config
 from st_keras.data import dataset_info, pipeline, splits
 from st_keras.runtime import preflight
 from st_keras.self_training import selection
-from st_keras.tasks import Task
+from st_keras.tasks import Task, build_joint_task
 from st_keras.types import Batch
 
-_STREAMS = {"human": 0, "pseudo": 1}  # Numbers the random streams of a seed.
+# Numbers the random streams of a seed.
+_STREAMS = {"human": 0, "pseudo": 1, "joint": 2}
 
 
 class Batches:
@@ -23,7 +24,7 @@ class Batches:
             of the same classes, or thresholds or excluded ids are of others.
         """
         self._config = config
-        self._task = task
+        self.tasks = {"human": task}  # What each part is learned for.
         self._settings = {"human": config.human}
         ids = splits.read_ids(config.human.ids) if config.human.ids else None
         self._sources = {
@@ -33,6 +34,7 @@ class Batches:
         }
         if config.pseudo:
             _check_classes(config, task)
+            self.tasks["pseudo"] = task
             self._settings["pseudo"] = config.pseudo
             self._min_scores = selection.min_scores(config.pseudo, task)
             self._sources["pseudo"] = pipeline.open_source(
@@ -40,11 +42,27 @@ class Batches:
                 selection.image_ids(config.pseudo),
                 config.pseudo.cache_mb,
             )
+        if config.joint:
+            info = dataset_info.load(config.joint.records)
+            self.tasks["joint"] = build_joint_task(config, info)
+            self._settings["joint"] = config.joint
+            ids = splits.read_ids(config.joint.ids) if config.joint.ids else None
+            self._sources["joint"] = pipeline.open_source(
+                config.joint.records, ids, config.joint.cache_mb
+            )
 
     @property
     def parts(self) -> dict[str, int]:
         """Images per step by part, over all replicas; human first."""
         return {part: s.images_per_step for part, s in self._settings.items()}
+
+    @property
+    def fewest_at_once(self) -> int:
+        """Images that go through the model together, over all replicas, at least."""
+        parts = self.parts
+        beside = parts.pop("joint", None)
+        own = sum(parts.values())
+        return own if beside is None else min(own, beside)
 
     def check_replicas(self, replicas: int) -> None:
         """Refuses numbers of images that do not divide by the replicas.
@@ -71,8 +89,8 @@ class Batches:
           replicas_here: Those fed by this process.
 
         Returns:
-          Elements `{"human": Batch, "pseudo": Batch}`, each for one replica; no
-          `pseudo` for a teacher.
+          Elements `{"human": Batch, "pseudo": Batch, "joint": Batch}`, each for one
+          replica; no `pseudo` for a teacher, and `joint` where the config has it.
         """
         streams = {
             part: self._stream(part, step, replicas, replicas_here)
@@ -92,13 +110,13 @@ class Batches:
     def _stream(self, part, step, replicas, replicas_here, with_ids=False):
         settings = self._settings[part]
         images = settings.images_per_step
-        info = dataset_info.load(settings.records)
+        info, task = dataset_info.load(settings.records), self.tasks[part]
 
         def prepare(serialized, seed):
-            prepared = self._task.prepare(serialized, seed, info)
+            prepared = task.prepare(serialized, seed, info)
             labels = prepared.labels
             if part == "pseudo":
-                labels = self._task.pseudo_label(
+                labels = task.pseudo_label(
                     labels, min_score=self._min_scores, soft=settings.soft
                 )
             batch = Batch(prepared.image, labels, prepared.changes)

@@ -19,6 +19,7 @@ from st_keras.tasks.task import Task
 
 __all__ = [
     "Task",
+    "build_joint_task",
     "build_task",
     "policies_of",
     "task_of_records",
@@ -65,6 +66,27 @@ def build_task(
         )
     kind = _TASKS[config.task_name]
     return kind(kind.for_purpose(config.section, purpose, min_score), xla=xla)
+
+
+def build_joint_task(config: Config, info: DatasetInfo) -> ClassificationTask:
+    """Returns the classification that a config's `joint` part adds to its task.
+
+    Args:
+      config: With such a part.
+      info: Of its records, which have the classes.
+
+    Raises:
+      ValueError: They have none.
+    """
+    if not info.image_class_names:
+        raise ValueError(
+            f"`joint.records` {config.joint.records!r} has no classes of pictures; "
+            "make them with `tools/make_records.py --source class_folders`."
+        )
+    settings = config.joint.classifier(config.section)
+    return ClassificationTask(
+        dataclasses.replace(settings, class_names=info.image_class_names)
+    )
 
 
 def task_of_records(info: DatasetInfo) -> Task:

@@ -94,6 +94,25 @@ class ClassificationTask(Task):
             **backbone_arguments(config, sync_batch_norm=sync_batch_norm),
         )
 
+    def build_model_on(
+        self, model: tf.keras.Model, *, sync_batch_norm: bool
+    ) -> tf.keras.Model:
+        """Returns a classifier that shares the layers of another model's backbone.
+
+        Args:
+          model: Of another task, built with the same settings of the backbone.
+          sync_batch_norm: As it was for that model.
+        """
+        config = self._config
+        shared = backbone_arguments(config, sync_batch_norm=sync_batch_norm)
+        return models.classifier_on(
+            model.get_layer("backbone"),
+            config.image_size_px,
+            len(config.class_names),
+            dropout=config.dropout,
+            **{name: shared[name] for name in ("backbone", "activation", "norm")},
+        )
+
     def prepare(
         self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
     ) -> Prepared:

@@ -33,6 +33,7 @@ from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import optimization
 from st_keras.training.averaging import AveragedModel
 from st_keras.training.evaluate import evaluate_model
+from st_keras.training.joint import build_joint
 from st_keras.training.step import TrainStep
 
 SUMMARY_FILE = "summary.json"
@@ -67,6 +68,7 @@ def train(
         logging.info("%s: finished before, nothing to do", workdir)
         return finished
     pictures = preflight.check_disjoint(_picture_sets(config))
+    pictures |= preflight.check_joint(config, _picture_sets(config), ["evaluation"])
     clock = RunClock(workdir)
 
     # ------------------------------------------------------------ Devices and task
@@ -78,7 +80,7 @@ def train(
     batches = Batches(config, task)
     batches.check_replicas(replicas)
     if text := warnings_of_run.batch_norm(
-        sum(batches.parts.values()),
+        batches.fewest_at_once,
         replicas,
         is_synchronized=config.runtime.sync_batch_norm,
     ):
@@ -93,7 +95,6 @@ def train(
         optimizer = optimization.build_optimizer(
             config.optimization, config.training.steps
         )
-        optimization.create_slots(optimizer, model.trainable_variables)
         blend = None
         if config.pseudo:
             blend = Blend(
@@ -109,6 +110,9 @@ def train(
         if config.optimization.ema_decay:
             twin = task.build_model(sync_batch_norm=sync)
             averaged = AveragedModel(model, twin, config.optimization.ema_decay)
+        joint = build_joint(config.joint, batches.tasks, model, sync_batch_norm=sync)
+        heads = joint.head.trainable_variables if joint else []
+        optimization.create_slots(optimizer, model.trainable_variables + heads)
 
     preflight.save_config(config, workdir)  # All is well: the folder is this run's.
 
@@ -124,6 +128,7 @@ def train(
         model=model,
         blend=blend,
         averaged=averaged and averaged.model,
+        joint=joint and joint.head,
     )
     step = saved.restore()
     logging.info("%s starts at step %d of %d", config.role, step, config.training.steps)
@@ -145,6 +150,7 @@ def train(
         weight_decay=_coupled_weight_decay(config),
         clip_norm=config.optimization.clip_norm,
         seed=config.seed,
+        joint=joint,
     )
     take_steps = _compile(
         strategy, take_step, averaged, jit_compile=config.runtime.jit_compile or on_tpu
@@ -153,7 +159,7 @@ def train(
     # ------------------------------------------------------------------------ Loop
     log = RunLog(workdir, resume_step=step)
     if step == 0:
-        _log_pictures(log, batches, task, step)
+        _log_pictures(log, batches, step)
     judged = Predictor(task, averaged.model if averaged else model)
     metrics: dict = {}
     values: dict[str, float] = {}
@@ -181,7 +187,7 @@ def train(
             bar.update(taken)
             bar.set_postfix(loss=f"{values['loss']:.3f}")
             if _is_due(step, config.training.pictures_every_steps):
-                _log_pictures(log, batches, task, step)
+                _log_pictures(log, batches, step)
             is_last = step == config.training.steps
             if config.evaluation.records and (
                 is_last or _is_due(step, config.evaluation.every_steps)
@@ -319,10 +325,11 @@ def _flat(metrics: dict) -> dict[str, float]:
     }
 
 
-def _log_pictures(log: RunLog, batches: Batches, task, step: int) -> None:
-    """Shows what the coming step trains on: the augmented pictures and their boxes."""
+def _log_pictures(log: RunLog, batches: Batches, step: int) -> None:
+    """Shows what the coming step trains on: the augmented pictures and their labels."""
     first = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
     for part, batch in first.items():
+        task = batches.tasks[part]
         batch = tf.nest.map_structure(lambda t: t[:_PICTURES], batch)
         image = task.finish_images(batch.image, batch.changes)
         batch = batch._replace(image=image, changes=())

@@ -1,4 +1,4 @@
-"""One training step: one forward pass over human and pseudo examples together."""
+"""One training step: human and pseudo examples go through the model together."""
 
 import tensorflow as tf
 
@@ -7,9 +7,11 @@ from st_keras.ops import images
 from st_keras.self_training.blend import Blend
 from st_keras.tasks import Task
 from st_keras.training import optimization
+from st_keras.training.joint import Joint
 from st_keras.types import Batch, Ratio
 
 _MODEL_SEED = 3  # Tells the draws of the model from those of the data.
+_JOINT_SEED = 5  # And those for the pictures of joint training from the others.
 
 
 class TrainStep:
@@ -25,6 +27,7 @@ class TrainStep:
         weight_decay: float,
         clip_norm: float,
         seed: int = 0,
+        joint: Joint | None = None,
     ):
         """Makes the step.
 
@@ -37,11 +40,13 @@ class TrainStep:
             0 where the optimizer decays by itself.
           clip_norm: Bound of the norm of the gradient over all replicas; 0: none.
           seed: Of the run; what the model drops is a function of it and of the step.
+          joint: A classification beside the task; None: none.
         """
         self._task = task
         self._model = model
         self._optimizer = optimizer
         self._blend = blend
+        self._joint = joint
         self._weight_decay = weight_decay
         self._clip_norm = clip_norm
         self._seed = seed
@@ -50,9 +55,12 @@ class TrainStep:
         """Takes one step and returns named [] float32 numbers, equal in all replicas.
 
         Args:
-          parts: This replica's `human` and, for a student, `pseudo` examples.
+          parts: This replica's `human`, for a student `pseudo`, and with a
+            classification beside them `joint` examples.
         """
         variables = self._model.trainable_variables
+        if self._joint:
+            variables = variables + self._joint.head.trainable_variables
         learning_rate = optimization.current_learning_rate(self._optimizer)
         with tf.GradientTape() as tape:
             ratios = self._forward(parts)
@@ -78,21 +86,15 @@ class TrainStep:
         return self._optimizer.iterations
 
     def _forward(self, parts: dict[str, Batch]) -> dict[str, dict[str, Ratio]]:
-        finished = [
-            self._task.finish_images(b.image, b.changes) for b in parts.values()
-        ]
-        pixels = tf.concat(finished, axis=0)
-        features = images.normalize(pixels, self._model.compute_dtype)
-        with randomness.seeded(self._step_seed()):
-            outputs = self._model(features, training=True)
-        sizes = [part.shape[0] for part in finished]
-        split = {name: tf.split(value, sizes) for name, value in outputs.items()}
-        return {
-            part: self._task.losses(
-                batch.labels, {name: values[i] for name, values in split.items()}
-            )
-            for i, (part, batch) in enumerate(parts.items())
-        }
+        own = {part: batch for part, batch in parts.items() if part != "joint"}
+        seed = self._step_seed()
+        ratios = _look(self._task, self._model, own, seed)
+        if self._joint:
+            seed = randomness.fold_in(seed, _JOINT_SEED)
+            with self._joint.statistics_kept():
+                beside = {"joint": parts["joint"]}
+                ratios |= _look(self._joint.task, self._joint.model, beside, seed)
+        return ratios
 
     def _step_seed(self) -> tf.Tensor:
         """Returns a [2] int32 seed of its own for each step and replica."""
@@ -119,20 +121,40 @@ class TrainStep:
                 shares[part] = shares.get(part, 0.0) + term.total / count
                 means[part] = means.get(part, 0.0) + mean
             logs[f"{part}/loss"] = means[part]
-        if self._blend is None:
-            return shares["human"], logs | {"loss": means["human"]}
-        human_factor, pseudo_factor = self._blend.update(
-            means["human"], means["pseudo"]
+        factors = {"human": 1.0}
+        if self._blend is not None:
+            factors["human"], factors["pseudo"] = self._blend.update(
+                means["human"], means["pseudo"]
+            )
+            mean_human, mean_pseudo = self._blend.means()
+            logs |= {
+                "blend/mean_human": mean_human,
+                "blend/mean_pseudo": mean_pseudo,
+                "blend/ratio": self._blend.ratio(),
+            }
+        if self._joint:
+            factors["joint"] = self._joint.weight
+        logs["loss"] = sum(factor * means[part] for part, factor in factors.items())
+        return sum(factor * shares[part] for part, factor in factors.items()), logs
+
+
+def _look(
+    task: Task, model: tf.keras.Model, parts: dict[str, Batch], seed: tf.Tensor
+) -> dict[str, dict[str, Ratio]]:
+    """Returns the losses of parts that go through a model together."""
+    finished = [task.finish_images(b.image, b.changes) for b in parts.values()]
+    pixels = tf.concat(finished, axis=0)
+    features = images.normalize(pixels, model.compute_dtype)
+    with randomness.seeded(seed):
+        outputs = model(features, training=True)
+    sizes = [part.shape[0] for part in finished]
+    split = {name: tf.split(value, sizes) for name, value in outputs.items()}
+    return {
+        part: task.losses(
+            batch.labels, {name: values[i] for name, values in split.items()}
         )
-        mean_human, mean_pseudo = self._blend.means()
-        logs |= {
-            "loss": human_factor * means["human"] + pseudo_factor * means["pseudo"],
-            "blend/mean_human": mean_human,
-            "blend/mean_pseudo": mean_pseudo,
-            "blend/ratio": self._blend.ratio(),
-        }
-        objective = human_factor * shares["human"] + pseudo_factor * shares["pseudo"]
-        return objective, logs
+        for i, (part, batch) in enumerate(parts.items())
+    }
 
 
 def _sum_over_replicas(values):

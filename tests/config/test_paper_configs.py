@@ -101,8 +101,9 @@ def test_every_segmentation_config_loads():
 
 def test_every_config_of_the_folder_loads():
     loaded = [config_lib.load(str(path)) for path in sorted(FOLDER.glob("*.yaml"))]
-    # The presets, what they share, and the one for pictures of one's own.
-    assert len(loaded) == len(DETECTORS) + 2
+    # The presets, what they share, the one for pictures of one's own, and both jointly
+    # trained with classes.
+    assert len(loaded) == len(DETECTORS) + 4
     assert all(config.human.records for config in loaded)
 
 

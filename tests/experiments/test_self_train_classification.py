@@ -1,16 +1,14 @@
 """The whole procedure for whole pictures, and a detector that starts from its end."""
 
-import io
 import json
 import pathlib
 
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
 from st_keras import config as config_lib
-from st_keras.data import records, splits
+from st_keras.data import splits
 from st_keras.experiments import report as report_module
 from st_keras.experiments import showing, tables
 from st_keras.experiments.self_train import self_train
@@ -20,47 +18,13 @@ from st_keras.runtime.serving import Serving
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import build_task
 from st_keras.training.loop import train
-from tests.record_files import write_records
-
-NAMES = ("stripes", "rows", "checks")
-COUNTS = {"train": 36, "val": 9, "test": 12}
-
-
-def picture(random, label):
-    """A pattern in two random colours, 50 x 70."""
-    y, x = np.meshgrid(np.arange(50), np.arange(70), indexing="ij")
-    wave = [x // 6, y // 6, x // 6 + y // 6][label - 1] % 2
-    dark, light = random.integers([[0] * 3, [120] * 3], [[100] * 3, [256] * 3])
-    noise = random.integers(-9, 10, [50, 70, 3])
-    pixels = np.where(wave[..., None] == 1, light, dark) + noise
-    encoded = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(encoded, "png")
-    return encoded.getvalue()
-
-
-def record(split, number):
-    random = np.random.default_rng([len(split), number])
-    label = number % 3 + 1
-    return records.Record(
-        image_id=f"{split}_{number:02d}",
-        encoded=picture(random, label),
-        format="png",
-        filename=f"{number}.png",
-        height_px=50,
-        width_px=70,
-        boxes_yxyx=np.zeros([0, 4]),
-        labels=np.zeros([0], np.int64),
-        class_label=label,
-    )
+from tests import patterns
 
 
 @pytest.fixture(scope="module")
 def config(student_yaml, tmp_path_factory):
     folder = tmp_path_factory.mktemp("patterns")
-    for split, count in COUNTS.items():
-        written = [record(split, number) for number in range(count)]
-        write_records(folder / split, written, image_class_names=NAMES)
-    ids = [f"train_{number:02d}" for number in range(COUNTS["train"])]
+    ids = [patterns.write(folder, split) for split in patterns.COUNTS][0]
     splits.write_ids(folder / "human.txt", ids[:9], "labelled by humans")
     splits.write_ids(folder / "rest.txt", ids[9:], "the rest")
     settings = yaml.safe_load(pathlib.Path(student_yaml).read_text())
@@ -99,7 +63,7 @@ def test_the_report_has_the_numbers_of_the_task(finished):
     assert report["headline"] == "top1"
     for role in ("teacher", "student"):
         assert 0 <= report[role]["top1"] <= 100
-        assert list(report[role]["per_class"]) == list(NAMES)
+        assert list(report[role]["per_class"]) == list(patterns.NAMES)
     assert report["student"]["top1"] > 100 / 3  # What guessing gives.
     pseudo = report["pseudo_labels"]
     assert pseudo["images"] == 27
@@ -111,7 +75,7 @@ def test_the_report_has_the_numbers_of_the_task(finished):
 def test_every_picture_has_a_class_with_its_score_in_the_records(finished):
     workdir, _ = finished
     info = json.loads((workdir / "labels_1" / "dataset.json").read_text())
-    assert info["image_class_names"] == list(NAMES)
+    assert info["image_class_names"] == list(patterns.NAMES)
     assert info["class_names"] == []
     assert sum(info["images_per_class"].values()) == 27
 
@@ -146,7 +110,7 @@ def test_a_served_model_says_what_evaluation_reads(finished):
     workdir, _ = finished
     run = restore_run(str(workdir / "student_1"))
     serving = Serving(run.task, run.model)
-    pictures = [record("test", number) for number in range(3)]
+    pictures = [patterns.record("test", number) for number in range(3)]
     predictor = Predictor(run.task, run.model)
     for picture, seen in predictor.over_pictures(pictures, batch_size=2):
         served = serving.functions["image_bytes"](np.array([picture.encoded]))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras.models.classifier import classifier
+from st_keras.models import Norm, build_backbone
+from st_keras.models.classifier import classifier, classifier_on
 from st_keras.models.heads.classification import classification_head
 
 SIZES = {"tiny": (32, 64), "resnet18": (32, 64), "spinenet_49s": (128, 256)}
@@ -114,3 +115,24 @@ def test_what_does_not_fit_is_named(settings, message):
     arguments = {"image_size_px": SIZES["resnet18"], "num_classes": CLASSES}
     with pytest.raises(ValueError, match=message):
         classifier(**{"backbone": "resnet18", **arguments, **settings})
+
+
+@pytest.mark.parametrize(
+    "backbone", ["tiny", "resnet18", "spinenet_mobile_49", "efficientnet_b0"]
+)
+def test_on_the_layers_of_another_model_it_has_a_size_of_its_own(backbone):
+    extractor = build_backbone(backbone, (128, 256), activation="relu", norm=Norm())
+    ours = classifier_on(extractor, (256, 128), 3, backbone=backbone)
+    theirs = classifier((256, 128), 3, backbone=backbone)
+    assert [v.shape for v in ours.variables] == [v.shape for v in theirs.variables]
+    noise = np.random.default_rng(5)
+    for variable, twin in zip(ours.variables, theirs.variables, strict=True):
+        variable.assign(variable + 0.01 * noise.random(variable.shape))
+        twin.assign(variable)
+    pictures = images((256, 128))
+    np.testing.assert_allclose(
+        ours(pictures)["logits"], theirs(pictures)["logits"], rtol=1e-5, atol=1e-6
+    )
+    # The layers are those of the other model, not copies.
+    own = {id(variable) for variable in ours.variables}
+    assert {id(variable) for variable in extractor.variables} <= own

@@ -22,6 +22,8 @@ def check_trial(case: Case) -> list[Finding]:
     needed = {"human"}
     if config.pseudo and config.pseudo.records and not config.self_training:
         needed.add("pseudo")
+    if config.joint:
+        needed.add("joint")
     if not case.steps or case.task is None or not needed <= opened.keys():
         return []
     pictures = opened["unlabeled"].source if "unlabeled" in opened else None

@@ -73,6 +73,8 @@ def buffer_bytes(case: Case) -> int:
     if config.pseudo:
         source = "pseudo" if "pseudo" in case.opened else "unlabeled"
         parts["pseudo"] = (source, config.pseudo)
+    if config.joint:
+        parts["joint"] = ("joint", config.joint)
     for name, settings in parts.values():
         if name not in case.opened:
             continue
@@ -112,8 +114,8 @@ def check_memory(case: Case) -> list[Finding]:
         free,
         f"`cache_mb` and `shuffle_buffer` hold {size(held)} of encoded pictures, "
         f"{size(free)} of memory are free",
-        "Lower `cache_mb` of `human` and `pseudo`, and `shuffle_buffer` if it is not "
-        "enough.",
+        "Lower `cache_mb` of `human`, `pseudo` and `joint`, and `shuffle_buffer` if "
+        "it is not enough.",
     )
 
 

@@ -15,11 +15,15 @@ from st_keras.experiments.doctor.case import (
     warning,
 )
 from st_keras.runtime import preflight
-from st_keras.tasks import build_task, with_class_names
+from st_keras.tasks import build_joint_task, build_task, with_class_names
 
 _REMAKE = "Make the records again with tools/make_records.py."
-# A teacher's labels are of pictures without human ones: the same, and rightly so.
-_SAME_PICTURES = {"unlabeled", "pseudo"}
+# A teacher's labels are of pictures without human ones: the same, and rightly so. And
+# nothing is wrong with learning the class of a picture beside its boxes.
+_SAME_PICTURES = (
+    {"unlabeled", "pseudo"},
+    *({"joint", other} for other in ("human", "unlabeled", "pseudo")),
+)
 _MOST_SKIPPED, _MOST_CLIPPED = 0.01, 0.1  # Shares from which on it is no accident.
 
 
@@ -34,6 +38,8 @@ def picture_sets(config: Config) -> dict[str, tuple[str, str]]:
         sets["test"] = (settings.test_records, settings.test_ids)
     if config.pseudo:
         sets["pseudo"] = (config.pseudo.records, "")
+    if config.joint:
+        sets["joint"] = (config.joint.records, config.joint.ids)
     return {name: files for name, files in sets.items() if files[0]}
 
 
@@ -87,9 +93,9 @@ def check_classes(case: Case) -> list[Finding]:
     if not case.task.names_field:
         return []  # A task without labels asks for none.
     case.labelled.append("human")
-    found = []
+    found = _joint_classes(case)
     for name in case.opened:
-        if name == "human":
+        if name in ("human", "joint"):
             continue
         try:
             preflight.check_classes(case.task, case.opened[name].records)
@@ -104,7 +110,7 @@ def check_overlap(case: Case) -> list[Finding]:
     """No picture may be in two sets, whatever it is called in them."""
     found = []
     for pair in itertools.combinations(case.opened, 2):
-        if set(pair) == _SAME_PICTURES:
+        if set(pair) in _SAME_PICTURES:
             continue
         digests = {name: case.opened[name].digests for name in pair}
         names = {d: image_id for ids in digests.values() for image_id, d in ids.items()}
@@ -171,6 +177,16 @@ def _open(records: str, ids_file: str) -> Opened:
         digests=digests if ids is None else {i: digests[i] for i in ids},
         size_bytes=round(size_bytes * source.count / info.images),
     )
+
+
+def _joint_classes(case: Case) -> list[Finding]:
+    if "joint" not in case.opened:
+        return []
+    try:
+        build_joint_task(case.config, case.opened["joint"].info)
+    except ValueError as error:
+        return [from_error(error, _REMAKE, "joint")]
+    return []
 
 
 def _other_classes(case: Case, name: str, error: ValueError) -> list[Finding]:

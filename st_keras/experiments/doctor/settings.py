@@ -57,6 +57,8 @@ def check_batch(case: Case) -> list[Finding]:
         }
     elif config.pseudo:
         per_step["unlabeled"] = config.pseudo.images_per_step
+    if config.joint:
+        per_step["joint"] = config.joint.images_per_step
     for name, images in per_step.items():
         pictures = case.opened[name].source.count if name in case.opened else images
         if images > pictures:
@@ -69,8 +71,10 @@ def check_batch(case: Case) -> list[Finding]:
                 )
             )
     replicas = _replicas(config)
+    # Those of joint training go through the backbone by themselves.
+    beside = [config.joint.images_per_step] if config.joint else []
     text = warnings_of_run.batch_norm(
-        images_per_step(config),
+        min([images_per_step(config), *beside]),
         replicas,
         is_synchronized=config.runtime.sync_batch_norm,
     )

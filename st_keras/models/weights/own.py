@@ -125,7 +125,7 @@ def _snake_case(name: str) -> str:
 def _explain(name: str) -> str:
     if "/.OPTIMIZER_SLOT/" in name:
         return "optimizer slot"
-    if name.startswith(("optimizer", "save_counter", "blend")):
+    if name.startswith(("optimizer", "save_counter", "blend", "joint/")):
         return "state of the training"
     if name.startswith("model/"):
         return "the averaged weights are used instead"

@@ -1,0 +1,74 @@
+"""A classification that is learned in the same step, by the same backbone."""
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from st_keras.config import JointConfig
+from st_keras.tasks import Task
+
+
+class Joint:
+    """A classifier that shares the backbone of a model, with a head of its own.
+
+        loss = blend of human and pseudo + weight * classification
+
+    Its pictures have a forward pass of their own, since they have a size of their own.
+    There BatchNorm normalises by the statistics of these pictures alone. The averages
+    that it keeps for inference stay those of the model's own pictures: nobody asks the
+    classifier, and a detector has to be asked as it was trained.
+
+    Source: Zoph et al. 2020, arXiv:2006.06882, table 7. What BatchNorm does there is
+    not said.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        classifier: tf.keras.Model,
+        *,
+        weight: float,
+    ):
+        """Makes it of a classifier; within the strategy's scope it was built in.
+
+        Args:
+          task: Of the classification.
+          classifier: Its parts are "backbone", shared, and "head".
+          weight: Of its loss.
+        """
+        self.task = task
+        self.model = classifier
+        self.head = classifier.get_layer("head")
+        self.weight = weight
+
+    @contextlib.contextmanager
+    def statistics_kept(self) -> Iterator[None]:
+        """Gives the shared backbone back the averages it had; in a replica."""
+        shared = self.model.get_layer("backbone").non_trainable_variables
+        before = [variable.read_value() for variable in shared]
+        yield
+        for variable, value in zip(shared, before, strict=True):
+            variable.assign(value)
+
+
+def build_joint(
+    config: JointConfig | None,
+    tasks: dict[str, Task],
+    model: tf.keras.Model,
+    *,
+    sync_batch_norm: bool,
+) -> Joint | None:
+    """Returns what a config's `joint` part adds to a model; None without one.
+
+    Args:
+      config: That part.
+      tasks: By part of the batch.
+      model: Built, and given its first weights.
+      sync_batch_norm: As it was for the model.
+    """
+    if config is None:
+        return None
+    task = tasks["joint"]
+    classifier = task.build_model_on(model, sync_batch_norm=sync_batch_norm)
+    return Joint(task, classifier, weight=config.weight)
