@@ -44,8 +44,14 @@ class RecordsConfig:
 class PseudoConfig:
     """How a student listens to its teacher (arXiv:2006.06882, appendix B)."""
 
-    records: str = ""  # Glob that tools/pseudo_label.py wrote; self_train.py fills it.
+    # Glob that tools/pseudo_label.py wrote, or of any pictures if their teacher is
+    # asked `online`; tools/self_train.py fills it.
+    records: str = ""
+    ids: str = ""  # File of image ids; empty: all.
     images_per_step: int  # Over all replicas, besides the human-labelled ones.
+    # Labels are not those of `records` but what the moving average of the student says
+    # at every step (arXiv:1703.01780). The paper asks another model, once.
+    online: bool = False
     weight: float = 1.0  # Of the pseudo loss: alpha.
     min_score: float = 0.5  # Boxes under it are dropped, pixels under it ignored.
     thresholds: str = ""  # File of tools/calibrate.py: a min_score for each class.
@@ -289,6 +295,8 @@ class Config:
                 f"empty with `{self.task_name}`; it goes with a detector or segmenter",
             )
             self.joint.classifier(self.section)
+        if self.pseudo and self.pseudo.online:
+            self._check_online()
         if self.pseudo and self.self_training:
             floor, min_score = self.self_training.score_floor, self.pseudo.min_score
             check(
@@ -298,6 +306,30 @@ class Config:
                 f"at most `pseudo.min_score` ({min_score}), or boxes in between are "
                 "never written",
             )
+
+    def _check_online(self) -> None:
+        """Checks that there is an average, that it starts as a teacher, and no more."""
+        decay, kind = self.optimization.ema_decay, self.init.kind
+        check(
+            "optimization.ema_decay",
+            decay,
+            decay > 0.0,
+            "above 0 with `pseudo.online`, whose teacher is the average",
+        )
+        settings = self.self_training
+        check(
+            "self_training.student_init" if settings else "init.kind",
+            repr(settings.student_init if settings else kind),
+            (settings.student_init if settings else kind) == "teacher",
+            "teacher with `pseudo.online`: random weights have nothing to teach",
+        )
+        is_calibrated = self.pseudo.thresholds or settings and settings.calibration
+        check(
+            "pseudo.online",
+            True,
+            not is_calibrated,
+            "false with thresholds of each class, which are of one teacher's scores",
+        )
 
     @property
     def task_name(self) -> str:

@@ -12,6 +12,14 @@ from st_keras.self_training import selection
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.types import Labels
 
+# Of labels that are made in each step and gone after it.
+NOT_STORED = {
+    "sentence": "Pseudo labels: made at every step by the average of the student, and "
+    "not stored.",
+    "human": None,
+    "thresholds": [],
+    "charts": [],
+}
 _SAMPLE = 2000  # Pictures that tell how dense labels are.
 
 

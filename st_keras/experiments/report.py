@@ -207,7 +207,8 @@ class _Story:
             content = page.table(head, rows)
             content += page.notes(calibration.remarks(thresholds))
             parts.append(page.details("Threshold of each class", content))
-        parts.append(self._pseudo_pictures())
+        if not self._config.pseudo.online:
+            parts.append(self._pseudo_pictures())
         return page.section("Pseudo labels", *parts)
 
     def time(self) -> str:

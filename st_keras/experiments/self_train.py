@@ -61,10 +61,11 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     stages.train("teacher", teacher)
     for number in range(1, iterations + 1):
         model_before = _model_before(number)
-        labels = stages.label(
-            f"labels_{number}", model_before, settings, unlabeled_pictures(settings)
-        )
-        thresholds = ""
+        labels = thresholds = ""
+        if not config.pseudo.online:
+            labels = stages.label(
+                f"labels_{number}", model_before, settings, unlabeled_pictures(settings)
+            )
         if settings.calibration:
             held_out = config.human.records, settings.calibration.ids
             stages.label(f"slice_{number}", model_before, settings, held_out)
@@ -72,7 +73,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
                 f"thresholds_{number}", f"slice_{number}", model_before, config
             )
         student = student_config(config, labels, stages.path(model_before), thresholds)
-        if not (thresholds or stages.is_trained(f"student_{number}")):
+        if labels and not (thresholds or stages.is_trained(f"student_{number}")):
             _warn_of_density(student)
         stages.train(f"student_{number}", student)
     if settings.control:
@@ -121,12 +122,15 @@ def student_config(
 
     Args:
       config: The student's.
-      labels: Folder of the pseudo labels.
+      labels: Folder of the pseudo labels; not looked at if the teacher is `online`.
       teacher: Workdir of the model that drew them.
       thresholds: File of its thresholds; empty: `pseudo.min_score` for all classes.
     """
+    records, ids = f"{labels}/*.tfrecord", ""
+    if config.pseudo.online:
+        records, ids = unlabeled_pictures(config.self_training)
     pseudo = dataclasses.replace(
-        config.pseudo, records=f"{labels}/*.tfrecord", thresholds=thresholds
+        config.pseudo, records=records, ids=ids, thresholds=thresholds
     )
     init = config.init
     if config.self_training.student_init == "teacher":
@@ -245,15 +249,17 @@ def _report(config: Config, stages: Stages, iterations: int) -> dict:
     if settings.calibration:
         thresholds = stages.path(f"thresholds_{iterations}.json")
         report["thresholds"] = selection.read_thresholds(thresholds)
-    student = student_config(
-        config,
-        stages.path(f"labels_{iterations}"),
-        stages.path(_model_before(iterations)),
-        thresholds,
-    )
-    report["pseudo_labels"] = label_quality.label_quality(
-        student, settings.unlabeled_records
-    )
+    report["pseudo_labels"] = label_quality.NOT_STORED
+    if not config.pseudo.online:
+        student = student_config(
+            config,
+            stages.path(f"labels_{iterations}"),
+            stages.path(_model_before(iterations)),
+            thresholds,
+        )
+        report["pseudo_labels"] = label_quality.label_quality(
+            student, settings.unlabeled_records
+        )
     report["ledger"] = {
         name: dataclasses.asdict(cost) for name, cost in stages.costs().items()
     }

@@ -111,11 +111,15 @@ class Batches:
         settings = self._settings[part]
         images = settings.images_per_step
         info, task = dataset_info.load(settings.records), self.tasks[part]
+        is_online = part == "pseudo" and settings.online
 
         def prepare(serialized, seed):
-            prepared = task.prepare(serialized, seed, info)
+            if is_online:  # Labels are still to be made, and none are read.
+                prepared = task.prepare_unlabeled(serialized, seed)
+            else:
+                prepared = task.prepare(serialized, seed, info)
             labels = prepared.labels
-            if part == "pseudo":
+            if part == "pseudo" and not is_online:
                 labels = task.pseudo_label(
                     labels, min_score=self._min_scores, soft=settings.soft
                 )
@@ -141,4 +145,6 @@ def _check_classes(config: Config, task: Task) -> None:
             "name its output, use tools/self_train.py, or train a teacher with "
             "`--set pseudo=null`."
         )
+    if config.pseudo.online:
+        return  # Of pictures that need no labels.
     preflight.check_classes(task, config.pseudo.records)

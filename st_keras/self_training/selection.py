@@ -13,15 +13,16 @@ _SHOWN = 3  # Examples in an error message.
 
 
 def image_ids(pseudo: PseudoConfig) -> list[str] | None:
-    """Returns the ids of the pseudo records without the excluded ones; None: all.
+    """Returns the chosen ids of the records without the excluded ones; None: all.
 
     Raises:
       ValueError: There are no such records, or they have no picture of an excluded id.
     """
+    ids = splits.read_ids(pseudo.ids) if pseudo.ids else None
     if not pseudo.exclude:
-        return None
+        return ids
     excluded = check_excluded(pseudo.exclude, pseudo.records)
-    ids = dataset_info.picture_digests(pseudo.records)
+    ids = ids or dataset_info.picture_digests(pseudo.records)
     return [image_id for image_id in ids if image_id not in excluded]
 
 

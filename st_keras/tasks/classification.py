@@ -118,6 +118,14 @@ class ClassificationTask(Task):
     ) -> Prepared:
         del info  # A picture has one class, whatever the data.
         encoded, labels, image_id, size_px = decode.decode_unopened_class(serialized)
+        return self._prepared(encoded, labels, image_id, size_px, seed)
+
+    def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
+        encoded, image_id, size_px = decode.decode_unlabeled(serialized)
+        unknown = Classes(tf.zeros([1], tf.int32), tf.zeros([1]), tf.zeros([1]))
+        return self._prepared(encoded, unknown, image_id, size_px, seed)
+
+    def _prepared(self, encoded, labels, image_id, size_px, seed) -> Prepared:
         augmented = augment_picture(
             self._augmentation,
             encoded,
@@ -139,6 +147,10 @@ class ClassificationTask(Task):
             label_smoothing=self._config.label_smoothing,
         )
         return {"class": loss}
+
+    def see(self, outputs: dict, unlabeled: Classes) -> Classes:
+        del unlabeled
+        return self._best(outputs, 1)
 
     def pseudo_label(
         self,
@@ -172,7 +184,9 @@ class ClassificationTask(Task):
     def read_outputs(self, outputs: dict, views: View) -> Classes:
         """Returns the [B, T] best classes, the most probable first."""
         del views
-        count = min(_TOP, len(self.class_names))
+        return self._best(outputs, min(_TOP, len(self.class_names)))
+
+    def _best(self, outputs: dict, count: int) -> Classes:
         scores, class_ids = tf.math.top_k(tf.nn.softmax(outputs["logits"]), count)
         return Classes(class_ids, scores, tf.ones_like(scores))
 

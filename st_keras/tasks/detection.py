@@ -20,7 +20,11 @@ from st_keras.metrics.box_quality import BoxQuality
 from st_keras.metrics.judged_labels import JudgedBoxes
 from st_keras.ops import anchors, box_coding, boxes, matching, nms
 from st_keras.tasks import scored_rows
-from st_keras.tasks.augmentation import augment_picture, build_augmentation
+from st_keras.tasks.augmentation import (
+    Augmented,
+    augment_picture,
+    build_augmentation,
+)
 from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import Boxes, Prepared, Ratio, View
@@ -110,14 +114,8 @@ class DetectionTask(Task):
         )
         # A box around a crowd says nothing about a single object.
         labels = keep_rows(labels, tf.logical_not(labels.is_crowd))
-        augmented = augment_picture(
-            self._augmentation,
-            encoded,
-            size_px,
-            labels.boxes_yxyx,
-            seed,
-            where=self._config.augment.where,
-            num_boxes=info.max_boxes_per_image,
+        augmented = self._augment(
+            encoded, size_px, labels.boxes_yxyx, seed, info.max_boxes_per_image
         )
         factor = shrinking.factor(augmented.shrink_index)
         small = labels._replace(boxes_yxyx=labels.boxes_yxyx / factor)
@@ -127,6 +125,29 @@ class DetectionTask(Task):
             labels=_pad(moved, info.max_boxes_per_image),
             image_id=image_id,
             changes=augmented.changes,
+        )
+
+    def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
+        encoded, image_id, size_px = decode.decode_unlabeled(serialized)
+        augmented = self._augment(encoded, size_px, tf.zeros([0, 4]), seed, 0)
+        nothing = Boxes(
+            boxes_yxyx=tf.zeros([0, 4]),
+            class_ids=tf.zeros([0], tf.int32),
+            scores=tf.zeros([0]),
+            weights=tf.zeros([0]),
+            is_crowd=tf.zeros([0], tf.bool),
+        )
+        return Prepared(augmented.image, nothing, image_id, augmented.changes)
+
+    def _augment(self, encoded, size_px, boxes_yxyx, seed, num_boxes) -> Augmented:
+        return augment_picture(
+            self._augmentation,
+            encoded,
+            size_px,
+            boxes_yxyx,
+            seed,
+            where=self._config.augment.where,
+            num_boxes=num_boxes,
         )
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
@@ -170,6 +191,14 @@ class DetectionTask(Task):
         weighted = box_loss._replace(total=config.box_weight * box_loss.total)
         return {"class": class_loss, "box": weighted}
 
+    def see(self, outputs: dict, unlabeled: Boxes) -> Boxes:
+        del unlabeled  # They have no boxes, and none is in the grey beside a picture.
+        size_px = tf.constant(self._config.image_size_px, tf.float32)
+        boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
+        boxes_yxyx = boxes.clip_to_window(boxes_yxyx, size_px)
+        # A step may be compiled anywhere.
+        return self._suppress(boxes_yxyx, outputs["logits"], min_score=0.0, xla=True)
+
     def pseudo_label(
         self,
         labels: Boxes,
@@ -204,21 +233,29 @@ class DetectionTask(Task):
 
     def read_outputs(self, outputs: dict, views: View) -> Boxes:
         """Returns [B, N] boxes in pixels of the pictures, best first, padded."""
-        postprocess = self._config.postprocess
         boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
         scale = tf.concat([views.scale_yx, views.scale_yx], axis=-1)[:, None, :]
         boxes_yxyx = boxes.clip_to_window(
             boxes_yxyx / scale, views.picture_size_px[:, None, :]
         )
+        return self._suppress(
+            boxes_yxyx,
+            outputs["logits"],
+            min_score=self._config.postprocess.min_score,
+            xla=self._xla,
+        )
+
+    def _suppress(self, boxes_yxyx, logits, *, min_score: float, xla: bool) -> Boxes:
+        postprocess = self._config.postprocess
         return nms.non_max_suppression(
             boxes_yxyx,
-            tf.sigmoid(outputs["logits"]),
-            min_score=postprocess.min_score,
+            tf.sigmoid(logits),
+            min_score=min_score,
             nms_iou=postprocess.nms_iou,
             max_detections=postprocess.max_detections,
             soft_sigma=postprocess.soft_nms_sigma,
             soft_form=postprocess.soft_nms_form,
-            xla=self._xla,
+            xla=xla,
         )
 
     def merge_views(self, read: list[Boxes], views: list[View]) -> Boxes:

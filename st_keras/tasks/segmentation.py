@@ -101,6 +101,15 @@ class SegmentationTask(Task):
     ) -> Prepared:
         del info  # A map has a pixel for each of the picture's, whatever the data.
         encoded, labels, image_id, size_px = decode.decode_unopened_map(serialized)
+        return self._prepared(encoded, labels, image_id, size_px, seed)
+
+    def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
+        encoded, image_id, size_px = decode.decode_unlabeled(serialized)
+        # Some class everywhere, so that what `show` leaves `IGNORED` is no picture.
+        plane = tf.zeros(size_px, tf.uint8)
+        return self._prepared(encoded, LabelMap(plane, plane), image_id, size_px, seed)
+
+    def _prepared(self, encoded, labels, image_id, size_px, seed) -> Prepared:
         augmented = augment_picture(
             self._augmentation,
             encoded,
@@ -130,6 +139,19 @@ class SegmentationTask(Task):
             top_share=config.top_share,
         )
         return {"pixel": loss}
+
+    def see(self, outputs: dict, unlabeled: LabelMap) -> LabelMap:
+        config = self._config
+        logits = logit_maps.enlarge(
+            outputs["logits"], config.image_size_px, legacy=config.legacy_alignment
+        )
+        shares = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
+        class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        # As `prepare` has it beside a picture: no class, and that for sure.
+        is_picture = unlabeled.class_ids != IGNORED
+        class_ids = tf.where(is_picture, class_ids, IGNORED)
+        confidences = tf.where(is_picture, tf.round(shares * 255.0), 255.0)
+        return LabelMap(tf.cast(class_ids, tf.uint8), tf.cast(confidences, tf.uint8))
 
     def pseudo_label(
         self,

@@ -85,7 +85,11 @@ class SimClrTask(Task):
         self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
     ) -> Prepared:
         """Returns [2, H, W, 3] uint8 in place of one image."""
-        del info  # No label is read.
+        del info
+        return self.prepare_unlabeled(serialized, seed)
+
+    def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
+        """Returns the same: no label is ever read."""
         encoded, image_id, size_px = decode.decode_unlabeled(serialized)
         views = self._two_views(encoded, size_px, seed)
         return Prepared(views, _nothing(), image_id)
@@ -99,6 +103,10 @@ class SimClrTask(Task):
         del labels
         temperature = self._config.temperature
         return {"contrast": nt_xent(outputs["projection"], temperature=temperature)}
+
+    def see(self, outputs: dict, unlabeled: Embeddings) -> Embeddings:
+        del outputs
+        return unlabeled
 
     def pseudo_label(
         self,

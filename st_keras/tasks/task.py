@@ -59,6 +59,15 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
+    def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
+        """Does the same with a record's picture, and reads no label.
+
+        Returns:
+          With labels that say nothing, but where in `image` the picture is, if that
+          matters to `see`.
+        """
+
+    @abc.abstractmethod
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
         """Does what `prepare` left for the training step; compiles with XLA.
 
@@ -76,6 +85,19 @@ class Task(abc.ABC):
         """Returns named sums and counts for a batch of labels and model outputs.
 
         The sum of the named means is the loss; weights are in the totals.
+        """
+
+    @abc.abstractmethod
+    def see(self, outputs: dict, unlabeled: Labels) -> Labels:
+        """Returns what a model says of training pictures; compiles with XLA.
+
+        Args:
+          outputs: Of the model.
+          unlabeled: Of the same pictures, as `prepare_unlabeled` gives them.
+
+        Returns:
+          [B, ...] with scores, in pixels of the network's input; nothing is dropped for
+          its score.
         """
 
     @abc.abstractmethod

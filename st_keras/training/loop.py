@@ -29,6 +29,7 @@ from st_keras.runtime.run_clock import RunClock
 from st_keras.runtime.run_log import RunLog, write_json
 from st_keras.self_training.batches import Batches
 from st_keras.self_training.blend import Blend
+from st_keras.self_training.online import build_online
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import optimization
 from st_keras.training.averaging import AveragedModel
@@ -151,6 +152,7 @@ def train(
         clip_norm=config.optimization.clip_norm,
         seed=config.seed,
         joint=joint,
+        online=build_online(config.pseudo, task, averaged and averaged.model),
     )
     take_steps = _compile(
         strategy, take_step, averaged, jit_compile=config.runtime.jit_compile or on_tpu
@@ -223,7 +225,9 @@ def _picture_sets(config: Config) -> dict[str, tuple[str, str]]:
         "human": (config.human.records, config.human.ids),
         "evaluation": (config.evaluation.records, config.evaluation.ids),
     }
-    return sets | ({"pseudo": (config.pseudo.records, "")} if config.pseudo else {})
+    if config.pseudo:
+        sets["pseudo"] = (config.pseudo.records, config.pseudo.ids)
+    return sets
 
 
 def _compile(strategy, take_step, averaged, *, jit_compile):

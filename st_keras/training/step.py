@@ -5,6 +5,7 @@ import tensorflow as tf
 from st_keras.models import randomness
 from st_keras.ops import images
 from st_keras.self_training.blend import Blend
+from st_keras.self_training.online import OnlineTeacher
 from st_keras.tasks import Task
 from st_keras.training import optimization
 from st_keras.training.joint import Joint
@@ -28,6 +29,7 @@ class TrainStep:
         clip_norm: float,
         seed: int = 0,
         joint: Joint | None = None,
+        online: OnlineTeacher | None = None,
     ):
         """Makes the step.
 
@@ -41,12 +43,14 @@ class TrainStep:
           clip_norm: Bound of the norm of the gradient over all replicas; 0: none.
           seed: Of the run; what the model drops is a function of it and of the step.
           joint: A classification beside the task; None: none.
+          online: Labels the pseudo part; None: it comes with its labels.
         """
         self._task = task
         self._model = model
         self._optimizer = optimizer
         self._blend = blend
         self._joint = joint
+        self._online = online
         self._weight_decay = weight_decay
         self._clip_norm = clip_norm
         self._seed = seed
@@ -62,6 +66,7 @@ class TrainStep:
         if self._joint:
             variables = variables + self._joint.head.trainable_variables
         learning_rate = optimization.current_learning_rate(self._optimizer)
+        parts = self._finish(parts)
         with tf.GradientTape() as tape:
             ratios = self._forward(parts)
             objective, logs = self._objective(ratios)
@@ -84,6 +89,17 @@ class TrainStep:
     def steps_taken(self) -> tf.Variable:
         """Counts the steps of the run, over its restarts."""
         return self._optimizer.iterations
+
+    def _finish(self, parts: dict[str, Batch]) -> dict[str, Batch]:
+        """Returns the parts as they are learned: what was left to do is done."""
+        finished = {}
+        for part, batch in parts.items():
+            task = self._joint.task if part == "joint" else self._task
+            image = task.finish_images(batch.image, batch.changes)
+            finished[part] = batch._replace(image=image, changes=())
+        if self._online:
+            finished["pseudo"] = self._online.label(finished["pseudo"])
+        return finished
 
     def _forward(self, parts: dict[str, Batch]) -> dict[str, dict[str, Ratio]]:
         own = {part: batch for part, batch in parts.items() if part != "joint"}
@@ -142,12 +158,11 @@ def _look(
     task: Task, model: tf.keras.Model, parts: dict[str, Batch], seed: tf.Tensor
 ) -> dict[str, dict[str, Ratio]]:
     """Returns the losses of parts that go through a model together."""
-    finished = [task.finish_images(b.image, b.changes) for b in parts.values()]
-    pixels = tf.concat(finished, axis=0)
+    pixels = tf.concat([batch.image for batch in parts.values()], axis=0)
     features = images.normalize(pixels, model.compute_dtype)
     with randomness.seeded(seed):
         outputs = model(features, training=True)
-    sizes = [part.shape[0] for part in finished]
+    sizes = [batch.image.shape[0] for batch in parts.values()]
     split = {name: tf.split(value, sizes) for name, value in outputs.items()}
     return {
         part: task.losses(

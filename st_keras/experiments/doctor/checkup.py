@@ -26,7 +26,10 @@ def check_trial(case: Case) -> list[Finding]:
         needed.add("joint")
     if not case.steps or case.task is None or not needed <= opened.keys():
         return []
-    pictures = opened["unlabeled"].source if "unlabeled" in opened else None
+    is_online = config.pseudo and config.pseudo.online  # No stage that labels.
+    pictures = None
+    if "unlabeled" in opened and not is_online:
+        pictures = opened["unlabeled"].source
     try:
         case.trial = trial.try_steps(config, case.steps, pictures)
     except tf.errors.ResourceExhaustedError as error:

@@ -60,7 +60,8 @@ def disk_bytes(
     runs, records = 1, {}
     if config.self_training and config.pseudo:
         runs = 2 + config.self_training.control
-        records = {"pseudo records": unlabeled_bytes}
+        if not config.pseudo.online:
+            records = {"pseudo records": unlabeled_bytes}
     # The oldest one goes when the newest one is there.
     count = runs * config.training.keep_checkpoints + 1
     return {"checkpoints": count * checkpoint_bytes} | records

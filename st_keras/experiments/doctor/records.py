@@ -37,7 +37,7 @@ def picture_sets(config: Config) -> dict[str, tuple[str, str]]:
         sets["unlabeled"] = (settings.unlabeled_records, settings.unlabeled_ids)
         sets["test"] = (settings.test_records, settings.test_ids)
     if config.pseudo:
-        sets["pseudo"] = (config.pseudo.records, "")
+        sets["pseudo"] = (config.pseudo.records, config.pseudo.ids)
     if config.joint:
         sets["joint"] = (config.joint.records, config.joint.ids)
     return {name: files for name, files in sets.items() if files[0]}
@@ -190,7 +190,8 @@ def _joint_classes(case: Case) -> list[Finding]:
 
 
 def _other_classes(case: Case, name: str, error: ValueError) -> list[Finding]:
-    if name != "unlabeled":
+    is_online = case.config.pseudo and case.config.pseudo.online
+    if name != "unlabeled" and not (name == "pseudo" and is_online):
         return [from_error(error, _REMAKE, name)]
     if not getattr(case.opened[name].info, case.task.names_field):
         return []  # Pictures nobody labelled, as it should be.

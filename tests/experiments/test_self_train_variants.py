@@ -1,0 +1,56 @@
+"""What the whole procedure promises of joint training and of a live teacher."""
+
+import json
+
+import pytest
+
+from st_keras import config as config_lib
+from st_keras.experiments import report as report_module
+from st_keras.experiments import self_train as module
+from st_keras.experiments import tables
+
+ONLINE = ("pseudo.online=true", "self_training.student_init=teacher")
+
+
+@pytest.mark.parametrize("teacher_joint", [True, False])
+def test_a_teacher_has_the_joint_part_or_not_and_the_control_has_it(
+    joint_yaml, teacher_joint
+):
+    config = config_lib.load(
+        joint_yaml, [f"self_training.teacher_joint={str(teacher_joint).lower()}"]
+    )
+    teacher = module.teacher_config(config)
+    assert teacher.joint == (config.joint if teacher_joint else None)
+    assert module.student_config(config, "w/labels_1", "w/t").joint == config.joint
+    control = module.control_config(config, 24)
+    assert (control.joint, control.pseudo) == (config.joint, None)
+    assert control.training.steps == 24
+
+
+def test_a_live_teacher_is_shown_the_pictures_and_not_stored_labels(student_yaml):
+    config = config_lib.load(student_yaml, ONLINE)
+    student = module.student_config(config, "", "w/teacher")
+    settings = config.self_training
+    assert student.pseudo.records == settings.unlabeled_records
+    assert student.pseudo.ids == settings.unlabeled_ids
+    assert (student.init.kind, student.init.checkpoint) == ("teacher", "w/teacher")
+
+
+@pytest.mark.slow
+def test_both_together_end_in_a_report(joint_yaml, tmp_path):
+    config = config_lib.load(
+        joint_yaml,
+        [*ONLINE, "self_training.teacher_joint=false", "training.steps=4"],
+    )
+    report = module.self_train(config, str(tmp_path))
+    stages = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert stages == {"teacher", "student_1", "control"}
+    seen = {
+        name: json.loads((tmp_path / name / "summary.json").read_text())["images_seen"]
+        for name in stages
+    }
+    assert seen == {"teacher": 4 * 6, "student_1": 4 * 10, "control": 8 * 10}
+    assert "not stored" in tables.format_table(report)
+    page = open(report_module.write_html(str(tmp_path))).read()
+    assert "not stored" in page
+    assert "Pictures are not shown" not in page
