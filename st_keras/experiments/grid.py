@@ -18,7 +18,6 @@ from tqdm import tqdm
 from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.config.grid import Cell, GridConfig, cells_of, config_of_cell, load_grid
-from st_keras.experiments import ledger
 from st_keras.experiments.self_train import (
     student_config,
     teacher_config,
@@ -159,8 +158,8 @@ def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str
             if (other.point, other.arm_name) == (cell.point, cell.arm.cost_of)
         )
         cost = stages.total(_run_arm(job, grid, other, stages))
-        forward = stages.forward_multiply_adds(_supervised(alone, stages))
-        alone = with_steps(alone, ledger.steps_worth(cost, alone, forward))
+        steps = stages.steps_worth(cost, _supervised(alone, stages))
+        alone = with_steps(alone, steps)
     return [_supervised(alone, stages)]
 
 
@@ -176,9 +175,11 @@ def _self_training(config: Config, stages: Stages, iterations: int) -> list[str]
     behind = [model]
     for _ in range(iterations):
         pictures = unlabeled_pictures(settings)
-        labels = _name("labels", model, floor, *pictures)
-        folder = stages.label(labels, model, settings, pictures)
-        behind.append(labels)
+        labels, folder = model, ""
+        if not config.pseudo.online:
+            labels = _name("labels", model, floor, *pictures)
+            folder = stages.label(labels, model, settings, pictures)
+            behind.append(labels)
         thresholds, thresholds_file = "", ""
         if settings.calibration:
             held_out = config.human.records, settings.calibration.ids

@@ -48,13 +48,13 @@ def cost_of(job: Job) -> Cost:
     cells = {(cell.point, cell.arm_name): cell for cell in cells_of(grid)}
     cell = next(cell for cell in cells.values() if cell.name == job.cell)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
-    forward = multiply_adds.of_config(_with_class_names(config))
-    alone = ledger.training(teacher_config(config), forward)
+    forward = _forward(config)
+    alone = ledger.training(teacher_config(config), *forward)
     if cell.arm.cost_of:
         cell = cells[cell.point, cell.arm.cost_of]
         config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
         whole = _self_training(config, cell.arm.iterations, forward)
-        steps = ledger.steps_worth(whole, teacher_config(config), forward)
+        steps = ledger.steps_worth(whole, teacher_config(config), *forward)
         share = steps / alone.steps
         return Cost(
             images=round(alone.images * share),
@@ -66,13 +66,24 @@ def cost_of(job: Job) -> Cost:
     return _self_training(config, cell.arm.iterations, forward)
 
 
-def _self_training(config: Config, iterations: int, forward: int) -> Cost:
-    total = ledger.training(teacher_config(config), forward)
+def _self_training(config: Config, iterations: int, forward: tuple[int, int]) -> Cost:
+    total = ledger.training(teacher_config(config), *forward)
     records, ids = unlabeled_pictures(config.self_training)
     for _ in range(iterations):
-        total += ledger.inference(_pictures(records, ids), forward)
-        total += ledger.training(config, forward)
+        if not config.pseudo.online:
+            total += ledger.inference(_pictures(records, ids), forward[0])
+        total += ledger.training(config, *forward)
     return total
+
+
+def _forward(config: Config) -> tuple[int, int]:
+    """Returns the multiply-adds of the model and of the joint classifier."""
+    config = _with_class_names(config)
+    forward = multiply_adds.of_config(config)
+    try:
+        return forward, multiply_adds.of_joint(config)
+    except ValueError:  # Its records are elsewhere: it is not counted.
+        return forward, 0
 
 
 def _with_class_names(config: Config) -> Config:

@@ -32,21 +32,26 @@ class Cost:
         return Cost(**dict(zip(names, sums, strict=True)))
 
 
-def training(config: Config, forward: int) -> Cost:
+def training(config: Config, forward: int, joint_forward: int = 0) -> Cost:
     """Returns the cost of a run of a config, without its time.
 
     Args:
       config: Of the run.
       forward: Multiply-adds of the model for one image.
+      joint_forward: Of the classifier of joint training, for one image of its size.
     """
-    images = config.human.images_per_step
+    learned, seen = config.human.images_per_step, 0
     if config.pseudo:
-        images += config.pseudo.images_per_step
-    images *= config.training.steps
+        learned += config.pseudo.images_per_step
+        # A teacher that is asked in the step looks at them, too.
+        seen = config.pseudo.images_per_step if config.pseudo.online else 0
+    joint = config.joint.images_per_step if config.joint else 0
+    of_model = (_PASSES_OF_A_STEP * learned + seen) * forward
+    of_classifier = _PASSES_OF_A_STEP * joint * joint_forward
     return Cost(
-        images=images,
+        images=(learned + seen + joint) * config.training.steps,
         steps=config.training.steps,
-        multiply_adds=_PASSES_OF_A_STEP * forward * images,
+        multiply_adds=(of_model + of_classifier) * config.training.steps,
     )
 
 
@@ -60,15 +65,18 @@ def inference(views: int, forward: int) -> Cost:
     return Cost(images=views, multiply_adds=forward * views)
 
 
-def steps_worth(cost: Cost, config: Config, forward: int) -> int:
+def steps_worth(
+    cost: Cost, config: Config, forward: int, joint_forward: int = 0
+) -> int:
     """Returns how many steps of a config cost as much, rounded up.
 
     Args:
       cost: What is to be matched, in multiply-adds.
       config: Of the run that is to cost as much.
       forward: Multiply-adds of its model for one image.
+      joint_forward: As for `training`.
     """
-    run = training(config, forward)
+    run = training(config, forward, joint_forward)
     return math.ceil(cost.multiply_adds * run.steps / run.multiply_adds)
 
 

@@ -1,13 +1,16 @@
 """How much arithmetic a model takes to look at one image."""
 
+import contextlib
 import functools
 import json
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.config import Config
-from st_keras.tasks import build_task
+from st_keras.data import dataset_info
+from st_keras.tasks import build_joint_task, build_task
 
 
 def of_model(model: tf.keras.Model) -> int:
@@ -34,17 +37,50 @@ def of_config(config: Config) -> int:
     Args:
       config: With the names of the classes, as a run's config.yaml has them.
     """
+    return _of_description(_description(config, config.task_name, "human", "training"))
+
+
+def of_joint(config: Config) -> int:
+    """Returns the same for the classifier of a config's joint training; 0 without.
+
+    Args:
+      config: With the names of the classes.
+
+    Raises:
+      ValueError: The records of the classification are not there.
+    """
+    if config.joint is None:
+        return 0
+    parts = (config.task_name, "human", "training", "joint")
+    return _of_joint_description(_description(config, *parts))
+
+
+def _description(config: Config, *parts: str) -> str:
     settings = config_lib.to_dict(config)
-    described = {name: settings[name] for name in (config.task_name, "human")}
-    return _of_description(json.dumps(described | {"training": settings["training"]}))
+    return json.dumps({name: settings[name] for name in parts})
 
 
 @functools.lru_cache
 def _of_description(description: str) -> int:
     task = build_task(config_lib.from_dict(json.loads(description)))
+    with _float32():
+        return of_model(task.build_model(sync_batch_norm=False))
+
+
+@functools.lru_cache
+def _of_joint_description(description: str) -> int:
+    config = config_lib.from_dict(json.loads(description))
+    beside = build_joint_task(config, dataset_info.load(config.joint.records))
+    with _float32():
+        model = build_task(config).build_model(sync_batch_norm=False)
+        return of_model(beside.build_model_on(model, sync_batch_norm=False))
+
+
+@contextlib.contextmanager
+def _float32() -> Iterator[None]:
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy("float32")
     try:
-        return of_model(task.build_model(sync_batch_norm=False))
+        yield
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)

@@ -43,7 +43,8 @@ class Stages:
         tf.keras.backend.clear_session()
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
         if name not in self.costs():
-            cost = ledger.training(config, self.forward_multiply_adds(name))
+            forward, beside = self.forward_multiply_adds(name), self._beside(name)
+            cost = ledger.training(config, forward, beside)
             seconds = summary["seconds"] * summary["devices"]
             self._ledger.note(name, cost + Cost(device_seconds=seconds))
 
@@ -139,5 +140,15 @@ class Stages:
 
     def forward_multiply_adds(self, name: str) -> int:
         """Returns the multiply-adds of a stage's model for one image."""
-        path = self._workdir / name / CONFIG_FILE
-        return multiply_adds.of_config(config_lib.load(str(path)))
+        return multiply_adds.of_config(self._config(name))
+
+    def steps_worth(self, cost: Cost, name: str) -> int:
+        """Returns how many steps of a stage cost as much."""
+        forward, beside = self.forward_multiply_adds(name), self._beside(name)
+        return ledger.steps_worth(cost, self._config(name), forward, beside)
+
+    def _beside(self, name: str) -> int:
+        return multiply_adds.of_joint(self._config(name))
+
+    def _config(self, name: str) -> Config:
+        return config_lib.load(str(self._workdir / name / CONFIG_FILE))

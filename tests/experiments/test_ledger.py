@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from st_keras import config as config_lib
 from st_keras.experiments import ledger
 from st_keras.experiments.ledger import Cost, Ledger
 
@@ -12,6 +13,30 @@ def test_a_step_takes_three_passes_over_its_human_and_pseudo_images(student_conf
     # 4 human and 2 pseudo images, 12 steps: 72 images, three passes each.
     cost = ledger.training(student_config, FORWARD)
     assert cost == Cost(images=72, steps=12, multiply_adds=3 * 72 * FORWARD)
+
+
+def test_pictures_of_joint_training_take_passes_of_their_own(student_config):
+    # 4 more in each of 12 steps, through a classifier of another size.
+    joint = config_lib.JointConfig(records="c/*.tfrecord", images_per_step=4)
+    config = dataclasses.replace(student_config, joint=joint)
+    cost = ledger.training(config, FORWARD, 500)
+    whole = 3 * 72 * FORWARD + 3 * 48 * 500
+    assert cost == Cost(images=72 + 48, steps=12, multiply_adds=whole)
+    assert ledger.steps_worth(cost, config, FORWARD, 500) == 12
+
+
+def test_a_teacher_that_is_asked_in_the_step_takes_one_pass_more(student_config):
+    # Over the 2 pseudo images of each of 12 steps.
+    config = dataclasses.replace(
+        student_config,
+        pseudo=dataclasses.replace(student_config.pseudo, online=True),
+        self_training=dataclasses.replace(
+            student_config.self_training, student_init="teacher"
+        ),
+    )
+    cost = ledger.training(config, FORWARD)
+    whole = (3 * 72 + 24) * FORWARD
+    assert cost == Cost(images=72 + 24, steps=12, multiply_adds=whole)
 
 
 def test_looking_takes_one_pass_and_no_step():
