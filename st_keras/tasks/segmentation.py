@@ -105,9 +105,12 @@ class SegmentationTask(Task):
 
     def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
         encoded, image_id, size_px = decode.decode_unlabeled(serialized)
-        # Some class everywhere, so that what `show` leaves `IGNORED` is no picture.
-        plane = tf.zeros(size_px, tf.uint8)
-        return self._prepared(encoded, LabelMap(plane, plane), image_id, size_px, seed)
+        # Nothing is known. Confidence 0 tells what is a picture from what is beside it.
+        unknown = LabelMap(
+            class_ids=tf.fill(size_px, tf.constant(IGNORED, tf.uint8)),
+            confidences=tf.zeros(size_px, tf.uint8),
+        )
+        return self._prepared(encoded, unknown, image_id, size_px, seed)
 
     def _prepared(self, encoded, labels, image_id, size_px, seed) -> Prepared:
         augmented = augment_picture(
@@ -148,7 +151,7 @@ class SegmentationTask(Task):
         shares = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
         class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
         # As `prepare` has it beside a picture: no class, and that for sure.
-        is_picture = unlabeled.class_ids != IGNORED
+        is_picture = unlabeled.confidences == 0
         class_ids = tf.where(is_picture, class_ids, IGNORED)
         confidences = tf.where(is_picture, tf.round(shares * 255.0), 255.0)
         return LabelMap(tf.cast(class_ids, tf.uint8), tf.cast(confidences, tf.uint8))

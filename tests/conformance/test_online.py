@@ -42,7 +42,8 @@ def test_pictures_are_those_of_training_and_no_label_is_read(task, serialized):
         assert without.image.shape == (*SIZE_PX, 3)
         if isinstance(without.labels, LabelMap):
             # Beside the picture is grey, where nothing is to be seen.
-            is_picture = without.labels.class_ids != IGNORED
+            assert np.all(without.labels.class_ids == IGNORED)
+            is_picture = without.labels.confidences == 0
             assert not np.any(is_picture & np.all(without.image == 128, axis=-1))
             assert np.any(is_picture)
         else:
@@ -97,8 +98,9 @@ def test_a_pixel_has_the_best_class_and_its_share_and_none_beside_the_picture():
     task = kind(settings)
     logits = tf.tile(tf.math.log([[[[0.18, 0.1, 0.72]]]]), [1, 16, 32, 1])
     plane = np.zeros([1, *SIZE_PX], np.uint8)
-    plane[:, :, 100:] = IGNORED
-    seen = task.see({"logits": logits}, LabelMap(tf.constant(plane), None))
+    plane[:, :, 100:] = 255
+    unlabeled = LabelMap(IGNORED, tf.constant(plane))
+    seen = task.see({"logits": logits}, unlabeled)
     np.testing.assert_array_equal(seen.class_ids[:, :, :100], 2)
     np.testing.assert_array_equal(seen.class_ids[:, :, 100:], IGNORED)
     np.testing.assert_array_equal(seen.confidences[:, :, :100], 184)  # Of 183.6.

@@ -11,6 +11,7 @@ import pytest
 
 from st_keras import config as config_lib
 from st_keras.runtime import preflight
+from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import read_rows
 from st_keras.training.loop import train
@@ -21,19 +22,24 @@ from tests.training.test_loop import (
     labelled,  # noqa: F401
 )
 
-STEPS = 6
+STEPS = 4
 
 
 @pytest.fixture(scope="module")
-def joint_student(joint_yaml, labelled):  # noqa: F811
-    overrides = [f"pseudo.records={labelled}", "self_training=null"]
-    return config_lib.load(joint_yaml, [*overrides, f"training.steps={STEPS}"])
+def joint_teacher(joint_yaml):
+    return config_lib.load(
+        joint_yaml,
+        [
+            *("pseudo=null", "self_training=null", "evaluation.records=''"),
+            *(f"training.steps={STEPS}", "training.checkpoint_every_steps=2"),
+        ],
+    )
 
 
 @pytest.fixture(scope="module")
-def finished(joint_student, tmp_path_factory):
+def finished(joint_teacher, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("joint")
-    return workdir, train(joint_student, str(workdir))
+    return workdir, train(joint_teacher, str(workdir))
 
 
 def with_part(config, part, **changes):
@@ -52,7 +58,7 @@ def of(weights, *roots):
 
 def test_the_head_is_part_of_the_checkpoint_and_not_of_the_model(finished):
     workdir, summary = finished
-    assert summary["images_seen"] == STEPS * (4 + 2 + 4)
+    assert summary["images_seen"] == STEPS * (4 + 4)
     assert summary["pictures"]["joint"]["pictures"] == 36
     rows = [row for row in read_rows(workdir) if "loss" in row]
     assert all(np.isfinite(row["joint/class"]) for row in rows)
@@ -66,14 +72,30 @@ def test_the_head_is_part_of_the_checkpoint_and_not_of_the_model(finished):
     assert all("predict/" not in variable.name for variable in run.model.variables)
 
 
+def test_a_run_that_stopped_in_between_ends_as_if_it_had_not(
+    finished, joint_teacher, tmp_path, monkeypatch
+):
+    def save_and_stop(self):
+        whole(self)
+        raise KeyboardInterrupt
+
+    whole = Checkpoints.save
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Checkpoints, "save", save_and_stop)
+        train(joint_teacher, str(tmp_path))
+    assert read_rows(tmp_path)[-1]["step"] == 2
+    train(joint_teacher, str(tmp_path))
+    assert_same_run(finished[0], tmp_path)
+
+
 def test_without_weight_a_classification_changes_nothing_to_the_last_bit(
-    finished, joint_student, tmp_path
+    finished, joint_teacher, tmp_path
 ):
     # Not even what BatchNorm keeps for inference.
-    train(with_part(joint_student, "joint", weight=0.0), str(tmp_path / "zero"))
-    train(dataclasses.replace(joint_student, joint=None), str(tmp_path / "none"))
+    train(with_part(joint_teacher, "joint", weight=0.0), str(tmp_path / "zero"))
+    train(dataclasses.replace(joint_teacher, joint=None), str(tmp_path / "none"))
     zero, none = (final_weights(tmp_path / name) for name in ("zero", "none"))
-    for name, value in of(none, "model", "averaged", "blend").items():
+    for name, value in of(none, "model", "averaged").items():
         np.testing.assert_array_equal(zero[name], value, err_msg=name)
     rows = [read_rows(tmp_path / name) for name in ("zero", "none")]
     for row, other in zip(*rows, strict=True):
@@ -89,28 +111,28 @@ def test_without_weight_a_classification_changes_nothing_to_the_last_bit(
     assert all(np.any(weighted[name] != none[name]) for name in kernels)
 
 
-def test_pictures_that_a_model_is_judged_by_are_refused(joint_student, tmp_path):
-    records = joint_student.joint.records
-    config = with_part(joint_student, "evaluation", records=records)
+def test_pictures_that_a_model_is_judged_by_are_refused(joint_teacher, tmp_path):
+    records = joint_teacher.joint.records
+    config = with_part(joint_teacher, "evaluation", records=records)
     with pytest.raises(ValueError, match="joint.*evaluation"):
         train(config, str(tmp_path))
 
 
-def test_pictures_of_human_labels_may_have_a_class_too(joint_student):
-    human, sets = joint_student.human, {"evaluation": ("", "")}
-    same = with_part(joint_student, "joint", records=human.records, ids=human.ids)
+def test_pictures_of_human_labels_may_have_a_class_too(joint_teacher):
+    human, sets = joint_teacher.human, {"evaluation": ("", "")}
+    same = with_part(joint_teacher, "joint", records=human.records, ids=human.ids)
     found = preflight.check_joint(same, sets, ["evaluation"])
     assert found["joint"]["pictures"] == 9
 
 
-def test_records_without_classes_are_refused(joint_student, tmp_path):
-    config = with_part(joint_student, "joint", records=joint_student.human.records)
+def test_records_without_classes_are_refused(joint_teacher, tmp_path):
+    config = with_part(joint_teacher, "joint", records=joint_teacher.human.records)
     with pytest.raises(ValueError, match="`joint.records`.*no classes of pictures"):
         train(config, str(tmp_path))
 
 
-def test_replicas_that_do_not_divide_its_pictures_are_refused(joint_student, tmp_path):
-    config = with_part(joint_student, "joint", images_per_step=5)
+def test_replicas_that_do_not_divide_its_pictures_are_refused(joint_teacher, tmp_path):
+    config = with_part(joint_teacher, "joint", images_per_step=5)
     config = with_part(config, "runtime", strategy="mirrored")
     message = "`joint.images_per_step` is 5 but there are 2"
     with pytest.raises(ValueError, match=message):
@@ -118,9 +140,11 @@ def test_replicas_that_do_not_divide_its_pictures_are_refused(joint_student, tmp
 
 
 @pytest.mark.slow
-def test_two_replicas_train_like_one(joint_student, tmp_path):
+def test_two_replicas_train_like_one(joint_yaml, labelled, tmp_path):  # noqa: F811
+    overrides = [f"pseudo.records={labelled}", "self_training=null"]
+    student = config_lib.load(joint_yaml, [*overrides, "training.steps=6"])
     # As in test_loop.py: SGD keeps the two comparable.
-    one = with_part(joint_student, "optimization", optimizer="sgd", ema_decay=0.0)
+    one = with_part(student, "optimization", optimizer="sgd", ema_decay=0.0)
     two = with_part(one, "runtime", strategy="mirrored")
     train(one, str(tmp_path / "one"))
     train(two, str(tmp_path / "two"), devices=["CPU:0", "CPU:1"])

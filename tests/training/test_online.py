@@ -1,7 +1,6 @@
 """What a run promises whose teacher is its own average."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import pytest
@@ -13,24 +12,23 @@ from st_keras.data.unlabeled import RecordPictures
 from st_keras.runtime.run_log import read_rows
 from st_keras.training.loop import train
 from tests.record_files import write_records
-from tests.training.test_loop import (
-    assert_same_run,
-    final_weights,
-    labelled,  # noqa: F401
-)
+from tests.training.test_loop import assert_same_run, final_weights
 
 
 @pytest.fixture(scope="module")
-def online_student(student_yaml, digit_records, labelled):  # noqa: F811
-    teacher = pathlib.Path(labelled).parents[1]
+def online_student(student_yaml, digit_records, tmp_path_factory):
+    """Config of a student of a teacher that was trained for two steps."""
+    teacher = str(tmp_path_factory.mktemp("teacher"))
+    shared = ["self_training=null", "evaluation.records=''"]
+    short = ["pseudo=null", "training.steps=2"]
+    train(config_lib.load(student_yaml, [*shared, *short]), teacher)
     return config_lib.load(
         student_yaml,
         [
-            *("pseudo.online=true", "self_training=null", "training.steps=6"),
+            *(*shared, "pseudo.online=true", "training.steps=4"),
             f"pseudo.records={digit_records}/train/*.tfrecord",
             f"pseudo.ids={digit_records}/rest.txt",
             *("init.kind=teacher", f"init.checkpoint={teacher}"),
-            "evaluation.records=''",
         ],
     )
 
