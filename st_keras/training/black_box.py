@@ -161,7 +161,7 @@ class GradientWatch:
 
 
 def weights_digest(model: tf.keras.Model) -> str:
-    """Returns 64 hex digits of the values of all trainable variables, in their order."""
+    """Returns 64 hex digits of all trainable variables' values, in their order."""
     digest = hashlib.sha256()
     for variable in model.trainable_variables:
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
@@ -169,9 +169,12 @@ def weights_digest(model: tf.keras.Model) -> str:
 
 
 def named(nest, prefix: str = "") -> dict[str, object]:
-    """Returns the leaves of dicts and tuples by their path, as `human/image`."""
+    """Returns the leaves of dicts and tuples by their path, as `human/image`.
+
+    They are in the order that `tf.nest` has for them.
+    """
     if isinstance(nest, dict):
-        items = nest.items()
+        items = sorted(nest.items())
     elif hasattr(nest, "_fields"):
         items = zip(nest._fields, nest, strict=True)
     elif isinstance(nest, tuple | list):

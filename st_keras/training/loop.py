@@ -27,7 +27,7 @@ from st_keras.runtime import (
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_clock import RunClock
-from st_keras.runtime.run_log import RunLog, write_json
+from st_keras.runtime.run_log import RunLog, read_rows, write_json
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import optimization, rescue
@@ -161,6 +161,10 @@ def train(
     if step == 0:
         _log_pictures(log, batches, task, step)
     judged = Predictor(task, averaged.model if averaged else model)
+    hard = warnings_of_run.PseudoLoss(
+        normalize=bool(config.pseudo and config.pseudo.normalize),
+        rows=read_rows(workdir),
+    )
     metrics: dict = {}
     values: dict[str, float] = {}
     bar = tqdm(
@@ -189,6 +193,8 @@ def train(
                     continue
             values |= guard.counts
             log.numbers(step, values)
+            if text := hard.add(step, values):
+                logging.warning(text)
             bar.update(step - bar.n)
             if "loss" in values:
                 bar.set_postfix(loss=f"{values['loss']:.3f}")

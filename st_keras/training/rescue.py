@@ -131,7 +131,8 @@ class Rescue:
         if self._policy == ABORT or refusal:
             self._log.add(event | {"policy": ABORT})
             raise failures.NonFiniteError(
-                f"{what} Last checkpoint: {self._saved.latest}. {refusal} {_cure(folder)}"
+                f"{what} Last checkpoint: {failure.checkpoint}. {refusal} "
+                f"{_cure(folder)}"
             )
         if self._policy == SKIP:
             self._optimizer.iterations.assign(step + 1)

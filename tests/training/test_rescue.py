@@ -8,11 +8,9 @@ import pytest
 import tensorflow as tf
 
 from st_keras.data import dataset_info
-from st_keras.runtime import failure_log
-from st_keras.runtime.checkpoints import Checkpoints
-from st_keras.runtime.failure_log import FailureLog
+from st_keras.runtime import failure_log, run_log
 from st_keras.runtime.failures import NonFiniteError
-from st_keras.runtime.run_log import RunLog, read_rows
+from st_keras.runtime.run_log import read_rows
 from st_keras.training.loop import train
 from tests.training.poison import mark, poison
 
@@ -114,3 +112,73 @@ def test_what_skip_leaves_is_the_state_before_the_step(config, poisoned, tmp_pat
             assert (value, before[name]) == (STEP + 1, STEP)
         else:
             np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+def test_recover_goes_back_to_the_checkpoint_and_draws_otherwise(
+    config, poisoned, tmp_path
+):
+    summary = train(with_policy(config, "recover"), str(tmp_path))
+    (event,) = summary["failures"]
+    assert poisoned in event["images"]["human"]
+    assert (event["step"], event["back_to"], event["draws"]) == (STEP, 5, 0)
+    rows = read_rows(tmp_path)
+    assert [row["step"] for row in rows] == [4, 5, 8, 10, 12, 12]
+    assert [row.get("failures/recovered") for row in rows[:3]] == [None, None, 1.0]
+    assert all(np.all(np.isfinite(v)) for v in final_state(tmp_path).values())
+
+
+def test_recover_gives_up_after_three_times(config, tmp_path):
+    hopeless = dataclasses.replace(
+        config.optimization,
+        **{"optimizer": "sgd", "learning_rate": 1e30, "schedule": "constant"},
+        **{"warmup_steps": 0, "ema_decay": 0.0},
+    )
+    config = dataclasses.replace(with_policy(config, "recover"), optimization=hopeless)
+    with pytest.raises(NonFiniteError, match="recovered 3 times, which is the most"):
+        train(config, str(tmp_path))
+    events = json.loads((tmp_path / "failures.json").read_text())
+    # Without a checkpoint on the way, it goes back to the very first weights.
+    assert [(e["policy"], e.get("back_to")) for e in events] == [
+        ("recover", 0),
+        ("recover", 0),
+        ("recover", 0),
+        ("abort", None),
+    ]
+    # Other pictures each time.
+    assert len({tuple(event["images"]["human"]) for event in events}) == 4
+    assert [bool(event["black_box"]) for event in events] == [True] * 4
+    assert [path.name for path in (tmp_path / "debug").iterdir()] == ["step_1"]
+
+
+@pytest.mark.parametrize("policy", ["skip", "recover"])
+def test_a_run_killed_around_a_failure_ends_like_one_never_killed(
+    config, poisoned, policy, monkeypatch, tmp_path
+):
+    config = with_policy(config, policy)
+    train(config, str(tmp_path / "never"))
+    # Before the failure is listed, right after, and when it has had an effect.
+    for name, target, is_after in (
+        ("write_json", failure_log, False),
+        ("write_json", failure_log, True),
+        ("numbers", run_log.RunLog, True),
+    ):
+        kill = kill_at(getattr(target, name), is_after)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(target, name, kill)
+            train(config, str(tmp_path / "killed"))
+    train(config, str(tmp_path / "killed"))
+    assert_same_run(tmp_path / "never", tmp_path / "killed")
+
+
+def kill_at(function, is_after):
+    """Wraps a function: the process ends with the call that tells of a failure."""
+
+    def killed(*args):
+        is_it = any("failures/" in str(arg) or "not_finite" in str(arg) for arg in args)
+        if is_it and not is_after:
+            raise KeyboardInterrupt
+        function(*args)
+        if is_it:
+            raise KeyboardInterrupt
+
+    return killed
