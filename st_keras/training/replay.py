@@ -107,6 +107,7 @@ def replay(folder: str) -> Replayed:
         optimizer = optimization.build_optimizer(
             config.optimization, config.training.steps
         )
+        optimization.create_slots(optimizer, model.trainable_variables)
         blend = build_blend(config)
     _restore(folder, model=model, optimizer=optimizer, blend=blend)
     parts = _read_batch(folder, Batches(config, task), replicas)
@@ -169,9 +170,6 @@ def _config_of(folder: str, facts: dict) -> Config:
 def _restore(folder: str, **parts) -> None:
     found = checkpoints.find_model(folder)
     present = {name: part for name, part in parts.items() if part is not None}
-    optimization.create_slots(
-        present["optimizer"], present["model"].trainable_variables
-    )
     status = tf.train.Checkpoint(**present).read(found.prefix)
     try:
         status.assert_existing_objects_matched()

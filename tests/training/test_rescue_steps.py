@@ -56,18 +56,17 @@ class Run:
         assert taken == int(self.optimizer.iterations)
         if config.seed not in self.seeds:
             self.seeds.append(config.seed)
-        draws = self.seeds.index(config.seed)
 
         def take_steps(count):
-            for number in range(count):
+            taken, bad = 0, False
+            while taken < count and not bad:
                 step = int(self.optimizer.iterations)
-                bad = self.is_bad(step, draws)
+                bad = self.is_bad(step, self.seeds.index(config.seed))
                 self.model.total.assign_add(math.nan if bad else step + 1.0)
                 self.optimizer.iterations.assign_add(1)
-                loss = {"loss": math.nan if bad else 1.0, "learning_rate": 0.1}
-                if bad:
-                    break
-            return loss, number + 1, loss
+                taken += 1
+            loss = {"loss": math.nan if bad else 1.0, "learning_rate": 0.1}
+            return loss, taken, loss
 
         return take_steps
 
