@@ -138,7 +138,12 @@ class BlackBox:
             return numbers, watched.norms
 
         compiled = tf.function(take, jit_compile=runtime.jit_compile or None)
-        per_replica = self._strategy.run(compiled, args=(next(iter(stream)),))
+
+        @tf.function  # Or replicas that are compiled would wait for one another.
+        def on_replicas(parts):
+            return self._strategy.run(compiled, args=(parts,))
+
+        per_replica = on_replicas(next(iter(stream)))
         numbers, norms = tf.nest.map_structure(
             lambda value: float(self._strategy.experimental_local_results(value)[0]),
             per_replica,

@@ -92,6 +92,7 @@ class Rescue:
     def remember(self) -> None:
         """Copies the state; called before steps are taken."""
         self._begin = self._steps_taken()
+        self._snapshot = None  # First, or there would be two for a moment.
         self._snapshot = Snapshot(self._strategy, self._saved.variables)
 
     def after(self, bad: dict[str, float]) -> tuple[int, dict[str, float]]:

@@ -30,8 +30,9 @@ def variables():
     ]
 
 
-@pytest.mark.parametrize("name", ["one", "two"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "name, jit_compile", [("one", False), ("one", True), ("two", False)]
+)
 def test_what_steps_have_changed_in_place_is_put_back(name, jit_compile):
     strategy = strategies()[name]
     with strategy.scope():
