@@ -1,4 +1,7 @@
-"""What a run does about a step with a number that is not finite."""
+"""What a run does about a step with a number that is not finite.
+
+test_rescue_steps.py has the same by hand, in a second; here it is the real loop.
+"""
 
 import dataclasses
 import json
@@ -84,6 +87,7 @@ def test_abort_stops_and_says_how_to_find_out_why(config, poisoned, tmp_path):
     assert any(isinstance(n, float) for n in norms.values())
 
 
+@pytest.mark.slow
 def test_skip_learns_nothing_from_the_step_and_everything_from_the_others(
     config, poisoned, tmp_path
 ):
@@ -114,6 +118,7 @@ def test_what_skip_leaves_is_the_state_before_the_step(config, poisoned, tmp_pat
             np.testing.assert_array_equal(value, before[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_recover_goes_back_to_the_checkpoint_and_draws_otherwise(
     config, poisoned, tmp_path
 ):
@@ -127,6 +132,7 @@ def test_recover_goes_back_to_the_checkpoint_and_draws_otherwise(
     assert all(np.all(np.isfinite(v)) for v in final_state(tmp_path).values())
 
 
+@pytest.mark.slow
 def test_recover_gives_up_after_three_times(config, tmp_path):
     hopeless = dataclasses.replace(
         config.optimization,
@@ -150,6 +156,7 @@ def test_recover_gives_up_after_three_times(config, tmp_path):
     assert [path.name for path in (tmp_path / "debug").iterdir()] == ["step_1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["skip", "recover"])
 def test_a_run_killed_around_a_failure_ends_like_one_never_killed(
     config, poisoned, policy, monkeypatch, tmp_path
