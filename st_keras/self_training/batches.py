@@ -91,6 +91,10 @@ class Batches:
         }
         return tf.data.Dataset.zip(streams).prefetch(tf.data.AUTOTUNE)
 
+    def image_ids(self, step: int) -> dict[str, list[str]]:
+        """Returns the ids of the images that step number `step` trains on."""
+        return {part: e.image_ids for part, e in self.examples(step).items()}
+
     def examples(self, step: int) -> dict[str, Examples]:
         """Returns all that step number `step` trains on, of all replicas, by part."""
         found = {}
