@@ -9,12 +9,16 @@ from st_keras.types import Ratio
 
 
 def mark(config, info, *, step, part, row):
-    """Returns what tells an example of a run, as it is augmented then, and its id."""
+    """Returns what tells an example of a run, as it is augmented then, and its id.
+
+    Without a row, it is the one with most in its boxes.
+    """
     config = with_class_names(config, info)
     found = Batches(config, build_task(config)).examples(step)[part]
-    boxes = found.batch.labels.boxes_yxyx[row]
-    assert float(tf.reduce_sum(boxes)) > 0.0, "Choose an example with boxes."
-    return float(tf.reduce_sum(boxes)), found.image_ids[row]
+    sums = tf.reduce_sum(found.batch.labels.boxes_yxyx, axis=[1, 2]).numpy()
+    row = int(sums.argmax()) if row is None else row
+    assert sums[row] > 0.0, "Choose an example with boxes."
+    return float(sums[row]), found.image_ids[row]
 
 
 def poison(monkeypatch, marks, *, name="box"):

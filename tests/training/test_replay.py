@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from st_keras import config as config_lib
 from st_keras.data import dataset_info
+from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.run_log import read_rows
-from st_keras.training import black_box, replay, verdict
+from st_keras.tasks import build_task
+from st_keras.training import black_box, optimization, replay, verdict
 from st_keras.training.loop import train
 from st_keras.training.probes import Probes
+from st_keras.training.rescue import Failure
 from tests.training.poison import mark, poison
 
 layers = tf.keras.layers
@@ -88,6 +92,81 @@ STEP = 3
 
 
 @pytest.fixture
+def write_box(tiny_records, tmp_path):
+    """Writes the box of a step of a detector, taken eagerly and without the loop."""
+    config = config_lib.Config(
+        detection=config_lib.DetectionConfig(
+            class_names=tiny_records.class_names,
+            **{"image_size_px": (64, 96), "backbone": "tiny", "max_level": 5},
+            **{"neck_filters": 16, "anchor_size": 1.5, "aspect_ratios": (1.0,)},
+            head=config_lib.BoxHeadConfig(num_convs=1, num_filters=16),
+        ),
+        human=config_lib.RecordsConfig(records=tiny_records.glob, images_per_step=4),
+        training=config_lib.TrainingConfig(steps=10),
+    )
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    task = build_task(config)
+    with strategy.scope():
+        model = task.build_model(sync_batch_norm=False)
+        optimizer = optimization.build_optimizer(config.optimization, 10)
+        optimization.create_slots(optimizer, model.trainable_variables)
+    optimizer.iterations.assign(STEP)
+    saved = Checkpoints(str(tmp_path), optimizer=optimizer, keep=1, model=model)
+    box = black_box.BlackBox(
+        *(config, str(tmp_path), strategy, task, model, optimizer, None), saved=saved
+    )
+
+    def write(**values):
+        failure = Failure(
+            step=STEP,
+            values={"human/class": 1.0, "learning_rate": 0.08} | values,
+            **{"config": config, "draws": 0, "checkpoint": "none"},
+        )
+        tf.config.run_functions_eagerly(True)
+        try:
+            return box.write(failure)[0]
+        finally:
+            tf.config.run_functions_eagerly(False)
+
+    return config, model, write
+
+
+def test_a_loss_that_is_nan_is_named_with_its_image(write_box, monkeypatch):
+    config, _, write = write_box
+    info = dataset_info.load(config.human.records)
+    number, image_id = mark(config, info, step=STEP, part="human", row=None)
+    poison(monkeypatch, [number])
+    folder = write(**{"human/box": float("nan")})
+    facts = black_box.read_facts(folder)
+    assert facts["values"]["human/box"] == "nan"
+    assert facts["values_when_taken_again"]["human/box"] == "nan"
+    seen = replay.replay(folder)
+    assert seen.is_same
+    assert seen.values["human/class"] == pytest.approx(
+        facts["values_when_taken_again"]["human/class"], rel=1e-5
+    )
+    found = verdict.judge(seen)
+    assert found.where.startswith("loss `human/box`")
+    assert "poison.py" in found.where
+    assert found.images == [f"human: {image_id}"]
+    page = verdict.page(seen, found, folder)
+    assert "in the run:     human/box nan" in page
+    assert "those of the run" in page
+
+
+def test_a_layer_that_overflows_is_named_with_the_size_of_the_weights(write_box):
+    _, model, write = write_box
+    kernels = [v for v in model.trainable_variables if "kernel" in v.name]
+    kernels[1].assign(tf.fill(kernels[1].shape, 3e38))
+    seen = replay.replay(write(loss=float("inf")))
+    found = verdict.judge(seen)
+    layer = kernels[1].name.split("/")[0]
+    assert found.where.startswith("forward pass, output of layer ")
+    assert f"{layer}`" in found.where
+    assert "The weights have grown to 3e+38" in found.cure
+
+
+@pytest.fixture
 def failed(teacher_config, monkeypatch, tmp_path):
     """A run of two replicas that has recovered; the second one's loss was nan."""
     config = dataclasses.replace(
@@ -107,6 +186,7 @@ def failed(teacher_config, monkeypatch, tmp_path):
     return tmp_path, summary, image_id
 
 
+@pytest.mark.slow
 def test_two_replicas_recover_and_the_replay_names_loss_and_image(failed):
     workdir, summary, image_id = failed
     (event,) = summary["failures"]
