@@ -149,8 +149,14 @@ class TrainingConfig:
     checkpoint_every_steps: int = 500
     keep_checkpoints: int = 2
     pictures_every_steps: int = 0  # Training pictures to TensorBoard; 0: only first.
+    # What is done about a step with a loss or a gradient that is not finite, besides
+    # keeping all of it in `debug/step_N` for tools/replay.py. abort: the run stops.
+    # skip: nothing is learned from that step; 10 times in a run, 3 steps in a row.
+    # recover: the run goes on from its last checkpoint with other draws; 3 times.
+    on_nonfinite: str = "abort"
 
     def __post_init__(self):
+        check_choice(self, "on_nonfinite", ("abort", "skip", "recover"))
         check_above_zero(
             self,
             "steps",

@@ -39,6 +39,15 @@ class Checkpoints:
             step_counter=optimizer.iterations,
         )
         self._optimizer = optimizer
+        self._parts = list(present.values())
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that is saved and restored, the optimizer's variables first."""
+        return [
+            *self._optimizer.variables(),
+            *(variable for part in self._parts for variable in part.variables),
+        ]
 
     def restore(self) -> int:
         """Restores the newest checkpoint that can be read and returns its step.
@@ -66,6 +75,13 @@ class Checkpoints:
         """Saves the state at the current step and returns the file prefix."""
         step = int(self._optimizer.iterations.numpy())
         return self._manager.save(checkpoint_number=step)
+
+    def save_to(self, workdir: str) -> str:
+        """Saves the state once in the folder of another run; returns the prefix."""
+        manager = tf.train.CheckpointManager(
+            self._checkpoint, os.path.join(workdir, _FOLDER), max_to_keep=1
+        )
+        return manager.save(checkpoint_number=self._optimizer.iterations)
 
     @property
     def latest(self) -> str:

@@ -7,28 +7,27 @@ class NonFiniteError(ArithmeticError):
     """A loss or a gradient is no longer a number."""
 
 
-def check_finite(
-    values: dict[str, float], *, step: int, image_ids, checkpoint: str
-) -> None:
-    """Raises if a value is not finite.
+def not_finite(values: dict[str, float]) -> dict[str, float]:
+    """Returns those of some named numbers that are not finite, in their order."""
+    return {name: value for name, value in values.items() if not math.isfinite(value)}
+
+
+def describe(
+    values: dict[str, float], *, step: int, image_ids: dict[str, list[str]]
+) -> str:
+    """Says of a step with a number that is not finite what is known at once.
 
     Args:
-      values: Named numbers of one step, in the order they are computed.
+      values: Named numbers of the step, in the order they are computed.
       step: The number of the step, from 0.
-      image_ids: Called for the ids of the step's images by part.
-      checkpoint: The last one saved.
+      image_ids: Of the step's images, by part.
 
-    Raises:
-      NonFiniteError: Names the first such value, the step, the learning rate, the
-        images and the checkpoint.
+    Returns:
+      Two sentences: the first such number with the learning rate, and the images.
     """
-    bad = [name for name, value in values.items() if not math.isfinite(value)]
-    if not bad:
-        return
-    images = "; ".join(f"{part}: {', '.join(i)}" for part, i in image_ids().items())
-    raise NonFiniteError(
-        f"`{bad[0]}` is {values[bad[0]]} at step {step:_} (learning rate "
-        f"{values['learning_rate']:.3g}). Images of the step: {images}. Last "
-        f"checkpoint: {checkpoint}. Look for boxes without area in these images, lower "
-        "`optimization.learning_rate`, or set `optimization.clip_norm`."
+    name, value = next(iter(not_finite(values).items()))
+    images = "; ".join(f"{part}: {', '.join(ids)}" for part, ids in image_ids.items())
+    return (
+        f"`{name}` is {value} at step {step:_} (learning rate "
+        f"{values['learning_rate']:.3g}). Images of the step: {images}."
     )

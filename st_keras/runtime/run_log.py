@@ -21,11 +21,16 @@ class RunLog:
 
     def __init__(self, workdir: str, *, resume_step: int):
         self._path = pathlib.Path(workdir) / _FILE
-        kept = [row for row in read_rows(workdir) if row["step"] <= resume_step]
-        writing.write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept))
+        self.drop_after(resume_step)
         self._writer = tf.summary.create_file_writer(
             os.path.join(workdir, "tensorboard")
         )
+
+    def drop_after(self, step: int) -> None:
+        """Drops the rows of steps that are going to be taken again."""
+        rows = read_rows(self._path.parent)
+        kept = [row for row in rows if row["step"] <= step]
+        writing.write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept))
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
         """Logs a row."""

@@ -4,11 +4,14 @@ Each warning is two sentences: what is seen, and what cures it.
 """
 
 import math
+from collections.abc import Iterable
 
 from st_keras.metrics.thresholds import THRESHOLDS
 
 _FEWEST_IMAGES = 4  # For the statistics of a BatchNorm.
 _FEWEST_KEPT, _MOST_KEPT = 0.2, 5.0  # Pseudo labels as a share of human ones.
+_HARD = 10.0  # Pseudo loss as a multiple of the human one...
+_HARD_STEPS = 200  # ...for so long: the first steps of a run are of no account.
 
 
 def batch_norm(images_per_step: int, replicas: int, *, is_synchronized: bool) -> str:
@@ -59,6 +62,51 @@ def pseudo_density(quality, min_score: float) -> str:
         f"{name}, where people have {human:.3g}. {cure}; look at some with "
         "`tools/show.py records`."
     )
+
+
+class PseudoLoss:
+    """Notices that a student cannot learn what its teacher says, and warns once."""
+
+    def __init__(self, *, normalize: bool, rows: Iterable[dict] = ()):
+        """Looks at what was logged before, by a run that was killed.
+
+        Args:
+          normalize: Whether the pseudo loss is brought to the scale of the human one.
+          rows: Of metrics.jsonl.
+        """
+        self._normalize = normalize
+        self._last = 0  # Step of the last row.
+        self._since: int | None = None  # Steps taken when it began to be hard.
+        self._is_told = False
+        for row in rows:
+            self.add(row["step"], row)
+
+    def add(self, step: int, values: dict[str, float]) -> str:
+        """Takes in a row of the log and returns a warning if it is time; "" otherwise.
+
+        Args:
+          step: Steps taken at the end of the row.
+          values: Means since the row before.
+        """
+        begin, self._last = min(self._last, step), step
+        human, pseudo = values.get("human/loss"), values.get("pseudo/loss")
+        if human is None or pseudo is None:
+            return ""
+        if pseudo <= _HARD * human:
+            self._since = None
+            return ""
+        self._since = begin if self._since is None else min(self._since, begin)
+        if self._is_told or step - self._since < _HARD_STEPS:
+            return ""
+        self._is_told = True
+        cure = "Raise `pseudo.min_score`, or train the teacher longer"
+        if not self._normalize:
+            cure = f"Set `pseudo.normalize`, or lower `pseudo.weight`; r{cure[1:]}"
+        return (
+            f"The pseudo loss is over {_HARD:g} times the human one ({pseudo:.3g} and "
+            f"{human:.3g}) for {step - self._since} steps, up to step {step}. {cure}; "
+            "`tools/report_pseudo.py` shows the labels."
+        )
 
 
 def _density(quality, min_score: float) -> tuple[str, float, float] | None:

@@ -1,5 +1,7 @@
 """What a training step is fed: a fixed number of examples of each part."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from st_keras.config import Config
@@ -11,6 +13,15 @@ from st_keras.types import Batch
 
 # Numbers the random streams of a seed.
 _STREAMS = {"human": 0, "pseudo": 1, "joint": 2}
+
+
+class Examples(NamedTuple):
+    """One part of a step's examples, with where they come from."""
+
+    batch: Batch  # As the step gets it, of all replicas; the first one's rows first.
+    image_ids: list[str]  # Of each row.
+    serialized: list[bytes]  # The record of each row.
+    info: dataset_info.DatasetInfo  # Of all the records.
 
 
 class Batches:
@@ -100,14 +111,23 @@ class Batches:
 
     def image_ids(self, step: int) -> dict[str, list[str]]:
         """Returns the ids of the images that step number `step` trains on."""
+        return {part: e.image_ids for part, e in self.examples(step).items()}
+
+    def examples(self, step: int) -> dict[str, Examples]:
+        """Returns all that step number `step` trains on, of all replicas, by part."""
         found = {}
-        for part in self._settings:
-            stream = self._stream(part, step, 1, range(1), with_ids=True)
-            _, image_ids = next(iter(stream))
-            found[part] = [image_id.decode() for image_id in image_ids.numpy()]
+        for part, settings in self._settings.items():
+            stream = self._stream(part, step, 1, range(1), with_records=True)
+            batch, image_ids, serialized = next(iter(stream))
+            found[part] = Examples(
+                batch=batch,
+                image_ids=[image_id.decode() for image_id in image_ids.numpy()],
+                serialized=serialized.numpy().tolist(),
+                info=dataset_info.load(settings.records),
+            )
         return found
 
-    def _stream(self, part, step, replicas, replicas_here, with_ids=False):
+    def _stream(self, part, step, replicas, replicas_here, with_records=False):
         settings = self._settings[part]
         images = settings.images_per_step
         info, task = dataset_info.load(settings.records), self.tasks[part]
@@ -124,7 +144,9 @@ class Batches:
                     labels, min_score=self._min_scores, soft=settings.soft
                 )
             batch = Batch(prepared.image, labels, prepared.changes)
-            return (batch, prepared.image_id) if with_ids else batch
+            if with_records:
+                return batch, prepared.image_id, serialized
+            return batch
 
         return pipeline.training_stream(
             self._sources[part],

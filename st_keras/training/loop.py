@@ -5,6 +5,7 @@ what it is fed in self_training/batches.py, how the losses are weighed in
 self_training/blend.py.
 """
 
+import functools
 import json
 import math
 import os
@@ -26,16 +27,15 @@ from st_keras.runtime import (
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_clock import RunClock
-from st_keras.runtime.run_log import RunLog, write_json
+from st_keras.runtime.run_log import RunLog, read_rows, write_json
 from st_keras.self_training.batches import Batches
-from st_keras.self_training.blend import Blend
-from st_keras.self_training.online import build_online
 from st_keras.tasks import Task, build_task, with_class_names
-from st_keras.training import optimization
+from st_keras.training import optimization, rescue
 from st_keras.training.averaging import AveragedModel
+from st_keras.training.black_box import BlackBox
 from st_keras.training.evaluate import evaluate_model
 from st_keras.training.joint import build_joint
-from st_keras.training.step import TrainStep
+from st_keras.training.step import build_blend, build_step
 
 SUMMARY_FILE = "summary.json"
 _PICTURES = 8
@@ -58,7 +58,8 @@ def train(
 
     Raises:
       ValueError: A setting, a record or a checkpoint cannot be used.
-      NonFiniteError: A loss is not a number any more.
+      NonFiniteError: A loss is not a number any more, and `training.on_nonfinite` says
+        to stop then, or has gone on too often.
     """
     # ---------------------------------------------------------------- Check first
     info = dataset_info.load(config.human.records)
@@ -96,14 +97,7 @@ def train(
         optimizer = optimization.build_optimizer(
             config.optimization, config.training.steps
         )
-        blend = None
-        if config.pseudo:
-            blend = Blend(
-                weight=config.pseudo.weight,
-                normalize=config.pseudo.normalize,
-                decay=config.pseudo.decay,
-                max_ratio=config.pseudo.max_ratio,
-            )
+        blend = build_blend(config)
         # Before the average, which starts at these weights.
         if not checkpoints.has_any(workdir):
             initialization.initialize(model, config.init)
@@ -134,35 +128,51 @@ def train(
     step = saved.restore()
     logging.info("%s starts at step %d of %d", config.role, step, config.training.steps)
 
-    # ------------------------------------------------------------------------ Data
+    # ----------------------------------------------------- Data and compiled steps
     here = strategies.replicas_of_this_process(strategy)
-    iterator = iter(
-        strategy.distribute_datasets_from_function(
-            lambda _: batches.from_step(step, replicas=replicas, replicas_here=here)
-        )
-    )
+    compiled = {}  # By seed: a run that recovers draws by another.
+    beside = {"joint": joint, "average": averaged and averaged.model}
 
-    # ------------------------------------------------------------- Compiled steps
-    take_step = TrainStep(
-        task,
-        model,
-        optimizer,
-        blend,
-        weight_decay=_coupled_weight_decay(config),
-        clip_norm=config.optimization.clip_norm,
-        seed=config.seed,
-        joint=joint,
-        online=build_online(config.pseudo, task, averaged and averaged.model),
+    def start(drawn: Config, taken: int) -> rescue.TakeSteps:
+        stream = Batches(drawn, task)
+        iterator = iter(
+            strategy.distribute_datasets_from_function(
+                lambda _: stream.from_step(taken, replicas=replicas, replicas_here=here)
+            )
+        )
+        if drawn.seed not in compiled:
+            compiled[drawn.seed] = _compile(
+                strategy,
+                build_step(drawn, task, model, optimizer, blend, **beside),
+                averaged,
+                jit_compile=config.runtime.jit_compile or on_tpu,
+            )
+        return functools.partial(compiled[drawn.seed], iterator)
+
+    box = BlackBox(
+        *(config, workdir, strategy, task, model, optimizer, blend),
+        saved=saved,
+        **beside,
     )
-    take_steps = _compile(
-        strategy, take_step, averaged, jit_compile=config.runtime.jit_compile or on_tpu
+    guard = rescue.Rescue(
+        *(config, workdir),
+        strategy=strategy,
+        saved=saved,
+        optimizer=optimizer,
+        start=start,
+        write=box.write,
     )
+    take_steps = guard.start()
 
     # ------------------------------------------------------------------------ Loop
     log = RunLog(workdir, resume_step=step)
     if step == 0:
         _log_pictures(log, batches, step)
     judged = Predictor(task, averaged.model if averaged else model)
+    hard = warnings_of_run.PseudoLoss(
+        normalize=bool(config.pseudo and config.pseudo.normalize),
+        rows=read_rows(workdir),
+    )
     metrics: dict = {}
     values: dict[str, float] = {}
     bar = tqdm(
@@ -176,18 +186,26 @@ def train(
             bar.write(f"{name}: {found['pictures']} pictures, {found['ids_sha256']}")
         while step < config.training.steps:
             count = _steps_to_next_event(config, step)
-            values, taken, last = take_steps(iterator, tf.constant(count))
+            guard.remember()
+            values, taken, last = take_steps(count)
             step += taken
             # A bad step ends the call early, so it is the last one taken.
-            failures.check_finite(
-                last,
-                step=step - 1,
-                image_ids=lambda: batches.image_ids(step - 1),  # noqa: B023
-                checkpoint=saved.latest,
-            )
+            if failures.not_finite(last):
+                now, values = guard.after(last)
+                take_steps = guard.start()
+                bar.write(f"{config.role}: {guard.said}")
+                is_back, step = now < step, now
+                bar.n = step
+                if is_back:
+                    log.drop_after(step)
+                    continue
+            values |= guard.counts
             log.numbers(step, values)
-            bar.update(taken)
-            bar.set_postfix(loss=f"{values['loss']:.3f}")
+            if text := hard.add(step, values):
+                logging.warning(text)
+            bar.update(step - bar.n)
+            if "loss" in values:
+                bar.set_postfix(loss=f"{values['loss']:.3f}")
             if _is_due(step, config.training.pictures_every_steps):
                 _log_pictures(log, batches, step)
             is_last = step == config.training.steps
@@ -211,8 +229,9 @@ def train(
         "parameters": int(sum(math.prod(v.shape) for v in model.trainable_variables)),
         "pictures": pictures,
         "checkpoint": saved.latest,
-        "losses": values or log.last("loss"),
+        "losses": values if "loss" in values else log.last("loss"),
         "metrics": metrics,
+        "failures": guard.events,
         "seconds": round(clock.seconds, 1),
         "devices": replicas,
     }
@@ -266,7 +285,7 @@ def _compile(strategy, take_step, averaged, *, jit_compile):
         return total / tf.cast(taken, tf.float32), taken, last
 
     def take_steps(iterator, count):
-        mean, taken, last = run(iterator, count)
+        mean, taken, last = run(iterator, tf.constant(count))
         return (
             dict(zip(names, mean.numpy().tolist(), strict=True)),
             int(taken),
@@ -301,12 +320,6 @@ def _steps_to_next_event(config: Config, step: int) -> int:
 
 def _is_due(step: int, every: int) -> bool:
     return bool(every) and step % every == 0
-
-
-def _coupled_weight_decay(config: Config) -> float:
-    """AdamW decays by itself; SGD gets the paper's L2 on kernels."""
-    is_sgd = config.optimization.optimizer == "sgd"
-    return config.optimization.weight_decay if is_sgd else 0.0
 
 
 def _evaluate(config: Config, task: Task, predictor: Predictor) -> dict:

@@ -1,11 +1,14 @@
 """One training step: human and pseudo examples go through the model together."""
 
+import dataclasses
+
 import tensorflow as tf
 
+from st_keras.config import Config
 from st_keras.models import randomness
 from st_keras.ops import images
 from st_keras.self_training.blend import Blend
-from st_keras.self_training.online import OnlineTeacher
+from st_keras.self_training.online import OnlineTeacher, build_online
 from st_keras.tasks import Task
 from st_keras.training import optimization
 from st_keras.training.joint import Joint
@@ -13,6 +16,66 @@ from st_keras.types import Batch, Ratio
 
 _MODEL_SEED = 3  # Tells the draws of the model from those of the data.
 _JOINT_SEED = 5  # And those for the pictures of joint training from the others.
+
+
+def build_blend(config: Config) -> Blend | None:
+    """Returns what weighs the parts of a student; None for a teacher.
+
+    Within a strategy's scope, as it has variables.
+    """
+    if not config.pseudo:
+        return None
+    return Blend(
+        weight=config.pseudo.weight,
+        normalize=config.pseudo.normalize,
+        decay=config.pseudo.decay,
+        max_ratio=config.pseudo.max_ratio,
+    )
+
+
+def build_step(
+    config: Config,
+    task: Task,
+    model: tf.keras.Model,
+    optimizer,
+    blend: Blend | None,
+    *,
+    joint: Joint | None = None,
+    average: tf.keras.Model | None = None,
+) -> "TrainStep":
+    """Returns the step of a run.
+
+    Args:
+      config: Of the run; its seed is that of what the model drops.
+      task: Gives the losses.
+      model: Of the task.
+      optimizer: Its variables exist.
+      blend: Of `build_blend`.
+      joint: Of `build_joint`.
+      average: The averaged weights; a teacher, if the config wants it `online`.
+    """
+    # AdamW decays by itself; SGD gets the paper's L2 on kernels.
+    is_coupled = config.optimization.optimizer == "sgd"
+    return TrainStep(
+        task,
+        model,
+        optimizer,
+        blend,
+        weight_decay=config.optimization.weight_decay if is_coupled else 0.0,
+        clip_norm=config.optimization.clip_norm,
+        seed=config.seed,
+        joint=joint,
+        online=build_online(config.pseudo, task, average),
+    )
+
+
+def unclipped(config: Config) -> Config:
+    """Returns the config of a step whose gradients are looked at as they come.
+
+    A clipped gradient of infinite norm is nothing but nan.
+    """
+    plain = dataclasses.replace(config.optimization, clip_norm=0.0)
+    return dataclasses.replace(config, optimization=plain)
 
 
 class TrainStep:

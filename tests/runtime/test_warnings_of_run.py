@@ -42,6 +42,48 @@ def test_the_cure_is_the_one_that_helps():
     assert "Raise `images_per_step` to 4 or more" in alone
 
 
+def rows(*losses, human=1.0):
+    """One row for every 50 steps."""
+    return [
+        {"step": 50 * number, "human/loss": human, "pseudo/loss": loss}
+        for number, loss in enumerate(losses, start=1)
+    ]
+
+
+def warned_at(logged, normalize=True, before=()):
+    watch = warnings_of_run.PseudoLoss(normalize=normalize, rows=before)
+    texts = {row["step"]: watch.add(row["step"], row) for row in logged}
+    return {step: text for step, text in texts.items() if text}
+
+
+def test_pseudo_labels_that_stay_too_hard_are_warned_of_once():
+    # 11 times the human loss from step 50 on; 200 steps later is step 250.
+    assert list(warned_at(rows(1, 11, 11, 11, 11, 11, 11))) == [250]
+    assert not warned_at(rows(11, 11, 11, 10, 11, 11, 11))  # Once it was 10 times.
+    assert not warned_at(rows(*[11] * 9, human=2.0))
+
+
+def test_rows_without_losses_neither_end_nor_begin_a_hard_time():
+    logged = rows(11, 11, 11, 11)
+    logged.insert(2, {"step": 100, "evaluation/AP": 3.0})
+    assert list(warned_at(logged)) == [200]
+
+
+def test_a_run_that_was_killed_warns_when_it_would_have():
+    logged = rows(1, 11, 11, 11, 11, 11)
+    for killed in range(len(logged)):
+        later = warned_at(logged[killed:], before=logged[:killed])
+        assert list(later) == ([250] if killed < 5 else [])
+
+
+def test_the_cure_of_a_hard_pseudo_loss_is_the_one_that_helps():
+    (text,) = warned_at(rows(*[30] * 4), normalize=False).values()
+    assert "(30 and 1) for 200 steps, up to step 200" in text
+    assert "Set `pseudo.normalize`, or lower `pseudo.weight`; raise" in text
+    (text,) = warned_at(rows(*[30] * 4)).values()
+    assert "Set `pseudo.normalize`" not in text
+
+
 def boxes(scores):
     count = len(scores)
     return Boxes(

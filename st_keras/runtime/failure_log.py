@@ -1,0 +1,87 @@
+"""failures.json: every step of a run with a number that is not finite."""
+
+import json
+import pathlib
+
+from st_keras.runtime.run_log import write_json
+
+FILE = "failures.json"
+ABORT, SKIP, RECOVER = "abort", "skip", "recover"
+MOST_SKIPPED, MOST_IN_A_ROW, MOST_RECOVERIES = 10, 3, 3
+
+
+class FailureLog:
+    """Lists a run's failures on disk and says what may still be done about one.
+
+    A run that was killed reads the list again, so its limits and its draws are those
+    of a run that never was: what happened after the step it resumes from is dropped,
+    as it will happen again.
+    """
+
+    def __init__(self, workdir: str, *, resume_step: int):
+        """Reads what has happened up to a step.
+
+        Args:
+          workdir: Folder of the run.
+          resume_step: Steps taken by the run as it is now.
+        """
+        self._path = pathlib.Path(workdir, FILE)
+        self.events = [e for e in _read(self._path) if _began(e) <= resume_step]
+
+    @property
+    def draws(self) -> int:
+        """How often the run has gone back, so which of its draws it follows."""
+        return sum(event["policy"] == RECOVER for event in self.events)
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """Returns how many steps were left out and how often the run went back.
+
+        Nothing of what never happened.
+        """
+        counts = {"skipped": len(self._skipped()), "recovered": self.draws}
+        return {f"failures/{name}": float(n) for name, n in counts.items() if n}
+
+    def refusal(self, policy: str, step: int) -> str:
+        """Returns why a policy does not go on once more; "" if it does.
+
+        Args:
+          policy: `skip` or `recover`; `abort` never goes on, for no reason.
+          step: That has failed.
+        """
+        skipped = self._skipped()
+        row = 0
+        while step - row - 1 in skipped:
+            row += 1
+        if policy == SKIP and row >= MOST_IN_A_ROW:
+            return f"The {row} steps before it were skipped."
+        if policy == SKIP and len(skipped) >= MOST_SKIPPED:
+            return f"The run has skipped {len(skipped)} steps, which is the most."
+        if policy == RECOVER and self.draws >= MOST_RECOVERIES:
+            return f"The run has recovered {self.draws} times, which is the most."
+        return ""
+
+    def add(self, event: dict) -> None:
+        """Lists a failure, on disk when this returns.
+
+        Args:
+          event: JSON; `step` and `policy`, with `recover` also `back_to`, the step the
+            run goes on from.
+        """
+        self.events.append(event)
+        write_json(self._path, self.events)
+
+    def _skipped(self) -> set[int]:
+        return {event["step"] for event in self.events if event["policy"] == SKIP}
+
+
+def _began(event: dict) -> int:
+    """Returns the number of steps taken from which on a failure has its effect."""
+    return event["back_to"] if event["policy"] == RECOVER else event["step"] + 1
+
+
+def _read(path: pathlib.Path) -> list[dict]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,233 @@
+"""What is kept of a step with a number that is not finite, to replay it elsewhere.
+
+`debug/step_N` is the folder of a run: config.yaml and a checkpoint of the state before
+the step, so that every tool opens it. Beside them are the step's records, a folder for
+each part; batch.npz, what became of them, augmented; and black_box.json, the facts.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.config import Config
+from st_keras.data import dataset_info, decode
+from st_keras.data.records import IMAGES_FILE
+from st_keras.runtime import preflight, run_log
+from st_keras.runtime import strategy as strategies
+from st_keras.runtime.checkpoints import Checkpoints
+from st_keras.runtime.snapshot import Snapshot
+from st_keras.self_training.batches import Batches, Examples
+from st_keras.self_training.blend import Blend
+from st_keras.tasks import Task
+from st_keras.training.joint import Joint
+from st_keras.training.rescue import Failure
+from st_keras.training.step import build_step, unclipped
+
+FOLDER = "debug"
+FACTS_FILE, BATCH_FILE = "black_box.json", "batch.npz"
+_MOST = 3  # Folders of a run: each holds a whole checkpoint.
+_SHARD = "records-00000-of-00001.tfrecord"
+
+
+class BlackBox:
+    """Writes the folders of one run."""
+
+    def __init__(
+        self,
+        config: Config,
+        workdir: str,
+        strategy: tf.distribute.Strategy,
+        task: Task,
+        model: tf.keras.Model,
+        optimizer,
+        blend: Blend | None,
+        *,
+        saved: Checkpoints,
+        joint: Joint | None = None,
+        average: tf.keras.Model | None = None,
+    ):
+        """Takes the pieces of the run; `config` is what was written to its folder."""
+        self._config = config
+        self._folder = pathlib.Path(workdir, FOLDER)
+        self._strategy = strategy
+        self._task = task
+        self._model = model
+        self._optimizer = optimizer
+        self._blend = blend
+        self._saved = saved
+        self._beside = {"joint": joint, "average": average}
+
+    def write(self, failure: Failure) -> tuple[str, dict[str, list[str]]]:
+        """Writes the folder of a failure; what is there of the same step is replaced.
+
+        Args:
+          failure: The run's state is that before the step.
+
+        Returns:
+          The folder, or "" if there are enough of them, and the ids of the step's
+          images by part.
+        """
+        batches = Batches(failure.config, self._task)
+        examples = batches.examples(failure.step)
+        image_ids = {part: found.image_ids for part, found in examples.items()}
+        folder = self._folder / f"step_{failure.step}"
+        others = set(self._folder.glob("step_*")) - {folder}
+        if len([other for other in others if other.suffix != ".tmp"]) >= _MOST:
+            return "", image_ids
+        temporary = folder.with_suffix(".tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        config_lib.save(self._config, str(temporary / preflight.CONFIG_FILE))
+        self._saved.save_to(str(temporary))
+        for part, found in examples.items():
+            _write_records(temporary / part, found, f"step {failure.step}, {part}")
+        batch = {part: found.batch for part, found in examples.items()}
+        np.savez(
+            temporary / BATCH_FILE,
+            **{name: value.numpy() for name, value in named(batch).items()},
+        )
+        facts = self._facts(failure, batches)
+        run_log.write_json(temporary / FACTS_FILE, facts | {"images": image_ids})
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+        return str(folder), image_ids
+
+    def _facts(self, failure: Failure, batches: Batches) -> dict:
+        norms, again = self._gradient_norms(failure, batches)
+        return {
+            "step": failure.step,
+            "values": _readable(failure.values),
+            "values_when_taken_again": _readable(again),
+            "gradient_norms": _readable(norms),
+            "learning_rate": failure.values["learning_rate"],
+            "seed": failure.config.seed,
+            "draws": failure.draws,
+            "replicas": self._strategy.num_replicas_in_sync,
+            "weights_sha256": weights_digest(self._model),
+            "last_checkpoint": failure.checkpoint,
+            "tensorflow": tf.__version__,
+        }
+
+    def _gradient_norms(self, failure: Failure, batches: Batches):
+        """Takes the step once more without learning from it.
+
+        Returns:
+          The norm of the gradient of each variable, over all replicas, and the numbers
+          of the step.
+        """
+        before = Snapshot(self._strategy, self._saved.variables)
+        watched = GradientWatch(self._optimizer)
+        step = build_step(
+            *(unclipped(failure.config), self._task, self._model, watched, self._blend),
+            **self._beside,
+        )
+        runtime, replicas = failure.config.runtime, self._strategy.num_replicas_in_sync
+        stream = self._strategy.distribute_datasets_from_function(
+            lambda _: batches.from_step(
+                failure.step,
+                replicas=replicas,
+                replicas_here=strategies.replicas_of_this_process(self._strategy),
+            )
+        )
+
+        def take(parts):
+            numbers = step(parts)
+            return numbers, watched.norms
+
+        compiled = tf.function(take, jit_compile=runtime.jit_compile or None)
+
+        @tf.function  # Or replicas that are compiled would wait for one another.
+        def on_replicas(parts):
+            return self._strategy.run(compiled, args=(parts,))
+
+        per_replica = on_replicas(next(iter(stream)))
+        numbers, norms = tf.nest.map_structure(
+            lambda value: float(self._strategy.experimental_local_results(value)[0]),
+            per_replica,
+        )
+        before.restore()
+        return norms, numbers
+
+
+class GradientWatch:
+    """Stands where the optimizer stands in a step, and changes no weight."""
+
+    def __init__(self, optimizer):
+        self.iterations = optimizer.iterations
+        self.learning_rate = optimizer.learning_rate
+        self.norms: dict[str, tf.Tensor] = {}  # By variable, of the step just taken.
+
+    def apply_gradients(self, pairs, experimental_aggregate_gradients):
+        del experimental_aggregate_gradients
+        self.norms = {v.name: tf.norm(tf.cast(g, tf.float32)) for g, v in pairs}
+
+
+def weights_digest(model: tf.keras.Model) -> str:
+    """Returns 64 hex digits of all trainable variables' values, in their order."""
+    digest = hashlib.sha256()
+    for variable in model.trainable_variables:
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def named(nest, prefix: str = "") -> dict[str, object]:
+    """Returns the leaves of dicts and tuples by their path, as `human/image`.
+
+    They are in the order that `tf.nest` has for them.
+    """
+    if isinstance(nest, dict):
+        items = sorted(nest.items())
+    elif hasattr(nest, "_fields"):
+        items = zip(nest._fields, nest, strict=True)
+    elif isinstance(nest, tuple | list):
+        items = enumerate(nest)
+    else:
+        return {prefix: nest}
+    leaves = {}
+    for name, value in items:
+        leaves |= named(value, f"{prefix}/{name}" if prefix else str(name))
+    return leaves
+
+
+def read_facts(folder: str) -> dict:
+    """Returns the facts of a folder.
+
+    Raises:
+      ValueError: It is none of a failure.
+    """
+    path = pathlib.Path(folder, FACTS_FILE)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: missing; `--debug` must be a folder such as runs/x/{FOLDER}/"
+            "step_41200, which a run leaves where a loss was not finite."
+        ) from None
+
+
+def _readable(values: dict[str, float]) -> dict[str, float | str]:
+    """JSON has no word for what is not finite."""
+    return {n: v if math.isfinite(v) else str(v) for n, v in values.items()}
+
+
+def _write_records(folder: pathlib.Path, found: Examples, source: str) -> None:
+    """Writes records as a data set of its own, so that tools can show it."""
+    folder.mkdir()
+    lines = []
+    with tf.io.TFRecordWriter(str(folder / _SHARD)) as writer:
+        for image_id, record in zip(found.image_ids, found.serialized, strict=True):
+            writer.write(record)
+            encoded = decode.decode_encoded([record])[0].numpy()
+            lines.append(f"{image_id}\t{hashlib.sha256(encoded).hexdigest()[:16]}\n")
+    (folder / IMAGES_FILE).write_text("".join(lines), encoding="utf-8")
+    # Counts of boxes stay those of all records: the padding of a batch follows them.
+    few = {"images": len(lines), "shards": (_SHARD,), "source": source}
+    dataset_info.save(dataclasses.replace(found.info, **few), folder)

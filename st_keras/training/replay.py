@@ -1,0 +1,264 @@
+"""Takes a step that was not finite once more, eagerly, and finds where it began.
+
+The state before the step and its batch come from the folder that the run has left; the
+step is the run's own, on as many replicas, all on the CPU. Only the optimizer is not
+there: nothing is learned.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.config import Config
+from st_keras.runtime import checkpoints, preflight
+from st_keras.runtime import strategy as strategies
+from st_keras.self_training.batches import Batches
+from st_keras.tasks import Task, build_task
+from st_keras.training import black_box, optimization
+from st_keras.training.joint import build_joint
+from st_keras.training.probes import Probes, Seen
+from st_keras.training.step import build_blend, build_step, unclipped
+from st_keras.types import Batch
+
+
+@dataclasses.dataclass(kw_only=True)
+class Terms:
+    """The losses of one part in one replica, and what they were made of."""
+
+    part: str
+    replica: int
+    labels: object
+    outputs: dict
+    totals: dict[str, float]  # By name, not divided by their counts.
+    # Of the loss, with respect to the model's outputs.
+    gradients: Seen = dataclasses.field(default_factory=Seen)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """All that is seen of a step."""
+
+    facts: dict  # As the run has written them.
+    task: Task
+    is_same: bool  # Whether the weights are those of the run.
+    parts: dict[str, Batch]  # Of all replicas, NumPy.
+    values: dict[str, float]  # Named numbers of the step.
+    weights: dict[str, Seen]
+    gradients: dict[str, Seen]  # By variable, before clipping.
+    probes: Probes
+    terms: list[Terms]
+
+    def image_ids(self, part: str, replica: int) -> list[str]:
+        """Returns the ids of a replica's images."""
+        ids = self.facts["images"][part]
+        count = len(ids) // self.facts["replicas"]
+        return ids[replica * count : (replica + 1) * count]
+
+    def images_of(self, rows: np.ndarray, replica: int) -> list[str]:
+        """Returns which images a model's rows are of, as `part: id`.
+
+        Args:
+          rows: [B] bool, True for those asked for; all parts after one another.
+          replica: Whose rows.
+
+        Returns:
+          Nothing if there are other rows than images, or two parts they may be.
+        """
+        # What is learned jointly goes through the layers by itself.
+        own = [part for part in self.parts if part != "joint"]
+        beside = [part for part in self.parts if part == "joint"]
+        together = [
+            [
+                f"{part}: {image_id}"
+                for part in parts
+                for image_id in self.image_ids(part, replica)
+            ]
+            for parts in (own, beside)
+        ]
+        fitting = [ids for ids in together if ids and not len(rows) % len(ids)]
+        if len(fitting) != 1:
+            return []
+        (ids,) = fitting
+        views = len(rows) // len(ids)  # Of an image one after the other.
+        found = np.flatnonzero(rows.reshape([len(ids), views]).any(axis=1))
+        return [ids[i] for i in found]
+
+
+def replay(folder: str) -> Replayed:
+    """Takes the step of a folder and returns what was seen.
+
+    Args:
+      folder: `debug/step_N` of a run.
+
+    Raises:
+      ValueError: The folder is not one, or is of another version.
+    """
+    facts = black_box.read_facts(folder)
+    config = _config_of(folder, facts)
+    replicas = facts["replicas"]
+    runtime = dataclasses.replace(
+        config.runtime,
+        strategy="mirrored" if replicas > 1 else "one_device",
+        **{"tpu": "", "jit_compile": False},
+    )
+    config = dataclasses.replace(config, runtime=runtime)
+    devices = [f"CPU:{number}" for number in range(replicas)]
+    strategy = strategies.build_strategy(runtime, devices)
+    task = build_task(config)
+    batches = Batches(config, task)
+    probes, terms = Probes(), []
+    with strategy.scope():
+        sync = runtime.sync_batch_norm and replicas > 1
+        model, average = task.build_model(sync_batch_norm=sync), None
+        optimizer = optimization.build_optimizer(
+            config.optimization, config.training.steps
+        )
+        blend = build_blend(config)
+        if config.pseudo and config.pseudo.online:
+            average = task.build_model(sync_batch_norm=sync)
+        joint = build_joint(config.joint, batches.tasks, model, sync_batch_norm=sync)
+        heads = joint.head.trainable_variables if joint else []
+        optimization.create_slots(optimizer, model.trainable_variables + heads)
+    of_run = {"model": model, "optimizer": optimizer, "blend": blend}
+    _restore(folder, **of_run, averaged=average, joint=joint and joint.head)
+    parts = _read_batch(folder, batches, replicas)
+    watched = _GradientWatch(optimizer)
+    order = list(batches.parts)
+    watched_task = _WatchedTask(task, probes, terms, order)
+    if joint:
+        joint.task = _WatchedTask(joint.task, probes, terms, order)
+    step = build_step(
+        *(unclipped(config), watched_task, model, watched, blend),
+        **{"joint": joint, "average": average},
+    )
+
+    def share(context):
+        def cut(value):
+            size = len(value) // replicas
+            first = context.replica_id_in_sync_group * size
+            return tf.constant(value[first : first + size])
+
+        return tf.nest.map_structure(cut, parts)
+
+    given = strategy.experimental_distribute_values_from_function(share)
+    is_same = black_box.weights_digest(model) == facts["weights_sha256"]
+    weights = {v.name: _seen(v) for v in model.trainable_variables}
+    with probes.on(model):
+        numbers = strategy.run(step, args=(given,))
+    values = {
+        name: float(strategy.experimental_local_results(value)[0])
+        for name, value in numbers.items()
+    }
+    return Replayed(
+        **{"facts": facts, "task": task, "is_same": is_same, "parts": parts},
+        **{"values": values, "weights": weights, "gradients": watched.seen},
+        **{"probes": probes, "terms": terms},
+    )
+
+
+def use_cpus(replicas: int) -> None:
+    """Makes the process one with a CPU for each replica and nothing else.
+
+    Before anything else is done with TensorFlow.
+    """
+    tf.config.set_visible_devices([], "GPU")
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+    )
+
+
+def _config_of(folder: str, facts: dict) -> Config:
+    """Returns the config of the run, with the records of the folder for its own."""
+    config = config_lib.load(str(pathlib.Path(folder, preflight.CONFIG_FILE)))
+    changes: dict[str, object] = {"seed": facts["seed"]}
+    for part in facts["images"]:
+        settings = getattr(config, part)
+        # Files of the whole run, which need not be there.
+        empty = [n for n in ("ids", "thresholds", "exclude") if hasattr(settings, n)]
+        changes[part] = dataclasses.replace(
+            settings,
+            records=str(pathlib.Path(folder, part, "*.tfrecord")),
+            **dict.fromkeys(empty, ""),
+        )
+    return dataclasses.replace(config, **changes)
+
+
+def _restore(folder: str, **parts) -> None:
+    found = checkpoints.find_model(folder)
+    present = {name: part for name, part in parts.items() if part is not None}
+    status = tf.train.Checkpoint(**present).read(found.prefix)
+    try:
+        status.assert_existing_objects_matched()
+    except AssertionError as error:
+        raise ValueError(f"{folder}: holds another model: {error}") from None
+    status.expect_partial()
+
+
+def _read_batch(folder: str, batches: Batches, replicas: int) -> dict[str, Batch]:
+    stream = batches.from_step(0, replicas=1, replicas_here=range(1))
+    spec = stream.element_spec
+    with np.load(
+        pathlib.Path(folder, black_box.BATCH_FILE), allow_pickle=False
+    ) as file:
+        leaves = [file[name] for name in black_box.named(spec)]
+    return tf.nest.pack_sequence_as(spec, leaves)
+
+
+class _GradientWatch(black_box.GradientWatch):
+    def __init__(self, optimizer):
+        super().__init__(optimizer)
+        self.seen: dict[str, Seen] = {}
+
+    def apply_gradients(self, pairs, experimental_aggregate_gradients):
+        del experimental_aggregate_gradients
+        # Equal on all replicas.
+        self.seen = {variable.name: _seen(g) for g, variable in pairs}
+
+
+class _WatchedTask:
+    """Stands where the task stands in a step."""
+
+    def __init__(
+        self, task: Task, probes: Probes, terms: list[Terms], parts: list[str]
+    ):
+        self._task = task
+        self._parts = parts
+        self._probes = probes
+        self._terms = terms
+
+    def finish_images(self, images, changes):
+        return self._task.finish_images(images, changes)
+
+    @property
+    def class_names(self):
+        return self._task.class_names
+
+    def see(self, outputs, unlabeled):
+        return self._task.see(outputs, unlabeled)
+
+    def pseudo_label(self, labels, *, min_score, soft):
+        return self._task.pseudo_label(labels, min_score=min_score, soft=soft)
+
+    def losses(self, labels, outputs):
+        replica = int(tf.distribute.get_replica_context().replica_id_in_sync_group or 0)
+        # A step asks for the losses of its parts in their order.
+        done = sum(terms.replica == replica for terms in self._terms)
+        seen = Terms(
+            part=self._parts[done],
+            **{"replica": replica, "labels": labels, "outputs": outputs, "totals": {}},
+        )
+        outputs = self._probes.watch(outputs, Seen(), seen.gradients)
+        ratios = self._task.losses(labels, outputs)
+        seen.totals = {name: float(ratio.total) for name, ratio in ratios.items()}
+        self._terms.append(seen)
+        return ratios
+
+
+def _seen(tensor) -> Seen:
+    seen = Seen()
+    seen.add(tf.convert_to_tensor(tensor))
+    return seen
