@@ -211,3 +211,23 @@ class BackboneTest(tf.test.TestCase, parameterized.TestCase):
         sides = {level: shape[1:3] for level, shape in shapes.items()}
         expected = {"2": (16, 24), "3": (8, 12), "4": (4, 6), "5": (2, 3)}
         self.assertEqual(sides, expected)
+
+
+def test_replicas_that_share_statistics_start_at_the_weights_of_one():
+    built = []
+    for synchronized in (False, True):
+        tf.keras.utils.set_random_seed(3)
+        model = retinanet(
+            (128, 256), 3, backbone="tiny", norm=Norm(synchronized=synchronized)
+        )
+        built.append(model)
+    alone, shared = built
+    for ours, theirs in zip(shared.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    kinds = {
+        type(layer).__name__
+        for part in shared.layers
+        for layer in getattr(part, "layers", [])
+    }
+    assert "SynchronizedBatchNorm" in kinds
+    assert "BatchNormalization" not in kinds

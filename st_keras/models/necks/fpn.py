@@ -50,8 +50,8 @@ def fpn(
         return plain
 
     def ours(layer):
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
-            return norm.layer(layer.name)
-        return type(layer).from_config(layer.get_config())
+        is_norm = isinstance(layer, tf.keras.layers.BatchNormalization)
+        # The others stay: new ones would draw, and all weights after them be others.
+        return norm.layer(layer.name) if is_norm else layer
 
     return tf.keras.models.clone_model(plain, clone_function=ours)
