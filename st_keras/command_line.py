@@ -3,11 +3,15 @@
 Imports no TensorFlow: `--help` and a mistyped flag answer at once.
 """
 
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+# A flag belongs to the tool that asks for it, and is told in its help.
+flags.disclaim_key_flags()
 _HELP = ("--help", "-help", "-h", "-?")
 _INTERRUPTED = 130  # What shells report after Ctrl-C.
 
@@ -26,20 +30,39 @@ def run(main: Callable[[list[str]], None], *, commands: Sequence[str] = ()) -> N
     app.run(lambda argv: _guarded(main, argv, commands), flags_parser=_parse)
 
 
-def define_device_flags() -> Callable[[], dict[str, str]]:
+def define_device_flags(*, hosts: bool = False) -> Callable[[], dict[str, str]]:
     """Defines --strategy and --tpu for tools that run a trained model.
+
+    Args:
+      hosts: Whether several hosts can share the work.
 
     Returns:
       What gives their values by the names that functions of the library have for them.
     """
-    strategy = flags.DEFINE_enum(
-        "strategy",
-        "one_device",
-        ["one_device", "mirrored", "tpu"],
-        "Devices to run on; mirrored: all GPUs.",
-    )
-    tpu = flags.DEFINE_string("tpu", "", "Name or address; `local` on a TPU VM.")
-    return lambda: {"strategy": strategy.value, "tpu": tpu.value}
+    strategy, tpu = _define_devices("one_device", "", hosts=hosts)
+    return lambda: {
+        "strategy": "tpu" if _is_tpu_alone(strategy, tpu) else strategy.value,
+        "tpu": tpu.value,
+    }
+
+
+def define_device_overrides(*, hosts: bool = True) -> Callable[[], list[str]]:
+    """Defines the same flags for tools that are given a config.
+
+    Args:
+      hosts: Whether several hosts can share the work.
+
+    Returns:
+      What gives the flags that are set as overrides of the config's `runtime`.
+    """
+    strategy, tpu = _define_devices(None, None, hosts=hosts)
+
+    def overrides():
+        chosen = "tpu" if _is_tpu_alone(strategy, tpu) else strategy.value
+        values = {"strategy": chosen, "tpu": tpu.value}
+        return [f"runtime.{k}={v}" for k, v in values.items() if v is not None]
+
+    return overrides
 
 
 def numbers(flag: str, texts: Sequence[str]) -> list[float]:
@@ -95,6 +118,24 @@ def image_size_px(flag: str, texts: Sequence[str]) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
+def _define_devices(strategy: str | None, tpu: str | None, *, hosts: bool) -> tuple:
+    choices = ["one_device", "mirrored", *["multi_worker"] * hosts, "tpu"]
+    what = "Devices to run on; mirrored: all GPUs"
+    if hosts:
+        what += "; multi_worker: the hosts of TF_CONFIG"
+    if strategy is None:
+        what += "; not given: as the config says"
+    return (
+        flags.DEFINE_enum("strategy", strategy, choices, f"{what}."),
+        flags.DEFINE_string("tpu", tpu, "Name or address; `local` on a TPU VM."),
+    )
+
+
+def _is_tpu_alone(strategy, tpu) -> bool:
+    """Whether a TPU is named, which says what to run on."""
+    return bool(tpu.value) and not strategy.present
+
+
 def _parse(argv: list[str]) -> list[str]:
     if any(word in _HELP for word in argv[1:]):
         # absl would exit with 1, as if asking were a mistake.
@@ -124,11 +165,30 @@ def _guarded(
         main(argv)
     except Exception as error:
         if not isinstance(error, _user_errors()):
+            _leave_hosts(1, traceback.format_exc())
             raise
         logging.debug("Traceback of the error:", exc_info=True)
         message = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {message}", file=sys.stderr)
-        sys.exit(1)
+        _exit(1, f"error: {message}")
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        _exit(_INTERRUPTED, "error: interrupted")
+    _leave_hosts(0)
+
+
+def _exit(code: int, message: str) -> None:
+    _leave_hosts(code, f"{message}\n")
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _leave_hosts(code: int, message: str = "") -> None:
+    """Ends the process at once if it is one of several hosts that work together.
+
+    Otherwise TensorFlow could wait for ever, for hosts that have gone before.
+    """
+    hosts = sys.modules.get("st_keras.runtime.hosts")
+    if hosts and hosts.is_connected():
+        sys.stderr.write(message)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

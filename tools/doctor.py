@@ -14,6 +14,7 @@ from st_keras import command_line, config, environment
 
 _CONFIG = flags.DEFINE_string("config", None, "YAML file with the settings.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides, as `pseudo.min_score=0.6`.")
+_DEVICES = command_line.define_device_overrides(hosts=False)
 _STEPS = flags.DEFINE_integer("steps", 20, "Real training steps; 0: none.", 0)
 _WORKDIR = flags.DEFINE_string("workdir", ".", "Where the run is going to write.")
 _JSON = flags.DEFINE_string("json", None, "File for the same as numbers.")
@@ -23,7 +24,7 @@ flags.mark_flag_as_required("config")
 def main(argv):
     del argv
     environment.quiet()
-    settings = config.load(_CONFIG.value, _SET.value)
+    settings = config.load(_CONFIG.value, [*_SET.value, *_DEVICES()])
     # Here and not above: a mistake in the config need not wait for TensorFlow.
     from st_keras.experiments.doctor import case, checkup, page
     from st_keras.runtime import run_log

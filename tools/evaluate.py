@@ -21,7 +21,7 @@ _PURPOSE = flags.DEFINE_enum(
     "Whose views of a picture: for labelling, there may be more.",
 )
 _CHECK = flags.DEFINE_bool("check", False, "Compare with the config's `expect`.")
-_DEVICES = command_line.define_device_flags()
+_DEVICES = command_line.define_device_flags(hosts=True)
 flags.mark_flags_as_required(["checkpoint", "records"])
 
 
@@ -30,14 +30,14 @@ def main(argv):
     environment.quiet()
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras.experiments import expected, tables
-    from st_keras.runtime import restored, run_log
+    from st_keras.runtime import hosts, restored, run_log
     from st_keras.training import evaluate
 
     run = restored.restore_run(_CHECKPOINT.value, purpose=_PURPOSE.value, **_DEVICES())
     expectation = expected.read_expectation(run.config) if _CHECK.value else None
     result = evaluate.evaluate_run(run, _RECORDS.value, _IDS.value)
     print(tables.format_evaluation(result))
-    if _OUTPUT.value:
+    if _OUTPUT.value and hosts.join(_DEVICES()["strategy"]).is_chief:
         run_log.write_json(_OUTPUT.value, result)
     if expectation:
         print(expected.check_metrics(result["metrics"], expectation))

@@ -26,6 +26,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
 _CELL = flags.DEFINE_list("cell", [], "Cells to run; empty: all.")
 _SEEDS = flags.DEFINE_list("seeds", [], "Seeds to run; empty: those of the grid.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides of all cells.")
+_DEVICES = command_line.define_device_overrides(hosts=False)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what it would take.")
 flags.mark_flags_as_required(["preset", "workdir"])
 
@@ -35,7 +36,7 @@ def main(argv):
     environment.quiet()
     from st_keras.config import grid as grid_config
 
-    path, overrides = _path(_PRESET.value), tuple(_SET.value)
+    path, overrides = _path(_PRESET.value), (*_SET.value, *_DEVICES())
     seeds = [int(seed) for seed in command_line.numbers("seeds", _SEEDS.value)]
     grid_config.check_all(path, overrides)
     # Here and not above: a mistake in a config need not wait for TensorFlow.

@@ -7,7 +7,8 @@ Then point `pseudo.records` of a student's config at the output. `--images` labe
 folder of picture files, or a list of them, without making records first.
 
 A killed run goes on where it stopped when it is started again. Several hosts share the
-work when each gets a range of the shards, here the first of four:
+work when each gets a range of the shards, here the first of four; with --strategy
+multi_worker, the hosts of TF_CONFIG share it by themselves.
 
     ... --shards 256 --shard_range 0:64
 """
@@ -33,7 +34,7 @@ _SHARD_RANGE = flags.DEFINE_string(
 _RESUME = flags.DEFINE_bool(
     "resume", True, "Go on in a folder that has some of the shards."
 )
-_DEVICES = command_line.define_device_flags()
+_DEVICES = command_line.define_device_flags(hosts=True)
 flags.mark_flags_as_required(["checkpoint", "output"])
 
 

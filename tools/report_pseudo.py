@@ -32,6 +32,7 @@ _CHECKPOINTS = flags.DEFINE_integer(
     "checkpoints", 3, "Earlier ones of its run that are shown them too.", 0
 )
 _PICTURES = flags.DEFINE_integer("pictures", 200, "On the page, at most.", 1)
+_DEVICES = command_line.define_device_flags()
 flags.mark_flags_as_required(["pseudo", "output"])
 
 
@@ -54,6 +55,7 @@ def main(argv):
         agreement_pictures=_AGREEMENT_PICTURES.value,
         checkpoints=_CHECKPOINTS.value,
         pictures=_PICTURES.value,
+        **_DEVICES(),
     )
     report, shown = pseudo_report.report_pseudo(settings, fail_if)
     pseudo_report.write_report(report, _OUTPUT.value)

@@ -26,6 +26,7 @@ _MIN_SCORE = flags.DEFINE_float(
 _CONFIG = flags.DEFINE_string("config", None, "YAML file with the settings.")
 _POLICY = flags.DEFINE_string("policy", None, "Augmentations: instead of the config's.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides, as `pseudo.min_score=0.6`.")
+_DEVICES = command_line.define_device_flags()
 flags.mark_flag_as_required("output")
 
 
@@ -52,7 +53,7 @@ def main(argv):
         print(show(_given(_RECORDS), augment, size_px, output, **how))
     elif what == "predictions":
         given = [_given(_CHECKPOINT), _given(_RECORDS)]
-        how["min_score"] = _MIN_SCORE.value
+        how |= {"min_score": _MIN_SCORE.value} | _DEVICES()
         print(showing.show_predictions(*given, output, **how))
     else:
         how["min_score"] = _MIN_SCORE.value

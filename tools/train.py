@@ -12,6 +12,7 @@ from st_keras import command_line, config, environment
 
 _CONFIG = flags.DEFINE_string("config", None, "YAML file with the settings.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides, as `pseudo.min_score=0.6`.")
+_DEVICES = command_line.define_device_overrides()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 flags.mark_flags_as_required(["config", "workdir"])
 
@@ -19,7 +20,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main(argv):
     del argv
     environment.quiet()
-    settings = config.load(_CONFIG.value, _SET.value)
+    settings = config.load(_CONFIG.value, [*_SET.value, *_DEVICES()])
     # Here and not above: a mistake in the config need not wait for TensorFlow.
     from st_keras.experiments import tables
     from st_keras.training import loop

@@ -40,7 +40,7 @@ def differences(config: Config) -> list[tuple[str, str, str]]:
         return []
     values = {
         "human.images_per_step": config.human.images_per_step,
-        "optimization.learning_rate": config.optimization.learning_rate,
+        "optimization.learning_rate": config.scaled_optimization.learning_rate,
         "training.steps": config.training.steps,
         f"{config.task_name}.image_size_px": config.section.image_size_px,
     }

@@ -14,6 +14,7 @@ from st_keras.config.checks import (
 from st_keras.config.classification import ClassificationConfig
 from st_keras.config.detection import DetectionConfig
 from st_keras.config.joint import JointConfig
+from st_keras.config.optimization import OptimizationConfig
 from st_keras.config.segmentation import SegmentationConfig
 from st_keras.config.simclr import SimClrConfig
 from st_keras.config.task import TaskConfig
@@ -98,49 +99,6 @@ class InitConfig:
 
 
 @settings
-class OptimizationConfig:
-    """Optimizer and learning rate, built by tf-models-official."""
-
-    optimizer: str = "sgd"  # sgd: momentum, L2 on kernels. adamw: decoupled decay.
-    learning_rate: float = 0.08  # At the end of the warm-up.
-    schedule: str = "cosine"  # cosine or polynomial (to 0), step, or constant.
-    power: float = 0.9  # Of `polynomial`: 1 is a straight line.
-    step_boundaries: tuple[int, ...] = ()  # Of `step`: steps at which...
-    step_factor: float = 0.1  # ...the learning rate is multiplied by this.
-    warmup_steps: int = 500
-    warmup_learning_rate: float = 0.0067  # At step 0; rises linearly.
-    momentum: float = 0.9  # sgd
-    beta_2: float = 0.999  # adamw
-    weight_decay: float = 1e-4  # On kernels only: no bias, no BatchNorm.
-    clip_norm: float = 0.0  # Of the gradient over all replicas; 0 does not clip.
-    ema_decay: float = 0.0  # Of the averaged weights that are evaluated; 0: none.
-
-    def __post_init__(self):
-        check_choice(self, "optimizer", ("sgd", "adamw"))
-        check_choice(self, "schedule", ("cosine", "polynomial", "step", "constant"))
-        check_above_zero(self, "learning_rate", "step_factor", "power")
-        check_not_negative(
-            self, "warmup_steps", "warmup_learning_rate", "weight_decay", "clip_norm"
-        )
-        for name in ("momentum", "beta_2", "ema_decay"):
-            value = getattr(self, name)
-            check(name, value, 0.0 <= value < 1.0, "in [0, 1)")
-        rising = all(
-            a < b
-            for a, b in zip(
-                self.step_boundaries, self.step_boundaries[1:], strict=False
-            )
-        )
-        check("step_boundaries", self.step_boundaries, rising, "rising steps")
-        check(
-            "step_boundaries",
-            self.step_boundaries,
-            bool(self.step_boundaries) == (self.schedule == "step"),
-            "given with `schedule: step` and only there",
-        )
-
-
-@settings
 class TrainingConfig:
     """How long, and what is written on the way."""
 
@@ -148,6 +106,9 @@ class TrainingConfig:
     steps_per_loop: int = 50  # Inside one tf.function call; logs come at its pace.
     checkpoint_every_steps: int = 500
     keep_checkpoints: int = 2
+    # Slices that each replica takes its images in, with one update for all: for batches
+    # that do not fit. What is learned is the same; BatchNorm sees a slice at a time.
+    accumulation_steps: int = 1
     pictures_every_steps: int = 0  # Training pictures to TensorBoard; 0: only first.
     # What is done about a step with a loss or a gradient that is not finite, besides
     # keeping all of it in `debug/step_N` for tools/replay.py. abort: the run stops.
@@ -163,6 +124,7 @@ class TrainingConfig:
             "steps_per_loop",
             "checkpoint_every_steps",
             "keep_checkpoints",
+            "accumulation_steps",
         )
         check_not_negative(self, "pictures_every_steps")
 
@@ -226,6 +188,12 @@ class RuntimeConfig:
     def __post_init__(self):
         check_choice(self, "strategy", _STRATEGIES)
         check_choice(self, "precision", ("float32", "mixed_bfloat16"))
+        check(
+            "jit_compile",
+            self.jit_compile,
+            not (self.jit_compile and self.strategy == "multi_worker"),
+            "false with `strategy: multi_worker`, which TensorFlow cannot compile",
+        )
         check(
             "tpu",
             repr(self.tpu),
@@ -303,6 +271,12 @@ class Config:
             self.joint.classifier(self.section)
         if self.pseudo and self.pseudo.online:
             self._check_online()
+        check(
+            "training.accumulation_steps",
+            self.training.accumulation_steps,
+            self.simclr is None or self.training.accumulation_steps == 1,
+            "1 with `simclr`, whose loss compares all pictures of a step",
+        )
         if self.pseudo and self.self_training:
             floor, min_score = self.self_training.score_floor, self.pseudo.min_score
             check(
@@ -346,6 +320,17 @@ class Config:
     def section(self) -> TaskConfig:
         """The part of the config that describes the task."""
         return getattr(self, self.task_name)
+
+    @property
+    def images_per_step(self) -> int:
+        """Human and pseudo-labelled images of a step, over all replicas."""
+        pseudo = self.pseudo.images_per_step if self.pseudo else 0
+        return self.human.images_per_step + pseudo
+
+    @property
+    def scaled_optimization(self) -> OptimizationConfig:
+        """The settings with the learning rates of this run's images per step."""
+        return self.optimization.for_images_per_step(self.images_per_step)
 
     @property
     def role(self) -> str:

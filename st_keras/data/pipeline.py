@@ -108,9 +108,13 @@ def training_stream(
         own = tf.random.experimental.stateless_fold_in(base, index)
         return prepare(serialized, own)
 
-    return stream.map(
+    batches = stream.map(
         prepare_with_seed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ).batch(batch_size, drop_remainder=True)
+    # Or several hosts would ask each other before every step whether there is more.
+    return batches.apply(
+        tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    )
 
 
 def ordered_batches(

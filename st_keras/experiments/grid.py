@@ -128,6 +128,11 @@ def run_job(job: Job) -> dict:
     grid = load_grid(job.grid)
     cell = next(cell for cell in cells_of(grid) if cell.name == job.cell)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+    if config.runtime.strategy == "multi_worker":
+        raise ValueError(
+            "`runtime.strategy` must not be multi_worker in a grid: give each host "
+            "cells or seeds of its own."
+        )
     stages = Stages(str(pathlib.Path(job.workdir, "stages")), config.runtime)
     behind = _run_arm(job, grid, cell, stages)
     result = stages.evaluate(behind[-1], *test_set(config))

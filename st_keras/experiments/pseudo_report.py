@@ -34,6 +34,8 @@ class Settings(NamedTuple):
     agreement_pictures: int = 50  # That the teacher looks at again; 0: none.
     checkpoints: int = 3  # Earlier ones of the teacher's run that look at them too.
     pictures: int = 200  # On the page at most.
+    strategy: str = "one_device"  # Where the teacher looks, as `runtime.strategy`.
+    tpu: str = ""
 
 
 class Shown(NamedTuple):
@@ -166,6 +168,8 @@ class _Case:
             score_floor=self._manifest["score_floor"],
             min_score=settings.min_score,
             checkpoints=settings.checkpoints,
+            strategy=settings.strategy,
+            tpu=settings.tpu,
         )
         worst = _Worst(settings.pictures)
         for image_id, agreement in found.pop("by_picture").items():

@@ -66,6 +66,8 @@ def measure(
     score_floor: float,
     min_score: float,
     checkpoints: int,
+    strategy: str = "one_device",
+    tpu: str = "",
 ) -> dict:
     """Returns how far a teacher agrees with the labels it has written.
 
@@ -76,13 +78,16 @@ def measure(
       score_floor: Of the labels.
       min_score: From which on a label counts.
       checkpoints: How many earlier ones of its run are asked too, if they are kept.
+      strategy: On which devices, as `runtime.strategy`.
+      tpu: As `runtime.tpu`.
 
     Returns:
       In [0, 1], means over the pictures: `mirror_agreement`, `scale_agreement`, and
       `checkpoint_agreement` (None: no other is kept); `checkpoints`, that of each;
       `pictures`, their number; `by_picture`, by image id, of mirror and scale together.
     """
-    watch = _Watch(records, ids, score_floor, min_score)
+    devices = {"strategy": strategy, "tpu": tpu}
+    watch = _Watch(records, ids, score_floor, min_score, devices)
     run = watch.open(teacher.prefix)
     mirror = watch.agreement(run, _mirror, _unmirror)
     scale = watch.agreement(run, _shrink, _unshrink)
@@ -106,15 +111,17 @@ def measure(
 class _Watch:
     """Some pictures with their labels, looked at again and again."""
 
-    def __init__(self, records, ids, score_floor, min_score):
+    def __init__(self, records, ids, score_floor, min_score, devices):
         self._records = records
         self._ids = ids
         self._score_floor = score_floor
         self._min_score = min_score
+        self._devices = devices
 
     def open(self, prefix: str) -> RestoredRun:
         tf.keras.backend.clear_session()
-        return restore_run(prefix, purpose="labeling", min_score=self._score_floor)
+        floor = self._score_floor
+        return restore_run(prefix, purpose="labeling", min_score=floor, **self._devices)
 
     def agreement(
         self,

@@ -1,6 +1,7 @@
 """The whole procedure: teacher, labels, student, and the control beside them."""
 
 import dataclasses
+import json
 import pathlib
 
 from absl import logging
@@ -10,6 +11,7 @@ from st_keras.config import Config, InitConfig, SelfTrainingConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import label_quality
 from st_keras.experiments.stages import Pictures, Stages
+from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import preflight, warnings_of_run
 from st_keras.runtime.run_log import write_json
 from st_keras.self_training import selection
@@ -26,7 +28,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     for as many steps as teacher and students together. With calibration, the model
     before also labels held-out pictures, `slice_<i>`, which give thresholds_<i>.json.
     All are evaluated on the test records with their last checkpoint; report.json holds
-    the numbers.
+    the numbers. The hosts of a multi_worker job go through the stages together.
 
     Args:
       config: The student's, with a `self_training` part.
@@ -39,7 +41,9 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     Raises:
       ValueError: The config has no `self_training` or `pseudo` part, or a stage
         cannot run.
+      HostLostError: Another host has died.
     """
+    hosts = hosts_lib.join(config.runtime.strategy)
     if not (config.self_training and config.pseudo):
         raise ValueError(
             "Self-training needs the `self_training` and the `pseudo` part of a "
@@ -57,7 +61,8 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     total_steps = teacher.training.steps + iterations * config.training.steps
     stages, settings = Stages(workdir, config.runtime), config.self_training
     _check_control(stages, total_steps)
-    preflight.save_config(config, workdir)
+    if hosts.is_chief:
+        preflight.save_config(config, workdir)
     stages.train("teacher", teacher)
     for number in range(1, iterations + 1):
         model_before = _model_before(number)
@@ -73,14 +78,19 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
                 f"thresholds_{number}", f"slice_{number}", model_before, config
             )
         student = student_config(config, labels, stages.path(model_before), thresholds)
-        if labels and not (thresholds or stages.is_trained(f"student_{number}")):
+        is_new = labels and not (thresholds or stages.is_trained(f"student_{number}"))
+        if is_new and hosts.is_chief:
             _warn_of_density(student)
         stages.train(f"student_{number}", student)
     if settings.control:
         stages.train("control", control_config(config, total_steps))
-    report = _report(config, stages, iterations)
-    write_json(stages.path(REPORT_FILE), report)
-    return report
+    for name in _models(settings, iterations):
+        stages.evaluate(name, *test_set(config))
+    if hosts.is_chief:
+        report = _report(config, stages, iterations)
+        write_json(stages.path(REPORT_FILE), report)
+    hosts.meet("the report is written")
+    return json.loads(pathlib.Path(stages.path(REPORT_FILE)).read_text())
 
 
 def teacher_config(config: Config) -> Config:
@@ -163,6 +173,12 @@ def _check_control(stages: Stages, total_steps: int) -> None:
                 f"{path.parent}: trained for {steps} steps, but these iterations "
                 f"need {total_steps}; delete the folder or choose another workdir."
             )
+
+
+def _models(settings: SelfTrainingConfig, iterations: int) -> list[str]:
+    """Returns the stages whose models are evaluated."""
+    students = [f"student_{number}" for number in range(1, iterations + 1)]
+    return ["teacher", *students, *(["control"] if settings.control else [])]
 
 
 def _model_before(number: int) -> str:

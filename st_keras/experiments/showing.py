@@ -100,6 +100,8 @@ def show_predictions(
     *,
     count: int = 12,
     min_score: float = 0.3,
+    strategy: str = "one_device",
+    tpu: str = "",
 ) -> str:
     """Draws human labels beside a model's and returns what was drawn.
 
@@ -109,13 +111,15 @@ def show_predictions(
       output: Picture file to write.
       count: Records to show.
       min_score: Boxes at or under it are not drawn; pixels have their best class.
+      strategy: On which devices, as `runtime.strategy`.
+      tpu: As `runtime.tpu`.
 
     Raises:
       ValueError: There is no such checkpoint, or no such records.
     """
     sheets.check(output, count)
     source = pipeline.open_source(records, None, 0)
-    run = restore_run(checkpoint, min_score=min_score)
+    run = restore_run(checkpoint, min_score=min_score, strategy=strategy, tpu=tpu)
     count = min(count, source.count)
     serialized = pipeline.serialized_records(source).take(count)
     seen = pictures.seen_by(run, serialized, count)

@@ -11,6 +11,7 @@ from st_keras.config import Config, RuntimeConfig, SelfTrainingConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.ledger import Cost, Ledger
+from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
@@ -27,11 +28,13 @@ Pictures = tuple[str, str]  # Glob of records and file of ids; empty: all of the
 class Stages:
     """The folders of an experiment, and what each stage has cost.
 
-    A stage that is finished is not run again; one that was killed goes on.
+    A stage that is finished is not run again; one that was killed goes on. The hosts of
+    a job go through the stages together, and the chief writes.
     """
 
     def __init__(self, workdir: str, runtime: RuntimeConfig):
         self._runtime = runtime
+        self._hosts = hosts_lib.join(runtime.strategy)
         self._workdir = pathlib.Path(workdir)
         self._workdir.mkdir(parents=True, exist_ok=True)
         self._ledger = Ledger(workdir)
@@ -42,7 +45,7 @@ class Stages:
     def train(self, name: str, config: Config) -> None:
         tf.keras.backend.clear_session()
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
-        if name not in self.costs():
+        if self._is_to_note(name):
             forward, beside = self.forward_multiply_adds(name), self._beside(name)
             cost = ledger.training(config, forward, beside)
             seconds = summary["seconds"] * summary["devices"]
@@ -72,7 +75,7 @@ class Stages:
             strategy=self._runtime.strategy,
             tpu=self._runtime.tpu,
         )
-        if name not in self.costs():
+        if self._is_to_note(name):
             manifest = json.loads(pathlib.Path(output, MANIFEST_FILE).read_text())
             cost = ledger.inference(
                 manifest["views"], self.forward_multiply_adds(model)
@@ -94,7 +97,7 @@ class Stages:
           The file of the thresholds.
         """
         output = self.path(f"{name}.json")
-        if not pathlib.Path(output).exists():
+        if self._hosts.is_chief and not pathlib.Path(output).exists():
             settings, started = config.self_training.calibration, time.time()
             calibration.calibrate(
                 self.path(labels),
@@ -107,6 +110,7 @@ class Stages:
             )
             cost = Cost(device_seconds=time.time() - started)
             self._ledger.note(name, cost)
+        self._hosts.meet(f"{name} is calibrated")
         return output
 
     def evaluate(self, name: str, records: str, ids_file: str) -> dict:
@@ -123,15 +127,20 @@ class Stages:
             result = evaluate.evaluate_run(
                 run, records, ids_file, progress=f"Evaluate {name}"
             )
-            write_json(path, result)
-            # Every model is looked at alike: no part of what a comparison costs.
-            cost = Cost(device_seconds=time.time() - started)
-            self._ledger.note(f"evaluate_{name}", cost)
+            if self._hosts.is_chief:
+                write_json(path, result)
+                # Every model is looked at alike: no part of what a comparison costs.
+                cost = Cost(device_seconds=time.time() - started)
+                self._ledger.note(f"evaluate_{name}", cost)
+            self._hosts.meet(f"{name} is evaluated")
         return json.loads(path.read_text())
 
     def costs(self) -> dict[str, Cost]:
         """Returns what the stages have cost so far, by name."""
         return self._ledger.rows()
+
+    def _is_to_note(self, name: str) -> bool:
+        return self._hosts.is_chief and name not in self.costs()
 
     def total(self, names: list[str]) -> Cost:
         """Returns what some stages have cost together."""

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import tempfile
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -20,7 +21,13 @@ class Checkpoints:
     """
 
     def __init__(
-        self, workdir: str, *, optimizer, keep: int, **parts: tf.Module | None
+        self,
+        workdir: str,
+        *,
+        optimizer,
+        keep: int,
+        is_written: bool = True,
+        **parts: tf.Module | None,
     ):
         """Looks at what the run has saved so far.
 
@@ -28,6 +35,8 @@ class Checkpoints:
           workdir: Folder of the run.
           optimizer: Its `iterations` is the number of steps taken.
           keep: Checkpoints to keep, the newest.
+          is_written: Whether this host writes. Where others do, it still takes part in
+            `save`, as a host alone does not know the mean of a statistic.
           **parts: What else to save, by the name it gets; None is left out.
         """
         present = {name: part for name, part in parts.items() if part is not None}
@@ -39,6 +48,9 @@ class Checkpoints:
             step_counter=optimizer.iterations,
         )
         self._optimizer = optimizer
+        self._folder = os.path.join(workdir, _FOLDER)
+        self._is_written = is_written
+        self._saved = ""  # The newest, where others have written it.
         self._parts = list(present.values())
 
     @property
@@ -58,7 +70,7 @@ class Checkpoints:
           ValueError: All are damaged, or one is of another model.
         """
         damage = None
-        for path in reversed(self._manager.checkpoints):
+        for path in reversed(self._paths()):
             try:
                 status = _read(self._checkpoint.restore, path)
             except ValueError as error:
@@ -74,6 +86,11 @@ class Checkpoints:
     def save(self) -> str:
         """Saves the state at the current step and returns the file prefix."""
         step = int(self._optimizer.iterations.numpy())
+        if not self._is_written:
+            with tempfile.TemporaryDirectory() as unused:
+                self._checkpoint.write(os.path.join(unused, "ckpt"))
+            self._saved = os.path.join(self._folder, f"ckpt-{step}")
+            return self._saved
         return self._manager.save(checkpoint_number=step)
 
     def save_to(self, workdir: str) -> str:
@@ -85,8 +102,14 @@ class Checkpoints:
 
     @property
     def latest(self) -> str:
-        """Prefix of the newest checkpoint, or `none`."""
-        return self._manager.latest_checkpoint or "none"
+        """Prefix of the newest checkpoint, or `none`; the same on all hosts."""
+        return self._saved or self._manager.latest_checkpoint or "none"
+
+    def _paths(self) -> list[str]:
+        if self._is_written:
+            return self._manager.checkpoints
+        state = tf.train.get_checkpoint_state(self._folder)
+        return list(state.all_model_checkpoint_paths) if state else []
 
 
 def has_any(workdir: str) -> bool:

@@ -18,13 +18,15 @@ class FailureLog:
     as it will happen again.
     """
 
-    def __init__(self, workdir: str, *, resume_step: int):
+    def __init__(self, workdir: str, *, resume_step: int, is_written: bool = True):
         """Reads what has happened up to a step.
 
         Args:
           workdir: Folder of the run.
           resume_step: Steps taken by the run as it is now.
+          is_written: Whether this host writes the list.
         """
+        self._is_written = is_written
         self._path = pathlib.Path(workdir, FILE)
         self.events = [e for e in _read(self._path) if _began(e) <= resume_step]
 
@@ -69,7 +71,8 @@ class FailureLog:
             run goes on from.
         """
         self.events.append(event)
-        write_json(self._path, self.events)
+        if self._is_written:
+            write_json(self._path, self.events)
 
     def _skipped(self) -> set[int]:
         return {event["step"] for event in self.events if event["policy"] == SKIP}

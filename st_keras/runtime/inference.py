@@ -12,6 +12,7 @@ from tqdm import tqdm
 from st_keras.data import decode, pipeline, records
 from st_keras.data.records import Record
 from st_keras.ops import images
+from st_keras.runtime import hosts as hosts_lib
 from st_keras.tasks import Task
 from st_keras.types import Labels, View
 
@@ -20,7 +21,8 @@ class Predictor:
     """Runs a task's model over records, in inference mode, one batch after another.
 
     A picture may take several views, which fill batches together with those of others.
-    The replicas of the strategy that the model was built under share every batch.
+    The replicas of this host, of the strategy that the model was built under, share
+    every batch; other hosts may look at other pictures meanwhile.
 
     BatchNorm uses its stored statistics, so what is seen in one picture does not
     depend on the pictures beside it.
@@ -30,6 +32,9 @@ class Predictor:
         self._task = task
         self._model = model
         self._strategy = model.distribute_strategy
+        self.hosts = hosts_lib.of_strategy(self._strategy)
+        replicas = self._strategy.num_replicas_in_sync
+        self.replicas = replicas // self.hosts.count  # Of this host.
         self._run = tf.function(
             lambda view: self._strategy.run(self.forward, args=(view,))
         )
@@ -103,11 +108,10 @@ class Predictor:
         yield from tqdm(found, progress, count, unit="img", disable=not progress)
 
     def _batches(self, serialized: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        replicas = self._strategy.num_replicas_in_sync
         return pipeline.ordered_batches(
             serialized,
             self._look_at,
-            batch_size=math.ceil(batch_size / replicas) * replicas,
+            batch_size=math.ceil(batch_size / self.replicas) * self.replicas,
         )
 
     def _merged(self, batches: tf.data.Dataset) -> Iterator[tuple[str, Labels]]:
@@ -129,14 +133,14 @@ class Predictor:
 
     def _start(self, view: View) -> list:
         """Gives each replica its part of a batch; returns what each will have read."""
-        replicas = self._strategy.num_replicas_in_sync
-        if replicas == 1:
+        replicas = self.replicas
+        if self._strategy.num_replicas_in_sync == 1:
             return [self._run(view)]
 
         def spread(field):
             parts = tf.split(field, replicas)
             return self._strategy.experimental_distribute_values_from_function(
-                lambda context: parts[context.replica_id_in_sync_group]
+                lambda context: parts[context.replica_id_in_sync_group % replicas]
             )
 
         read = self._run(tf.nest.map_structure(spread, view))

@@ -19,8 +19,18 @@ class RunLog:
     ends up the same as an uninterrupted one's.
     """
 
-    def __init__(self, workdir: str, *, resume_step: int):
+    def __init__(self, workdir: str, *, resume_step: int, is_written: bool = True):
+        """Opens the log.
+
+        Args:
+          workdir: Folder of the run.
+          resume_step: That the run goes on from.
+          is_written: Whether this host writes; otherwise rows are dropped.
+        """
         self._path = pathlib.Path(workdir) / _FILE
+        self.is_written = is_written
+        if not is_written:
+            return
         self.drop_after(resume_step)
         self._writer = tf.summary.create_file_writer(
             os.path.join(workdir, "tensorboard")
@@ -28,12 +38,16 @@ class RunLog:
 
     def drop_after(self, step: int) -> None:
         """Drops the rows of steps that are going to be taken again."""
+        if not self.is_written:
+            return
         rows = read_rows(self._path.parent)
         kept = [row for row in rows if row["step"] <= step]
         writing.write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept))
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
         """Logs a row."""
+        if not self.is_written:
+            return
         row = {"step": step} | {k: float(f"{v:.7g}") for k, v in values.items()}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

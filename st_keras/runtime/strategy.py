@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from st_keras.config import RuntimeConfig
+from st_keras.runtime import hosts
 
 
 def build_strategy(
@@ -16,19 +17,13 @@ def build_strategy(
 
     Raises:
       ValueError: The devices are not there.
+      HostLostError: One of several hosts has died.
     """
     configure(config)
     if config.strategy == "tpu":
         return _tpu(config.tpu)
     if config.strategy == "multi_worker":
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        workers = strategy.cluster_resolver.cluster_spec().as_dict()
-        if sum(len(tasks) for tasks in workers.values()) > 1:
-            raise ValueError(
-                "`runtime.strategy` multi_worker with several hosts is not supported "
-                "yet: all would write the same files. Use one host with mirrored."
-            )
-        return strategy
+        return hosts.worker_strategy()
     gpus = tf.config.list_logical_devices("GPU")
     if config.strategy == "mirrored":
         devices = devices or [gpu.name for gpu in gpus]
@@ -53,16 +48,11 @@ def configure(config: RuntimeConfig) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def replicas_of_this_process(strategy: tf.distribute.Strategy) -> range:
-    """Returns the numbers, within the whole job, of the replicas this process feeds."""
-    total = strategy.num_replicas_in_sync
-    resolver = strategy.cluster_resolver
-    if resolver is None or not isinstance(
-        strategy, tf.distribute.MultiWorkerMirroredStrategy
-    ):
-        return range(total)
-    here = total // resolver.cluster_spec().num_tasks("worker")
-    return range(resolver.task_id * here, (resolver.task_id + 1) * here)
+def replicas_of_this_host(strategy: tf.distribute.Strategy) -> range:
+    """Returns the numbers, within the whole job, of the replicas this host feeds."""
+    job = hosts.of_strategy(strategy)
+    here = strategy.num_replicas_in_sync // job.count
+    return range(job.index * here, (job.index + 1) * here)
 
 
 def set_seed(seed: int) -> None:

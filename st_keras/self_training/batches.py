@@ -75,18 +75,24 @@ class Batches:
         own = sum(parts.values())
         return own if beside is None else min(own, beside)
 
-    def check_replicas(self, replicas: int) -> None:
+    def check_replicas(self, replicas: int, slices: int = 1) -> None:
         """Refuses numbers of images that do not divide by the replicas.
+
+        Args:
+          replicas: Of the whole job.
+          slices: That each takes its images in.
 
         Raises:
           ValueError: Names the part and the nearest number that does.
         """
+        shares = replicas * slices
+        each = f" of {slices} slices each" if slices > 1 else ""
         for part, images in self.parts.items():
-            if images % replicas:
+            if images % shares:
                 raise ValueError(
                     f"`{part}.images_per_step` is {images} but there are {replicas} "
-                    f"replicas; use a multiple of {replicas}, such as "
-                    f"{(images // replicas + 1) * replicas}."
+                    f"replicas{each}; use a multiple of {shares}, such as "
+                    f"{(images // shares + 1) * shares}."
                 )
 
     def from_step(

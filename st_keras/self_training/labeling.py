@@ -13,6 +13,7 @@ from st_keras.data import dataset_info, splits
 from st_keras.data.records import Record
 from st_keras.data.skipping import SkipLog
 from st_keras.data.unlabeled import FilePictures, Pictures, RecordPictures
+from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime.checkpoints import ModelFile, find_model
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, config_of, restore_run
@@ -40,8 +41,9 @@ def label_pictures(
     asking the teacher again.
 
     Shards that are finished stay as they are, so a killed call is made again, and hosts
-    share the work by calling with ranges of their own. The output is a function of
-    teacher, pictures and settings, byte by byte.
+    share the work by calling with ranges of their own; those of a multi_worker job
+    take turns in the shards by themselves, and the chief finishes the folder. The
+    output is a function of teacher, pictures and settings, byte by byte.
 
     Args:
       checkpoint: Workdir of the teacher, or a checkpoint prefix inside it.
@@ -53,7 +55,7 @@ def label_pictures(
       num_shards: Files of the whole output, each of a stretch of the pictures.
       shard_range: The first shard to write and the one after the last; None: all.
       resume: Accept a folder in which this job has been begun.
-      strategy: On which devices of this host, as `runtime.strategy`.
+      strategy: On which devices, as `runtime.strategy`.
       tpu: As `runtime.tpu`.
 
     Returns:
@@ -63,7 +65,9 @@ def label_pictures(
     Raises:
       ValueError: No such checkpoint, records, pictures or ids; or the folder is in use
         for something else.
+      HostLostError: Another host of the job has died.
     """
+    hosts = hosts_lib.join(strategy)
     first, last = shard_range or (0, num_shards)
     if not 0 <= first < last <= num_shards:
         raise ValueError(
@@ -79,7 +83,11 @@ def label_pictures(
     if records:
         _check_output(records, output)
     folder = LabelFolder(output, _job(teacher_file, pictures, score_floor), num_shards)
-    folder.open(resume=resume)
+    if hosts.is_chief:
+        folder.open(resume=resume)
+    hosts.meet("the labelling is begun")
+    if not hosts.is_chief:
+        folder.open(resume=True)
     if manifest := folder.manifest:
         return manifest
     teacher = restore_run(
@@ -89,7 +97,11 @@ def label_pictures(
         strategy=strategy,
         tpu=tpu,
     )
-    todo = [number for number in folder.missing if first <= number < last]
+    todo = [
+        number
+        for number in folder.missing
+        if first <= number < last and number % hosts.count == hosts.index
+    ]
     labeler = _Labeler(teacher, pictures)
     bounds = [n * pictures.positions // num_shards for n in range(num_shards + 1)]
     share = sum(bounds[n + 1] - bounds[n] for n in todo) / pictures.positions
@@ -98,9 +110,13 @@ def label_pictures(
         for number in todo:
             stretch = bounds[number], bounds[number + 1]
             _write_shard(folder, number, labeler, stretch, bar)
+    hosts.meet("all hosts have labelled")
     if missing := len(folder.missing):
         return {"missing": missing}
-    return folder.finish(teacher.task)
+    if hosts.is_chief:
+        folder.finish(teacher.task)
+    hosts.meet("the labels are described")
+    return folder.manifest
 
 
 def format_summary(manifest: dict, output: str) -> str:
@@ -123,7 +139,7 @@ class _Labeler:
         self._predictor = Predictor(teacher.task, teacher.model)
         self._batch_size = teacher.config.evaluation.images_per_step
         self._author = f"teacher {teacher.file.digest}"
-        self.devices = teacher.model.distribute_strategy.num_replicas_in_sync
+        self.devices = self._predictor.replicas
         self._pictures = pictures
 
     def views_seen(self) -> int:

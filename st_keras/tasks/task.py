@@ -84,7 +84,8 @@ class Task(abc.ABC):
     def losses(self, labels: Labels, outputs: dict) -> dict[str, Ratio]:
         """Returns named sums and counts for a batch of labels and model outputs.
 
-        The sum of the named means is the loss; weights are in the totals.
+        The sum of the named means is the loss; weights are in the totals. Counts follow
+        from the labels alone.
         """
 
     @abc.abstractmethod

@@ -24,6 +24,7 @@ class AveragedModel(tf.Module):
         super().__init__(name="averaged")
         self._decay = decay
         self.model = average
+        self._strategy = model.distribute_strategy
         self._pairs = list(zip(average.variables, model.variables, strict=True))
         for mean, value in self._pairs:
             mean.assign(value)
@@ -32,5 +33,12 @@ class AveragedModel(tf.Module):
         """Moves the average; called outside the replicas, after each step."""
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
-        for mean, value in self._pairs:
+
+        def move(mean, value):
             mean.assign(decay * mean + (1.0 - decay) * tf.cast(value, mean.dtype))
+
+        # Each replica its own copy: read as a whole, the statistics of every BatchNorm
+        # would be asked of all hosts at every step.
+        with self._strategy.scope():
+            for mean, value in self._pairs:
+                self._strategy.extended.update(mean, move, args=(value,), group=False)

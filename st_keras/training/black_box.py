@@ -12,6 +12,7 @@ import math
 import os
 import pathlib
 import shutil
+import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +21,7 @@ from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.data import dataset_info, decode
 from st_keras.data.records import IMAGES_FILE
+from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import preflight, run_log
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.checkpoints import Checkpoints
@@ -82,7 +84,10 @@ class BlackBox:
         others = set(self._folder.glob("step_*")) - {folder}
         if len([other for other in others if other.suffix != ".tmp"]) >= _MOST:
             return "", image_ids
+        is_written = hosts_lib.of_strategy(self._strategy).is_chief
         temporary = folder.with_suffix(".tmp")
+        if not is_written:  # Other hosts take part, and what they write is left.
+            temporary = pathlib.Path(tempfile.mkdtemp(), folder.name)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         config_lib.save(self._config, str(temporary / preflight.CONFIG_FILE))
@@ -96,8 +101,11 @@ class BlackBox:
         )
         facts = self._facts(failure, batches)
         run_log.write_json(temporary / FACTS_FILE, facts | {"images": image_ids})
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        if is_written:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(temporary, folder)
+        else:
+            shutil.rmtree(temporary.parent)
         return str(folder), image_ids
 
     def _facts(self, failure: Failure, batches: Batches) -> dict:
@@ -134,7 +142,7 @@ class BlackBox:
             lambda _: batches.from_step(
                 failure.step,
                 replicas=replicas,
-                replicas_here=strategies.replicas_of_this_process(self._strategy),
+                replicas_here=strategies.replicas_of_this_host(self._strategy),
             )
         )
 

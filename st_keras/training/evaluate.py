@@ -1,7 +1,7 @@
 """How good a model is, with the protocol that gives the number its meaning."""
 
 from st_keras.data import pipeline, splits
-from st_keras.runtime import preflight
+from st_keras.runtime import preflight, shared_inference
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun
 from st_keras.runtime.stored_labels import read_labels
@@ -18,6 +18,8 @@ def evaluate_model(
 ) -> dict:
     """Returns the metric's numbers of a model over records with labels.
 
+    The hosts of a job share the pictures and all get the same numbers.
+
     Args:
       task: Of the model.
       predictor: Of the model.
@@ -26,8 +28,8 @@ def evaluate_model(
       progress: Title of the progress bar; empty: none.
     """
     metric = task.new_metric()
-    predictions = predictor.over_records(
-        source, batch_size=batch_size, progress=progress
+    predictions = shared_inference.over_records(
+        predictor, source, batch_size=batch_size, progress=progress
     )
     # Both in the order of the files, so that no more than a few pictures are held.
     for (image_id, predicted), (true_id, truth) in zip(

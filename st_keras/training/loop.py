@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.data import dataset_info, drawing, pipeline, splits
 from st_keras.runtime import (
@@ -24,6 +25,7 @@ from st_keras.runtime import (
     preflight,
     warnings_of_run,
 )
+from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_clock import RunClock
@@ -60,7 +62,9 @@ def train(
       ValueError: A setting, a record or a checkpoint cannot be used.
       NonFiniteError: A loss is not a number any more, and `training.on_nonfinite` says
         to stop then, or has gone on too often.
+      HostLostError: Another host has died.
     """
+    hosts = hosts_lib.join(config.runtime.strategy)
     # ---------------------------------------------------------------- Check first
     info = dataset_info.load(config.human.records)
     config = with_class_names(config, info)
@@ -80,7 +84,7 @@ def train(
     on_tpu = config.runtime.strategy == "tpu"
     task = build_task(config, xla=on_tpu)
     batches = Batches(config, task)
-    batches.check_replicas(replicas)
+    batches.check_replicas(replicas, config.training.accumulation_steps)
     if text := warnings_of_run.batch_norm(
         batches.fewest_at_once,
         replicas,
@@ -95,7 +99,7 @@ def train(
         sync = config.runtime.sync_batch_norm and replicas > 1
         model = task.build_model(sync_batch_norm=sync)
         optimizer = optimization.build_optimizer(
-            config.optimization, config.training.steps
+            config.scaled_optimization, config.training.steps
         )
         blend = build_blend(config)
         # Before the average, which starts at these weights.
@@ -109,7 +113,9 @@ def train(
         heads = joint.head.trainable_variables if joint else []
         optimization.create_slots(optimizer, model.trainable_variables + heads)
 
-    preflight.save_config(config, workdir)  # All is well: the folder is this run's.
+    hosts.check_same("The config", config_lib.digest(config))
+    if hosts.is_chief:  # All is well: the folder is this run's.
+        preflight.save_config(config, workdir)
 
     # ----------------------------------------------- Where to start, in this order
     # 1. A checkpoint of this run: everything goes on from it.
@@ -120,16 +126,18 @@ def train(
         workdir,
         optimizer=optimizer,
         keep=config.training.keep_checkpoints,
+        is_written=hosts.is_chief,
         model=model,
         blend=blend,
         averaged=averaged and averaged.model,
         joint=joint and joint.head,
     )
     step = saved.restore()
+    hosts.check_same("The step to go on from", str(step))
     logging.info("%s starts at step %d of %d", config.role, step, config.training.steps)
 
     # ----------------------------------------------------- Data and compiled steps
-    here = strategies.replicas_of_this_process(strategy)
+    here = strategies.replicas_of_this_host(strategy)
     compiled = {}  # By seed: a run that recovers draws by another.
     beside = {"joint": joint, "average": averaged and averaged.model}
 
@@ -165,7 +173,7 @@ def train(
     take_steps = guard.start()
 
     # ------------------------------------------------------------------------ Loop
-    log = RunLog(workdir, resume_step=step)
+    log = RunLog(workdir, resume_step=step, is_written=hosts.is_chief)
     if step == 0:
         _log_pictures(log, batches, step)
     judged = Predictor(task, averaged.model if averaged else model)
@@ -180,8 +188,9 @@ def train(
         initial=step,
         desc=title or config.role.capitalize(),
         unit="step",
+        disable=not hosts.is_chief,
     )
-    with bar:
+    with bar, hosts.explaining("training"):
         for name, found in pictures.items():
             bar.write(f"{name}: {found['pictures']} pictures, {found['ids_sha256']}")
         while step < config.training.steps:
@@ -217,7 +226,8 @@ def train(
             # The last thing of a round: what it has written is then never redone.
             if is_last or _is_due(step, config.training.checkpoint_every_steps):
                 saved.save()
-                clock.save()
+                if hosts.is_chief:
+                    clock.save()
 
     # --------------------------------------------------------------------- The end
     if config.evaluation.records and not metrics:  # Killed just before the summary.
@@ -235,7 +245,9 @@ def train(
         "seconds": round(clock.seconds, 1),
         "devices": replicas,
     }
-    write_json(os.path.join(workdir, SUMMARY_FILE), summary)
+    if hosts.is_chief:
+        write_json(os.path.join(workdir, SUMMARY_FILE), summary)
+    hosts.meet("the summary is written")
     return summary
 
 
@@ -344,6 +356,8 @@ def _flat(metrics: dict) -> dict[str, float]:
 
 def _log_pictures(log: RunLog, batches: Batches, step: int) -> None:
     """Shows what the coming step trains on: the augmented pictures and their labels."""
+    if not log.is_written:
+        return
     first = next(iter(batches.from_step(step, replicas=1, replicas_here=range(1))))
     for part, batch in first.items():
         task = batches.tasks[part]

@@ -114,7 +114,7 @@ def replay(folder: str) -> Replayed:
         sync = runtime.sync_batch_norm and replicas > 1
         model, average = task.build_model(sync_batch_norm=sync), None
         optimizer = optimization.build_optimizer(
-            config.optimization, config.training.steps
+            config.scaled_optimization, config.training.steps
         )
         blend = build_blend(config)
         if config.pseudo and config.pseudo.online:

@@ -16,6 +16,7 @@ from absl import logging
 
 from st_keras.config import Config
 from st_keras.runtime import failure_log, failures
+from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.failure_log import ABORT, RECOVER, SKIP, FailureLog
 from st_keras.runtime.snapshot import Snapshot
@@ -68,7 +69,11 @@ class Rescue:
         self._optimizer = optimizer
         self._start = start
         self._write = write
-        self._log = FailureLog(workdir, resume_step=self._steps_taken())
+        self._log = FailureLog(
+            workdir,
+            resume_step=self._steps_taken(),
+            is_written=hosts_lib.of_strategy(strategy).is_chief,
+        )
         self._begin = self._steps_taken()
         self._snapshot: Snapshot | None = None
         self.said = ""  # Of the last failure and of what was done about it.

@@ -10,7 +10,7 @@ from st_keras.ops import images
 from st_keras.self_training.blend import Blend
 from st_keras.self_training.online import OnlineTeacher, build_online
 from st_keras.tasks import Task
-from st_keras.training import optimization
+from st_keras.training import accumulation, optimization
 from st_keras.training.joint import Joint
 from st_keras.types import Batch, Ratio
 
@@ -66,6 +66,7 @@ def build_step(
         seed=config.seed,
         joint=joint,
         online=build_online(config.pseudo, task, average),
+        slices=config.training.accumulation_steps,
     )
 
 
@@ -93,6 +94,7 @@ class TrainStep:
         seed: int = 0,
         joint: Joint | None = None,
         online: OnlineTeacher | None = None,
+        slices: int = 1,
     ):
         """Makes the step.
 
@@ -107,6 +109,7 @@ class TrainStep:
           seed: Of the run; what the model drops is a function of it and of the step.
           joint: A classification beside the task; None: none.
           online: Labels the pseudo part; None: it comes with its labels.
+          slices: That a replica takes its examples in, one after the other.
         """
         self._task = task
         self._model = model
@@ -117,6 +120,7 @@ class TrainStep:
         self._weight_decay = weight_decay
         self._clip_norm = clip_norm
         self._seed = seed
+        self._slices = slices
 
     def __call__(self, parts: dict[str, Batch]) -> dict[str, tf.Tensor]:
         """Takes one step and returns named [] float32 numbers, equal in all replicas.
@@ -130,10 +134,14 @@ class TrainStep:
             variables = variables + self._joint.head.trainable_variables
         learning_rate = optimization.current_learning_rate(self._optimizer)
         parts = self._finish(parts)
-        with tf.GradientTape() as tape:
-            ratios = self._forward(parts)
-            objective, logs = self._objective(ratios)
-        gradients = _sum_over_replicas(tape.gradient(objective, variables))
+        if self._slices > 1:
+            gradients, logs = self._accumulate(parts, variables)
+        else:
+            with tf.GradientTape() as tape:
+                ratios = self._forward(parts)
+                objective, logs = self._objective(ratios)
+            gradients = tape.gradient(objective, variables)
+        gradients = _sum_over_replicas(gradients)
         if self._weight_decay:
             gradients = [
                 g + self._weight_decay * v if optimization.is_kernel(v) else g
@@ -164,9 +172,35 @@ class TrainStep:
             finished["pseudo"] = self._online.label(finished["pseudo"])
         return finished
 
-    def _forward(self, parts: dict[str, Batch]) -> dict[str, dict[str, Ratio]]:
+    def _accumulate(self, parts: dict[str, Batch], variables):
+        def forward(number):
+            some = accumulation.take_slice(parts, number, self._slices)
+            return self._forward(some, number)
+
+        return accumulation.gradients(
+            forward,
+            self._objective,
+            counted={
+                part: accumulation.counts(*self._learner(part), batch)
+                for part, batch in parts.items()
+            },
+            variables=variables,
+            slices=self._slices,
+            # Without a blend, the losses do not matter to what is learned from them.
+            looks_first=self._blend is not None,
+            model=self._model,
+        )
+
+    def _learner(self, part: str) -> tuple[Task, tf.keras.Model]:
+        if part == "joint":
+            return self._joint.task, self._joint.model
+        return self._task, self._model
+
+    def _forward(
+        self, parts: dict[str, Batch], slice_number=None
+    ) -> dict[str, dict[str, Ratio]]:
         own = {part: batch for part, batch in parts.items() if part != "joint"}
-        seed = self._step_seed()
+        seed = self._step_seed(slice_number)
         ratios = _look(self._task, self._model, own, seed)
         if self._joint:
             seed = randomness.fold_in(seed, _JOINT_SEED)
@@ -175,13 +209,13 @@ class TrainStep:
                 ratios |= _look(self._joint.task, self._joint.model, beside, seed)
         return ratios
 
-    def _step_seed(self) -> tf.Tensor:
-        """Returns a [2] int32 seed of its own for each step and replica."""
+    def _step_seed(self, slice_number) -> tf.Tensor:
+        """Returns a [2] int32 seed of its own for each step, replica and slice."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.constant([self._seed, _MODEL_SEED], tf.int32)
         for number in (self._optimizer.iterations, replica):
             seed = randomness.fold_in(seed, number)
-        return seed
+        return seed if slice_number is None else randomness.fold_in(seed, slice_number)
 
     def _objective(self, ratios: dict[str, dict[str, Ratio]]):
         """Returns this replica's share of the loss, and the numbers of all replicas.

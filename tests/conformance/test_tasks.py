@@ -160,11 +160,12 @@ def test_a_gradient_reaches_every_trainable_variable(task, batch):
     assert not without
 
 
-def train_step(task):
+def train_step(task, **settings):
     model = task.build_model(sync_batch_norm=False)
     optimizer = tf.keras.optimizers.legacy.SGD(0.01)
     optimization.create_slots(optimizer, model.trainable_variables)
-    return TrainStep(task, model, optimizer, None, weight_decay=1e-4, clip_norm=10.0)
+    settings = {"weight_decay": 1e-4, "clip_norm": 10.0} | settings
+    return TrainStep(task, model, optimizer, None, **settings)
 
 
 def test_the_train_step_lowers_to_xla(task, batch):
@@ -173,6 +174,15 @@ def test_the_train_step_lowers_to_xla(task, batch):
     text = compiled.experimental_get_compiler_ir(batch)(stage="hlo")
     assert "ENTRY" in text
     assert "convolution" in text
+
+
+def test_a_step_in_slices_lowers_to_xla(task, batch):
+    if isinstance(task, SimClrTask):
+        pytest.skip("Its loss compares all pictures of a step.")
+    take_step = train_step(task, slices=2)
+    compiled = tf.function(lambda b: take_step({"human": b}), jit_compile=True)
+    text = compiled.experimental_get_compiler_ir(batch)(stage="hlo")
+    assert "while" in text
 
 
 def test_one_optimizer_step_on_a_batch_lowers_its_loss(task, batch):
@@ -192,3 +202,22 @@ def test_reading_outputs_lowers_to_xla(row):
 
     compiled = tf.function(read, jit_compile=True)
     assert "ENTRY" in compiled.experimental_get_compiler_ir(view)(stage="hlo")
+
+
+def test_a_count_is_of_the_labels_whatever_is_said_of_them(row):
+    # So that it can be known of all slices of a batch before the first is learned.
+    task_of, settings, labels_of, shapes = row
+    task = task_of(settings)
+    rng = np.random.default_rng(3)
+
+    def counts(scale):
+        outputs = {
+            name: tf.constant(scale * rng.normal(size=[2, *shape]), tf.float32)
+            for name, shape in shapes.items()
+        }
+        ratios = task.losses(labels_of(2), outputs)
+        return {name: float(ratio.count) for name, ratio in ratios.items()}
+
+    said_nothing, said_much = counts(0.0), counts(5.0)
+    assert said_nothing == pytest.approx(said_much, rel=1e-6)
+    assert all(count > 0 for count in said_much.values())

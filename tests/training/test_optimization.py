@@ -116,3 +116,42 @@ def test_the_average_slows_down_to_its_decay():
     trained.variables[0].assign([[2.0]])
     averaged.update(tf.constant(10_000))
     np.testing.assert_allclose(averaged.model.variables[0].numpy(), [[1.1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("images", "factor"), [(256, 1.0), (64, 0.25), (384, 1.5)])
+def test_rates_grow_with_the_images_per_step(images, factor):
+    config = OptimizationConfig(
+        learning_rate=0.32,
+        warmup_steps=100,
+        warmup_learning_rate=0.02,
+        base_images_per_step=256,
+    )
+    scaled = config.for_images_per_step(images)
+    assert rate_at(scaled, 0) == pytest.approx(0.02 * factor)
+    assert rate_at(scaled, 100) == pytest.approx(0.32 * factor)
+
+
+def test_without_a_base_the_rate_is_what_is_given():
+    config = OptimizationConfig(learning_rate=0.32)
+    assert config.for_images_per_step(8) == config
+
+
+def test_the_average_moves_in_every_replica():
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+
+    def model():
+        layer = tf.keras.layers.BatchNormalization(input_shape=[1])
+        return tf.keras.Sequential([layer])
+
+    with strategy.scope():
+        trained, average = model(), model()
+        averaged = AveragedModel(trained, average, 0.9)
+    for variable in trained.variables:
+        variable.assign([5.0])
+    tf.function(averaged.update)(tf.constant(0))
+    # At step 0 the decay is (1 + 0) / (10 + 0): 0.1 * old + 0.9 * 5.
+    for old, variable in zip((1.0, 0.0, 0.0, 1.0), average.variables, strict=True):
+        for copy in strategy.experimental_local_results(variable):
+            np.testing.assert_allclose(copy.numpy(), [0.1 * old + 4.5], rtol=1e-6)

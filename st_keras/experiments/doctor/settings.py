@@ -83,7 +83,7 @@ def check_batch(case: Case) -> list[Finding]:
 
 def check_learning_rate(case: Case) -> list[Finding]:
     """SGD's learning rate goes with the batch."""
-    optimization = case.config.optimization
+    optimization = case.config.scaled_optimization
     if optimization.optimizer != "sgd":
         return []  # AdamW has no such rule.
     images = images_per_step(case.config)
@@ -141,8 +141,7 @@ def check_image_size(case: Case) -> list[Finding]:
 
 def images_per_step(config: Config) -> int:
     """Returns the pictures of a training step, human and pseudo-labelled."""
-    pseudo = config.pseudo.images_per_step if config.pseudo else 0
-    return config.human.images_per_step + pseudo
+    return config.images_per_step
 
 
 def _replicas(config: Config) -> int:

@@ -1,0 +1,109 @@
+"""What the hosts of a job promise each other."""
+
+import json
+import pathlib
+import socket
+import threading
+import time
+
+import pytest
+
+from st_keras.runtime import hosts
+from tests.host_processes import said, start_hosts, wait_for
+
+PROGRAM = pathlib.Path(__file__).with_name("host_program.py")
+
+
+def tf_config(kind, index, **cluster):
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
+def test_without_tf_config_a_host_is_alone():
+    alone = hosts.read_hosts("")
+    assert (alone.count, alone.index, alone.is_chief) == (1, 0, True)
+    alone.meet("nobody")
+    assert alone.gather(b"mine", "nothing") == [b"mine"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "index", "number"), [("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)]
+)
+def test_the_chief_comes_before_the_workers(kind, index, number):
+    text = tf_config(kind, index, worker=["b:1", "c:1"], chief=["a:1"])
+    found = hosts.read_hosts(text)
+    assert (found.count, found.index) == (3, number)
+    assert found.is_chief == (kind == "chief")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        tf_config("worker", 2, worker=["a:1", "b:1"]),
+        tf_config("ps", 0, worker=["a:1"], ps=["b:1"]),
+        tf_config("evaluator", 0, worker=["a:1"]),
+    ],
+)
+def test_a_host_that_is_not_listed_is_refused(text):
+    with pytest.raises(ValueError, match="`TF_CONFIG` must list the hosts and say"):
+        hosts.read_hosts(text)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_a_host_that_never_comes_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(hosts, "_START_TIMEOUT_S", 1)
+    ours, theirs, never = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    with socket.create_server(("127.0.0.1", int(theirs.split(":")[1]))):
+        job = hosts.Hosts((ours, theirs, never), 0)
+        with pytest.raises(hosts.HostLostError) as lost:
+            job.await_all()
+    assert f"has waited 1 s for host 2 ({never}). Are they" in str(lost.value)
+
+
+def test_hosts_that_come_are_waited_for(monkeypatch):
+    monkeypatch.setattr(hosts, "_START_TIMEOUT_S", 30)
+    addresses = tuple(f"127.0.0.1:{free_port()}" for _ in range(2))
+    other = threading.Timer(1.0, hosts.Hosts(addresses, 1).await_all)
+    other.start()
+    started = time.time()
+    hosts.Hosts(addresses, 0).await_all()
+    assert 0.9 < time.time() - started < 30
+    # From here on TensorFlow listens on the port.
+    with socket.create_server(("127.0.0.1", int(addresses[0].split(":")[1]))):
+        other.join(30)
+    assert not other.is_alive()
+
+
+def run(scenario, folder, monkeypatch):
+    monkeypatch.setenv("SCENARIO", scenario)
+    started = time.time()
+    codes = wait_for(start_hosts([PROGRAM], folder), folder, 500)
+    return codes, time.time() - started
+
+
+@pytest.mark.slow
+def test_hosts_tell_each_other_what_they_have(tmp_path, monkeypatch):
+    codes, _ = run("together", tmp_path, monkeypatch)
+    assert codes == [0, 0], said(tmp_path)
+    rows = [json.loads(line) for line in said(tmp_path).splitlines() if "{" in line]
+    assert [(row["index"], row["is_chief"]) for row in rows] == [(0, True), (1, False)]
+    for row in rows:
+        assert row["lengths"] == [1, 3_000_001]
+        assert row["values"] == [7, 8]
+        assert row["again"] == ["00", ""]
+        assert "The colour must be the same on all hosts, got red" in row["refused"]
+        assert "blue on host 1 (127.0.0.1:" in row["refused"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scenario", "signal"), [("dies", -9), ("told to end", -15)])
+def test_who_waits_for_a_dead_host_is_told(scenario, signal, tmp_path, monkeypatch):
+    codes, _ = run(scenario, tmp_path, monkeypatch)
+    assert codes == [1, signal], said(tmp_path)
+    assert "error: Host 0 of 2 (127.0.0.1:" in said(tmp_path)
+    assert "waiting for `2: lunch`, has lost host 1 (127.0.0.1:" in said(tmp_path)
