@@ -54,7 +54,9 @@ def match_anchors(
     # The row of the best box, and of the first that owns the anchor; -1: none does.
     best_row = tf.zeros_like(best_iou, tf.int32)
     owner = best_row - 1
-    if num_boxes:
+    if num_boxes != 0:
+        if num_boxes is None:  # On a host.
+            num_boxes = tf.shape(boxes_yxyx)[1]
         missing = -num_boxes % _ROWS_AT_A_TIME
         boxes_yxyx = tf.pad(boxes_yxyx, [[0, 0], [0, missing], [0, 0]])
         weights = tf.pad(weights, [[0, 0], [0, missing]])
@@ -83,9 +85,9 @@ def _match_rows(
     start, anchors_yxyx, boxes_yxyx, weights, best_iou, best_row, owner
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Goes on with some rows of boxes where those above them were left."""
-    size = _ROWS_AT_A_TIME
-    boxes = tf.slice(boxes_yxyx, [0, start, 0], [-1, size, 4])
-    counts = tf.slice(weights, [0, start], [-1, size])[..., None] > 0.0
+    rows = start + tf.range(_ROWS_AT_A_TIME)
+    boxes = tf.gather(boxes_yxyx, rows, axis=1)
+    counts = tf.gather(weights, rows, axis=1)[..., None] > 0.0
     iou = tf.where(counts, pairwise_iou(boxes, anchors_yxyx[None]), -1.0)  # [B, n, A]
     top = tf.reduce_max(iou, axis=1)
     row = start + tf.argmax(iou, axis=1, output_type=tf.int32)
@@ -94,9 +96,9 @@ def _match_rows(
     best_anchor = tf.argmax(iou, axis=2, output_type=tf.int32)  # [B, n]
     anchor_ids = tf.range(anchors_yxyx.shape[0])
     owns = tf.logical_and(best_anchor[..., None] == anchor_ids, reaches[..., None])
-    rows = start + tf.range(size)[:, None]
-    first = tf.reduce_min(tf.where(owns, rows, start + size), axis=1)
-    is_new = tf.logical_and(first < start + size, owner < 0)
+    after = start + _ROWS_AT_A_TIME
+    first = tf.reduce_min(tf.where(owns, rows[:, None], after), axis=1)
+    is_new = tf.logical_and(first < after, owner < 0)
     return (
         tf.maximum(top, best_iou),
         tf.where(top > best_iou, row, best_row),

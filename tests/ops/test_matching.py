@@ -1,5 +1,7 @@
 """What `match_anchors` promises."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -204,3 +206,15 @@ class ManyBoxesTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllEqual(
                 tf.boolean_mask(matches.box_index[image], positive), index[positive]
             )
+
+    def test_a_number_of_rows_that_is_not_known_before_makes_no_difference(self):
+        boxes = np.tile(np.float32([[10, 24, 30, 64], [10, 60, 30, 100]]), [1, 5, 1])
+        match = functools.partial(match_anchors, positive_iou=0.5, negative_iou=0.5)
+        shapes = ([5, 4], [1, None, 4], [1, None])
+        dynamic = tf.function(match, input_signature=[*map(tf.TensorSpec, shapes)])
+        known = match(ANCHORS, boxes, np.ones([1, 10], np.float32))
+        self.assertTrue(known.is_positive.numpy().any())
+        for field, other in zip(
+            dynamic(ANCHORS, boxes, np.ones([1, 10], np.float32)), known, strict=True
+        ):
+            self.assertAllEqual(field, other)

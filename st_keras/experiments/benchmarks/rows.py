@@ -140,6 +140,21 @@ def format_rows(rows: list[dict]) -> str:
     return tables.align([head + ["of CPU time"] * with_cpu, *cells])
 
 
+def format_markdown(rows: list[dict]) -> str:
+    """Returns rows as a table for the documentation."""
+    lines = [
+        "| row | ours | peer | unit | ratio | of pairs | of CPU time |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        cpu = f"{row['cpu_ratio']:.2f}" if "cpu_ratio" in row else ""
+        lines.append(
+            f"| {row['name']} | {row['ours']:g} | {row['peer']:g} | {row['unit']} "
+            f"| **{row['ratio']:.2f}** | {_spread(row)} | {cpu} |"
+        )
+    return "\n".join(lines)
+
+
 def _row(name: str, unit: str, runs: list[dict], note: str) -> dict:
     row = {
         "name": name,

@@ -1,11 +1,14 @@
 """The suites of measurements by name."""
 
 import importlib
+import json
 import pathlib
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+
+from st_keras.experiments.benchmarks import rows
 
 # Which settings each takes besides rows and pairs.
 SUITES = {
@@ -28,7 +31,7 @@ def run(
     """Runs a suite and returns what it found as text.
 
     Args:
-      name: One of `SUITES`, or `all`.
+      name: One of `SUITES`; `all`; or `table`, which shows a file as Markdown.
       output: JSON file; of `all`, a folder.
       command: What repeats the measurement; it is written along.
       only: Names of rows; empty: all.
@@ -40,6 +43,9 @@ def run(
     """
     if name == "all":
         return _run_all(output, command, only)
+    if name == "table":
+        content = json.loads(pathlib.Path(output).read_text(encoding="utf-8"))
+        return rows.format_markdown(content["rows"])
     suite = importlib.import_module(f"st_keras.experiments.benchmarks.{name}")
     taken = {key: settings[key] for key in SUITES[name] if key in settings}
     content = suite.run(output, command=command, only=only, pairs=pairs, **taken)
