@@ -34,7 +34,7 @@ _SECONDS = flags.DEFINE_float(
     "seconds", 4.0, "CPU time of a single measurement of `input`.", lower_bound=0.01
 )
 _PICTURES = flags.DEFINE_integer(
-    "pictures", 32, "Made for `label`, and labelled in each measurement.", lower_bound=8
+    "pictures", 64, "Made for `label`, and labelled in each measurement.", lower_bound=8
 )
 _PAIRS = flags.DEFINE_integer(
     "pairs", 5, "How often both sides are measured, in turn.", lower_bound=1

@@ -78,7 +78,7 @@ def run(
     only: Sequence[str] = (),
     pairs: int = 5,
     cases: dict[str, Case] = CASES,
-    pictures: int = 32,
+    pictures: int = 64,
 ) -> dict:
     """Measures, and writes what it finds as JSON.
 
