@@ -192,6 +192,7 @@ class ManyBoxesTest(tf.test.TestCase, parameterized.TestCase):
         boxes = np.concatenate([corners, corners + sides], -1).astype(np.float32)
         boxes[:, rows // 2] = boxes[:, 0]  # Two want the same anchors.
         weights = (random.random([2, rows]) < 0.7).astype(np.float32)
+        weights[:, [0, rows // 2]] = 1
         weights[0, rows - 1] = 0  # Of one picture, the last part may be padding.
         weights[1, rows - 1] = 1
         matches = match_anchors(
