@@ -3,9 +3,17 @@ r"""Measures st_keras next to tf-models-official, in one run and on the same dat
     python tools/benchmark.py --suite input --json input.json
     python tools/benchmark.py --suite input --json coco.json \
         --records 'data/coco/train2017/*.tfrecord' --only input/detection_s4_640
+    python tools/benchmark.py --suite step --json step.json \
+        --only step/retinanet_resnet50_fpn_256
 
-Suite `input`: images per second of the training input on one core. It makes its own
-pictures where no records are given, and takes about five minutes.
+Suites: `input`, images per second of the training input on one core; `label`, from
+records to shards of pseudo labels; `predict`, detections of a batch; `step`, a step of
+training, its start and its memory. `all` runs each in turn, in processes of their own,
+and writes input.json and so on into the folder that --json names; `table` measures
+nothing and shows a file as Markdown.
+
+They make their own pictures where no records are given. One suite takes from five
+minutes to an hour on two cores.
 """
 
 import shlex
@@ -15,12 +23,18 @@ from absl import flags
 
 from st_keras import command_line, environment
 
-_SUITE = flags.DEFINE_enum("suite", None, ["input"], "What to measure.")
-_JSON = flags.DEFINE_string("json", None, "File for the numbers.")
+_SUITES = ["input", "label", "predict", "step", "all", "table"]
+_SUITE = flags.DEFINE_enum("suite", None, _SUITES, "What to measure.")
+_JSON = flags.DEFINE_string("json", None, "File for the numbers; with `all`, a folder.")
 _ONLY = flags.DEFINE_list("only", [], "Names of rows; empty: all.")
-_RECORDS = flags.DEFINE_string("records", "", "Glob of TFRecords; quote it.")
+_RECORDS = flags.DEFINE_string(
+    "records", "", "Glob of TFRecords for `input` and `label`; quote it."
+)
 _SECONDS = flags.DEFINE_float(
-    "seconds", 4.0, "CPU time of a single measurement.", lower_bound=0.01
+    "seconds", 4.0, "CPU time of a single measurement of `input`.", lower_bound=0.01
+)
+_PICTURES = flags.DEFINE_integer(
+    "pictures", 64, "Made for `label`, and labelled in each measurement.", lower_bound=8
 )
 _PAIRS = flags.DEFINE_integer(
     "pairs", 5, "How often both sides are measured, in turn.", lower_bound=1
@@ -32,18 +46,21 @@ def main(argv):
     del argv
     environment.quiet()
     # Here and not above, so that `--help` need not wait for TensorFlow.
-    from st_keras.experiments.benchmarks import input as input_suite
+    from st_keras.experiments.benchmarks import suites
 
-    content = input_suite.run(
+    text = suites.run(
+        _SUITE.value,
         _JSON.value,
         command=shlex.join(["python", *sys.argv]),
         records=_RECORDS.value,
         only=_ONLY.value,
         seconds=_SECONDS.value,
+        pictures=_PICTURES.value,
         pairs=_PAIRS.value,
     )
-    print(input_suite.format_content(content))
-    print(f"Written: {_JSON.value}")
+    print(text)
+    if _SUITE.value != "table":
+        print(f"Written: {_JSON.value}")
 
 
 if __name__ == "__main__":

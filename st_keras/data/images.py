@@ -80,9 +80,14 @@ def read_picture(file: pathlib.Path | bytes, max_side_px: int = 0) -> Picture:
     )
 
 
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Returns [H, W] or [H, W, 3] uint8 pixels as a PNG file."""
-    return _encode(Image.fromarray(pixels), lossy=False)
+def encode_png(pixels: np.ndarray, *, effort: int = 6) -> bytes:
+    """Returns [H, W] or [H, W, 3] uint8 pixels as a PNG file.
+
+    Args:
+      pixels: Of the picture.
+      effort: Of making it small, 0 to 9.
+    """
+    return _encode(Image.fromarray(pixels), lossy=False, effort=effort)
 
 
 def turn_upright(
@@ -183,7 +188,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         raise SkipPicture(Reason.UNSUPPORTED_PIXELS, str(error)) from None
 
 
-def _encode(image: Image.Image, lossy: bool) -> bytes:
+def _encode(image: Image.Image, lossy: bool, effort: int = 6) -> bytes:
     # Pillow would write the old colour profile along, which is not of these colours
     # if they were CMYK.
     image.info.clear()
@@ -191,5 +196,5 @@ def _encode(image: Image.Image, lossy: bool) -> bytes:
     if lossy:
         image.save(buffer, "JPEG", **_JPEG_OPTIONS)
     else:
-        image.save(buffer, "PNG")
+        image.save(buffer, "PNG", compress_level=effort)
     return buffer.getvalue()

@@ -25,7 +25,7 @@ def focal_loss(
 
     Args:
       logits: [B, A, K] float32.
-      class_targets: [B, A, K] float32, 0 or 1; all zeros is background.
+      class_targets: [B, A, K], bool or 0 and 1; none in a row is background.
       is_counted: [B, A] bool; anchors to leave out are False.
       num_positives: [] float32, the count the sum is to be divided by.
       alpha: Weight of positives; negatives weigh `1 - alpha`.
@@ -36,18 +36,44 @@ def focal_loss(
     Source: Lin et al. 2017, arXiv:1708.02002, eq. 5. The tests hold it against the
     FocalLoss of tf-models-official, whose gradient is NaN at saturation for gamma < 1.
     """
-    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(
-        labels=class_targets, logits=logits
+    if weights is None:
+        weights = tf.ones_like(is_counted, tf.float32)
+    total = _focal_total(
+        logits,
+        tf.cast(class_targets, tf.bool),
+        tf.where(is_counted, weights, 0.0),
+        alpha,
+        gamma,
     )
-    # log(1 - p_t): for a positive that is log(1 - p), for a negative log(p).
-    sign = 2.0 * class_targets - 1.0
-    log_of_miss = -tf.nn.softplus(sign * logits)
-    balance = alpha * class_targets + (1.0 - alpha) * (1.0 - class_targets)
-    loss = balance * tf.exp(gamma * log_of_miss) * cross_entropy
-    if weights is not None:
-        loss *= weights[..., None]
-    loss = tf.where(is_counted[..., None], loss, 0.0)
-    return Ratio(tf.reduce_sum(loss), num_positives)
+    return Ratio(total, num_positives)
+
+
+def _focal_total(logits, is_class, weights, alpha, gamma) -> tf.Tensor:
+    """Returns the weighed sum.
+
+    Its gradient is written out: of the largest tensors of a step, those with a number
+    for every anchor and class, the automatic one goes through twice as many.
+    """
+
+    @tf.custom_gradient
+    def total(logits):
+        # In terms of the wrong answer's logit, positives and negatives are alike.
+        wrong = tf.where(is_class, -logits, logits)
+        cross_entropy = tf.nn.softplus(wrong)
+        log_of_miss = wrong - cross_entropy
+        modulator = tf.exp(gamma * log_of_miss)
+        balance = tf.where(is_class, alpha, 1.0 - alpha)
+        of_anchor = tf.reduce_sum(balance * modulator * cross_entropy, axis=-1)
+
+        def gradient(upstream):
+            miss = tf.exp(log_of_miss)
+            slope = modulator * (miss + gamma * (1.0 - miss) * cross_entropy)
+            signed = tf.where(is_class, -alpha, 1.0 - alpha)
+            return signed * slope * (upstream * weights)[..., None]
+
+        return tf.reduce_sum(of_anchor * weights), gradient
+
+    return total(logits)
 
 
 def box_loss(

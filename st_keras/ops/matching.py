@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from st_keras.ops.boxes import pairwise_iou
 
+# Of boxes, matched at once: as large as a processor's cache can hold.
+_ROWS_AT_A_TIME = 8
+
 
 class Matches(NamedTuple):
     """The box of every anchor, and what the anchor is to learn from it."""
@@ -46,27 +49,58 @@ def match_anchors(
     Source: Lin et al. 2017, arXiv:1708.02002, section 4; the forced matches as in the
     authors' anchor labeler.
     """
-    counts = weights > 0.0
-    if boxes_yxyx.shape[1] == 0:
-        shape = [tf.shape(boxes_yxyx)[0], anchors_yxyx.shape[0]]
-        nothing = tf.zeros(shape, tf.bool)
-        return Matches(tf.zeros(shape, tf.int32), nothing, tf.logical_not(nothing))
-    iou = pairwise_iou(anchors_yxyx[None], boxes_yxyx)  # [B, A, N]
-    iou = tf.where(counts[:, None, :], iou, -1.0)
-    best_iou = tf.reduce_max(iou, axis=2)
-    box_index = tf.argmax(iou, axis=2, output_type=tf.int32)
-
-    best_anchor = tf.argmax(iou, axis=1, output_type=tf.int32)  # [B, N]
-    reaches = tf.logical_and(counts, tf.reduce_max(iou, axis=1) > 0.0)
-    anchor_ids = tf.range(anchors_yxyx.shape[0])[None, :, None]
-    owned = tf.logical_and(best_anchor[:, None, :] == anchor_ids, reaches[:, None, :])
-    is_owned = tf.reduce_any(owned, axis=2)
-    owner = tf.argmax(tf.cast(owned, tf.int32), axis=2, output_type=tf.int32)
-
+    batch, num_boxes = tf.shape(boxes_yxyx)[0], boxes_yxyx.shape[1]
+    best_iou = tf.fill([batch, anchors_yxyx.shape[0]], -1.0)
+    # The row of the best box, and of the first that owns the anchor; -1: none does.
+    best_row = tf.zeros_like(best_iou, tf.int32)
+    owner = best_row - 1
+    if num_boxes != 0:
+        if num_boxes is None:  # On a host.
+            num_boxes = tf.shape(boxes_yxyx)[1]
+        missing = -num_boxes % _ROWS_AT_A_TIME
+        boxes_yxyx = tf.pad(boxes_yxyx, [[0, 0], [0, missing], [0, 0]])
+        weights = tf.pad(weights, [[0, 0], [0, missing]])
+        # Most rows are padding, and come last: it ends after the last that counts.
+        rows = tf.range(num_boxes + missing)
+        stop = tf.reduce_max(tf.where(weights > 0.0, rows + 1, 0))
+        _, best_iou, best_row, owner = tf.while_loop(
+            lambda start, *_: start < stop,
+            lambda start, *found: (
+                start + _ROWS_AT_A_TIME,
+                *_match_rows(start, anchors_yxyx, boxes_yxyx, weights, *found),
+            ),
+            (0, best_iou, best_row, owner),
+        )
+    is_owned = owner >= 0
     is_positive = tf.logical_or(best_iou >= positive_iou, is_owned)
     is_background = tf.logical_and(best_iou < negative_iou, tf.logical_not(is_owned))
     return Matches(
-        box_index=tf.where(is_owned, owner, box_index),
+        box_index=tf.where(is_owned, owner, best_row),
         is_positive=is_positive,
         is_counted=tf.logical_or(is_positive, is_background),
+    )
+
+
+def _match_rows(
+    start, anchors_yxyx, boxes_yxyx, weights, best_iou, best_row, owner
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Goes on with some rows of boxes where those above them were left."""
+    rows = start + tf.range(_ROWS_AT_A_TIME)
+    boxes = tf.gather(boxes_yxyx, rows, axis=1)
+    counts = tf.gather(weights, rows, axis=1)[..., None] > 0.0
+    iou = tf.where(counts, pairwise_iou(boxes, anchors_yxyx[None]), -1.0)  # [B, n, A]
+    top = tf.reduce_max(iou, axis=1)
+    row = start + tf.argmax(iou, axis=1, output_type=tf.int32)
+
+    reaches = tf.reduce_max(iou, axis=2) > 0.0
+    best_anchor = tf.argmax(iou, axis=2, output_type=tf.int32)  # [B, n]
+    anchor_ids = tf.range(anchors_yxyx.shape[0])
+    owns = tf.logical_and(best_anchor[..., None] == anchor_ids, reaches[..., None])
+    after = start + _ROWS_AT_A_TIME
+    first = tf.reduce_min(tf.where(owns, rows[:, None], after), axis=1)
+    is_new = tf.logical_and(first < after, owner < 0)
+    return (
+        tf.maximum(top, best_iou),
+        tf.where(top > best_iou, row, best_row),
+        tf.where(is_new, first, owner),
     )

@@ -1,5 +1,6 @@
 """From scored boxes to detections: non-maximum suppression per class."""
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -17,6 +18,31 @@ SOFT_NMS_FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
     # tf.image.non_max_suppression_with_scores.
     "tensorflow": lambda iou, sigma: tf.exp(-tf.square(iou) / (2.0 * sigma)),
 }
+
+
+# Anchors are chosen in multiples of so many, a vector's length many times over: what a
+# processor makes of the rest of a vector can differ in the last bit, and would depend
+# on the other pictures of the batch.
+_CHOSEN_AT_A_TIME = 256
+
+
+def anchors_with_candidates(logits: tf.Tensor, min_score: float) -> tf.Tensor:
+    """Returns [B, M] int32, in order, the anchors that suppression has to look at.
+
+    Of tens of thousands, a trained model leaves some hundreds. M is dynamic, so this
+    does not compile with XLA.
+
+    Args:
+      logits: [B, A, K] float32.
+      min_score: Anchors without a class above it are left out, except to fill up.
+    """
+    # A little under it: the probability decides.
+    least = math.log(min_score / (1.0 - min_score)) - 1e-3 if min_score else -math.inf
+    is_one = tf.cast(tf.reduce_max(logits, axis=-1) > least, tf.int32)
+    most = tf.reduce_max(tf.reduce_sum(is_one, axis=-1))
+    chosen = (most // _CHOSEN_AT_A_TIME + 1) * _CHOSEN_AT_A_TIME
+    # Of equal numbers, the first come first.
+    return tf.math.top_k(is_one, tf.minimum(chosen, tf.shape(is_one)[1])).indices
 
 
 def non_max_suppression(

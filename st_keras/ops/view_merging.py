@@ -50,11 +50,14 @@ def merge(
             for left in range(0, width, tile_px):
                 rows = slice(top, min(top + tile_px, height))
                 columns = slice(left, min(left + tile_px, width))
-                shape = [rows.stop - top, columns.stop - left, num_classes]
-                total = tf.zeros(shape)
-                for place in placed:
-                    total = _add(total, place, rows, columns)
-                ids, shares = _best(total, tf.constant(1.0 / groups))
+                if len(placed) == 1:  # Then it is all that is known of every pixel.
+                    ids, shares = _read_one(placed[0], rows, columns)
+                else:
+                    shape = [rows.stop - top, columns.stop - left, num_classes]
+                    total = tf.zeros(shape)
+                    for place in placed:
+                        total = _add(total, place, rows, columns)
+                    ids, shares = _best(total, tf.constant(1.0 / groups))
                 class_ids[rows, columns] = ids
                 confidences[rows, columns] = shares
     return LabelMap(class_ids, confidences)
@@ -152,6 +155,20 @@ def _add(total: tf.Tensor, place: _Place, rows: slice, columns: slice) -> tf.Ten
         around = [low - tile.start, tile.stop - high]
         inside += [axis.cells[own], axis.weights[own], around]
     return _add_part(total, place.logits, *(tf.constant(part) for part in inside))
+
+
+def _read_one(
+    place: _Place, rows: slice, columns: slice
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what `_best` would of the sum of this one view."""
+    cells = place.rows.cells[rows], place.columns.cells[columns]
+    return _read_part(place.logits, *(tf.constant(part) for part in cells))
+
+
+@tf.function(reduce_retracing=True)
+def _read_part(logits, rows, columns):
+    part = tf.nn.softmax(_between(_between(logits, rows, 0), columns, 1))
+    return _best(part, 1.0)
 
 
 @tf.function(reduce_retracing=True)

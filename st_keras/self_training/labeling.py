@@ -102,14 +102,14 @@ def label_pictures(
         for number in folder.missing
         if first <= number < last and number % hosts.count == hosts.index
     ]
-    labeler = _Labeler(teacher, pictures)
+    labeler = Labeler(teacher, pictures)
     bounds = [n * pictures.positions // num_shards for n in range(num_shards + 1)]
     share = sum(bounds[n + 1] - bounds[n] for n in todo) / pictures.positions
     total = round(pictures.count * share)
     with tqdm(total=total, desc="Label", unit="img", disable=not todo) as bar:
         for number in todo:
             stretch = bounds[number], bounds[number + 1]
-            _write_shard(folder, number, labeler, stretch, bar)
+            labeler.write_shard(folder, number, stretch, bar)
     hosts.meet("all hosts have labelled")
     if missing := len(folder.missing):
         return {"missing": missing}
@@ -131,7 +131,7 @@ def format_summary(manifest: dict, output: str) -> str:
     )
 
 
-class _Labeler:
+class Labeler:
     """A teacher in front of the pictures."""
 
     def __init__(self, teacher: RestoredRun, pictures: Pictures):
@@ -139,13 +139,41 @@ class _Labeler:
         self._predictor = Predictor(teacher.task, teacher.model)
         self._batch_size = teacher.config.evaluation.images_per_step
         self._author = f"teacher {teacher.file.digest}"
-        self.devices = self._predictor.replicas
+        self._devices = self._predictor.replicas
         self._pictures = pictures
 
-    def views_seen(self) -> int:
-        return self._predictor.views_seen
+    def write_shard(
+        self, folder: LabelFolder, number: int, stretch: tuple[int, int], bar: tqdm
+    ) -> None:
+        """Writes a shard with the pictures of some positions and their labels.
 
-    def label(
+        Args:
+          folder: Gets the shard.
+          number: Of the shard.
+          stretch: The first position and the one after the last.
+          bar: Moves with each picture.
+        """
+
+        def labelled(skipped, check):
+            for record in self._label(*stretch, skipped, check=check):
+                bar.update()
+                yield record
+
+        skipped, before = SkipLog(), bar.n
+        work = {
+            "views": lambda: self._predictor.views_seen,
+            "devices": self._devices,
+        }
+        try:
+            folder.write(number, labelled(skipped, check=False), skipped, **work)
+        except tf.errors.InvalidArgumentError:
+            # A picture that cannot be decoded. Few data sets have one, so only now is
+            # each picture opened beforehand, to skip it.
+            skipped = SkipLog()
+            bar.n = before
+            folder.write(number, labelled(skipped, check=True), skipped, **work)
+
+    def _label(
         self, start: int, stop: int, skipped: SkipLog, *, check: bool
     ) -> Iterator[Record]:
         """Yields the pictures of some positions with their labels."""
@@ -154,30 +182,6 @@ class _Labeler:
         for picture, labels in found:
             picture = dataclasses.replace(picture, source=self._author)
             yield self._task.write_labels(picture, labels)
-
-
-def _write_shard(
-    folder: LabelFolder,
-    number: int,
-    labeler: _Labeler,
-    stretch: tuple[int, int],
-    bar: tqdm,
-) -> None:
-    def labelled(skipped, check):
-        for record in labeler.label(*stretch, skipped, check=check):
-            bar.update()
-            yield record
-
-    skipped, before = SkipLog(), bar.n
-    work = {"views": labeler.views_seen, "devices": labeler.devices}
-    try:
-        folder.write(number, labelled(skipped, check=False), skipped, **work)
-    except tf.errors.InvalidArgumentError:
-        # A picture that cannot be decoded. Few data sets have one, so only now is each
-        # picture opened beforehand, to skip it.
-        skipped = SkipLog()
-        bar.n = before
-        folder.write(number, labelled(skipped, check=True), skipped, **work)
 
 
 def _open(records: str, images: str, ids_file: str) -> Pictures:

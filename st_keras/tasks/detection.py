@@ -158,14 +158,14 @@ class DetectionTask(Task):
         matches = self._match(labels)
         num_classes = len(config.class_names)
         if labels.boxes_yxyx.shape[1] == 0:
-            class_targets = tf.zeros_like(outputs["logits"])
+            class_targets = tf.zeros_like(outputs["logits"], tf.bool)
             offset_targets = tf.zeros_like(outputs["offsets"])
             weights = None
         else:
             index = matches.box_index
             class_ids = tf.gather(labels.class_ids, index, batch_dims=1)
             class_ids = tf.where(matches.is_positive, class_ids, -1)
-            class_targets = tf.one_hot(class_ids, num_classes)
+            class_targets = class_ids[..., None] == tf.range(num_classes)
             matched = tf.gather(labels.boxes_yxyx, index, batch_dims=1)
             offset_targets = box_coding.encode_boxes(matched, self._anchors)
             weights = tf.gather(labels.weights, index, batch_dims=1)
@@ -233,17 +233,20 @@ class DetectionTask(Task):
 
     def read_outputs(self, outputs: dict, views: View) -> Boxes:
         """Returns [B, N] boxes in pixels of the pictures, best first, padded."""
-        boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
+        min_score = self._config.postprocess.min_score
+        logits, offsets = outputs["logits"], outputs["offsets"]
+        of_anchor = self._anchors
+        if not self._xla and not self._is_soft:
+            chosen = nms.anchors_with_candidates(logits, min_score)
+            logits = tf.gather(logits, chosen, batch_dims=1)
+            offsets = tf.gather(offsets, chosen, batch_dims=1)
+            of_anchor = tf.gather(of_anchor, chosen)
+        boxes_yxyx = box_coding.decode_boxes(offsets, of_anchor)
         scale = tf.concat([views.scale_yx, views.scale_yx], axis=-1)[:, None, :]
         boxes_yxyx = boxes.clip_to_window(
             boxes_yxyx / scale, views.picture_size_px[:, None, :]
         )
-        return self._suppress(
-            boxes_yxyx,
-            outputs["logits"],
-            min_score=self._config.postprocess.min_score,
-            xla=self._xla,
-        )
+        return self._suppress(boxes_yxyx, logits, min_score=min_score, xla=self._xla)
 
     def _suppress(self, boxes_yxyx, logits, *, min_score: float, xla: bool) -> Boxes:
         postprocess = self._config.postprocess

@@ -23,6 +23,10 @@ from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import IGNORED, LabelMap, Prepared, Ratio, View
 
+# Of pseudo labels, which are written by the million: of noise, a tenth more bytes than
+# at 6, in a third of the time.
+_PNG_EFFORT = 3
+
 
 class SegmentationTask(Task):
     """DeepLabv3+ or NAS-FPN: softmax cross entropy over the pixels that are labelled.
@@ -266,8 +270,12 @@ class SegmentationTask(Task):
             texts=(),
             is_crowd=None,
             scores=None,
-            label_map_png=images.encode_png(np.asarray(labels.class_ids)),
-            confidence_png=images.encode_png(np.asarray(labels.confidences)),
+            label_map_png=images.encode_png(
+                np.asarray(labels.class_ids), effort=_PNG_EFFORT
+            ),
+            confidence_png=images.encode_png(
+                np.asarray(labels.confidences), effort=_PNG_EFFORT
+            ),
             class_label=None,
         )
 

@@ -102,6 +102,36 @@ class FocalLossTest(tf.test.TestCase, parameterized.TestCase):
         found = focal(logits, targets, np.ones([2, 30], bool), alpha=0.3, gamma=gamma)
         self.assertAllClose(found.total, oracle(targets, logits), rtol=1e-5)
 
+    @parameterized.parameters(0.0, 0.5, 1.5, 2.0)
+    def test_the_gradient_is_the_slope_of_the_loss(self, gamma):
+        # An oracle in float64: the loss a little to the right and to the left.
+        rng = np.random.default_rng(1)
+        logits = rng.normal(0, 2, [2, 5, 3])
+        targets = rng.random([2, 5, 3]) < 0.3
+        weights = rng.uniform(0.2, 3.0, [2, 5])
+        is_counted = rng.random([2, 5]) < 0.8
+
+        def losses(x):
+            p = 1 / (1 + np.exp(-x))
+            p = np.where(targets, p, 1 - p)
+            balance = np.where(targets, 0.3, 0.7)
+            of_rows = (weights * is_counted)[..., None]
+            return -of_rows * balance * (1 - p) ** gamma * np.log(p)
+
+        slope = (losses(logits + 1e-5) - losses(logits - 1e-5)) / 2e-5
+        found = gradient(
+            lambda x: focal(
+                x,
+                targets,
+                is_counted,
+                alpha=0.3,
+                gamma=gamma,
+                weights=weights.astype(np.float32),
+            ),
+            logits,
+        )
+        self.assertAllClose(found, slope, atol=1e-5, rtol=1e-4)
+
     @parameterized.parameters(0.0, 0.5, 1.5)
     def test_gradients_are_finite_where_a_sigmoid_saturates(self, gamma):
         logits = np.array([[[50.0, -50.0, 200.0, -200.0]]])

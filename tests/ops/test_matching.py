@@ -1,5 +1,7 @@
 """What `match_anchors` promises."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -152,3 +154,68 @@ class MatchAnchorsTest(tf.test.TestCase, parameterized.TestCase):
             tf.where(positive, matches.box_index[0], -1), tf.reshape(labels["3"], [-1])
         )
         self.assertGreater(np.sum(positive), count)
+
+
+def all_at_once(anchors, boxes, weights, positive_iou, negative_iou):
+    """The same in NumPy, with the overlap of every anchor with every box."""
+    low = np.maximum(anchors[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(anchors[:, None, 2:], boxes[None, :, 2:])
+    overlap = np.maximum(high - low, 0).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (anchors, boxes)]
+    union = areas[0][:, None] + areas[1][None] - overlap
+    iou = np.where(weights > 0, overlap / np.maximum(union, 1e-9), -1.0)
+    index, best = iou.argmax(1), iou.max(1)
+    owner = np.full(len(anchors), -1)
+    for row in reversed(range(len(boxes))):  # The lower row has the last word.
+        if iou[:, row].max() > 0:
+            owner[iou[:, row].argmax()] = row
+    is_owned = owner >= 0
+    positive = (best >= positive_iou) | is_owned
+    counted = positive | (best < negative_iou)
+    return np.where(is_owned, owner, index), positive, counted
+
+
+class ManyBoxesTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(1, 7, 8, 9, 30)
+    def test_rows_that_are_gone_through_in_parts_give_what_all_at_once_give(self, rows):
+        random = np.random.default_rng(rows)
+        anchors = make_anchors(
+            (128, 256),
+            min_level=3,
+            max_level=7,
+            scales_per_octave=2,
+            aspect_ratios=(1.0, 0.3),
+            anchor_size=3.0,
+        )
+        corners = random.integers(0, 100, [2, rows, 2])
+        sides = random.integers(5, 90, [2, rows, 2])
+        boxes = np.concatenate([corners, corners + sides], -1).astype(np.float32)
+        boxes[:, rows // 2] = boxes[:, 0]  # Two want the same anchors.
+        weights = (random.random([2, rows]) < 0.7).astype(np.float32)
+        weights[:, [0, rows // 2]] = 1
+        weights[0, rows - 1] = 0  # Of one picture, the last part may be padding.
+        weights[1, rows - 1] = 1
+        matches = match_anchors(
+            anchors, boxes, weights, positive_iou=0.5, negative_iou=0.4
+        )
+        for image in range(2):
+            index, positive, counted = all_at_once(
+                np.asarray(anchors), boxes[image], weights[image], 0.5, 0.4
+            )
+            self.assertAllEqual(matches.is_positive[image], positive)
+            self.assertAllEqual(matches.is_counted[image], counted)
+            self.assertAllEqual(
+                tf.boolean_mask(matches.box_index[image], positive), index[positive]
+            )
+
+    def test_a_number_of_rows_that_is_not_known_before_makes_no_difference(self):
+        boxes = np.tile(np.float32([[10, 24, 30, 64], [10, 60, 30, 100]]), [1, 5, 1])
+        match = functools.partial(match_anchors, positive_iou=0.5, negative_iou=0.5)
+        shapes = ([5, 4], [1, None, 4], [1, None])
+        dynamic = tf.function(match, input_signature=[*map(tf.TensorSpec, shapes)])
+        known = match(ANCHORS, boxes, np.ones([1, 10], np.float32))
+        self.assertTrue(known.is_positive.numpy().any())
+        for field, other in zip(
+            dynamic(ANCHORS, boxes, np.ones([1, 10], np.float32)), known, strict=True
+        ):
+            self.assertAllEqual(field, other)

@@ -5,7 +5,11 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from st_keras.ops.boxes import pairwise_iou
-from st_keras.ops.nms import SOFT_NMS_FORMS, non_max_suppression
+from st_keras.ops.nms import (
+    SOFT_NMS_FORMS,
+    anchors_with_candidates,
+    non_max_suppression,
+)
 
 # Box 1 overlaps box 0 by 36/44 = 0.82; box 2 is elsewhere; 20 x 40 px each.
 BOXES = np.array([[10, 10, 30, 50], [10, 14, 30, 54], [40, 60, 60, 100]], np.float32)
@@ -186,3 +190,45 @@ class SoftSuppressionTest(tf.test.TestCase, parameterized.TestCase):
             expected = boxes[b][[r[2] for r in rows]]
             self.assertAllClose(found.boxes_yxyx[b, :count], expected)
             self.assertAllEqual(found.weights[b, count:], np.zeros(60 - count))
+
+
+class CandidatesTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        rng = np.random.default_rng(5)
+        self.logits = rng.normal(-9.0, 1.0, [2, 900, 3]).astype(np.float32)
+        self.places = [rng.permutation(900)[:n] for n in (300, 7)]
+        for picture, places in enumerate(self.places):
+            rows = rng.normal(0.0, 1.0, len(places))
+            self.logits[picture, places, rng.integers(0, 3, len(places))] = rows
+        low = rng.uniform(0, 80, [2, 900, 2])
+        sides = rng.uniform(5, 30, [2, 900, 2])
+        self.boxes = np.concatenate([low, low + sides], -1).astype(np.float32)
+
+    def test_as_many_anchors_as_the_fullest_picture_needs_are_chosen_in_order(self):
+        # Logit -5 is p = 0.0067; 300 anchors are above it, which is 2 times 256.
+        chosen = anchors_with_candidates(tf.constant(self.logits), 0.0067).numpy()
+        self.assertEqual(chosen.shape, (2, 512))
+        for picture, places in enumerate(self.places):
+            wanted = np.sort(places)
+            self.assertAllEqual(chosen[picture, : len(wanted)], wanted)
+
+    def test_they_give_what_all_anchors_give(self):
+        # Nearly all of the 300, and so more than 256, are above 0.05.
+        settings = {"min_score": 0.05, "nms_iou": 0.5, "max_detections": 40}
+        chosen = anchors_with_candidates(tf.constant(self.logits), 0.05)
+        found = non_max_suppression(
+            tf.gather(self.boxes, chosen, batch_dims=1),
+            tf.sigmoid(tf.gather(self.logits, chosen, batch_dims=1)),
+            **settings,
+        )
+        of_all = non_max_suppression(
+            tf.constant(self.boxes), tf.sigmoid(self.logits), **settings
+        )
+        self.assertGreater(np.sum(found.weights), 20)
+        for field, other in zip(found, of_all, strict=True):
+            self.assertAllEqual(field, other)
+
+    def test_without_a_least_score_every_anchor_is_chosen(self):
+        chosen = anchors_with_candidates(tf.constant(self.logits), 0.0)
+        self.assertAllEqual(chosen, [np.arange(900)] * 2)

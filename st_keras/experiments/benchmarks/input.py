@@ -179,7 +179,7 @@ def _measure(glob: str, chosen: list[str], seconds: float, pairs: int) -> dict:
             {
                 "name": "JPEG decode alone",
                 "value": decoded,
-                "unit": rows.IMAGES_PER_SECOND,
+                "unit": rows.PER_CORE_SECOND,
             }
         ],
         "operations": operations,

@@ -12,14 +12,15 @@ from typing import NamedTuple
 import st_keras
 from st_keras.experiments import tables
 
-IMAGES_PER_SECOND = "images/s per core"
+PER_CORE_SECOND = "images/s per core"
+PER_SECOND = "images/s"
 _DIGITS = 4
 
 
 class Measurement(NamedTuple):
     """One reading of the clocks."""
 
-    per_core_second: float  # Images per second of processor time.
+    rate: float  # Images per second: of processor time or, with all cores, of the wall.
     cores: float  # Processor time over wall time; above 1, several cores worked.
 
 
@@ -29,6 +30,7 @@ def compare(
     peer: Callable[[], Measurement],
     *,
     pairs: int,
+    unit: str = PER_CORE_SECOND,
     note: str = "",
     after_pair: Callable[[], object] = lambda: None,
 ) -> dict:
@@ -42,45 +44,61 @@ def compare(
       ours: Measures us.
       peer: Measures what we compare with.
       pairs: How often both are measured.
+      unit: Of the rates.
       note: What a reader must know to take the ratio for what it is.
       after_pair: Called after each pair.
 
     Returns:
       `name`, the medians `ours` and `peer`, their `unit`, the `ratio`, which is above 1
-      where we are better, the single `runs`, and `note` if there is one.
+      where we are better, the single `runs`, and `note` if there is one. Where the
+      rates are of the wall, also `cpu_ratio`, the same per second of processor time,
+      which tells more on a machine with others at work.
     """
     runs = []
     for _ in range(pairs):
         mine, other = ours(), peer()
-        runs.append(
-            {
-                "ours": _short(mine.per_core_second),
-                "peer": _short(other.per_core_second),
-                "ratio": _short(mine.per_core_second / other.per_core_second),
-                "ours_cores": round(mine.cores, 2),
-                "peer_cores": round(other.cores, 2),
-            }
-        )
+        run = {
+            "ours": _short(mine.rate),
+            "peer": _short(other.rate),
+            "ratio": _short(mine.rate / other.rate),
+            "ours_cores": round(mine.cores, 2),
+            "peer_cores": round(other.cores, 2),
+        }
+        if unit == PER_SECOND:
+            used = (mine.rate / mine.cores) / (other.rate / other.cores)
+            run["cpu_ratio"] = _short(used)
+        runs.append(run)
         after_pair()
-    row = {
-        "name": name,
-        "ours": _median(runs, "ours"),
-        "peer": _median(runs, "peer"),
-        "unit": IMAGES_PER_SECOND,
-        "ratio": _median(runs, "ratio"),
-        "runs": runs,
-    }
-    return row | ({"note": note} if note else {})
+    return _row(name, unit, runs, note)
+
+
+def compare_costs(
+    name: str, ours: list[float], peer: list[float], *, unit: str, note: str = ""
+) -> dict:
+    """Returns the row of something of which less is better.
+
+    Args:
+      name: Of the row.
+      ours: One cost for each pair.
+      peer: As many.
+      unit: Of the costs.
+      note: As `compare` has it.
+    """
+    runs = [
+        {"ours": _short(mine), "peer": _short(other), "ratio": _short(other / mine)}
+        for mine, other in zip(ours, peer, strict=True)
+    ]
+    return _row(name, unit, runs, note)
 
 
 def milliseconds(measured: Measurement) -> float:
     """Returns the processor time of one image."""
-    return _short(1000.0 / measured.per_core_second)
+    return _short(1000.0 / measured.rate)
 
 
 def per_second(measured: Measurement) -> float:
     """Returns the images per second of processor time, as rows have them."""
-    return _short(measured.per_core_second)
+    return _short(measured.rate)
 
 
 def machine() -> dict:
@@ -105,6 +123,7 @@ def versions() -> dict[str, str]:
 
 def format_rows(rows: list[dict]) -> str:
     """Returns rows as an aligned table."""
+    with_cpu = any("cpu_ratio" in row for row in rows)
     cells = [
         [
             row["name"],
@@ -113,10 +132,41 @@ def format_rows(rows: list[dict]) -> str:
             row["unit"],
             f"{row['ratio']:.2f}",
             f"{_spread(row)}",
+            *([f"{row['cpu_ratio']:.2f}" if "cpu_ratio" in row else "-"] * with_cpu),
         ]
         for row in rows
     ]
-    return tables.align([["", "ours", "peer", "unit", "ratio", "of pairs"], *cells])
+    head = ["", "ours", "peer", "unit", "ratio", "of pairs"]
+    return tables.align([head + ["of CPU time"] * with_cpu, *cells])
+
+
+def format_markdown(rows: list[dict]) -> str:
+    """Returns rows as a table for the documentation."""
+    lines = [
+        "| row | ours | peer | unit | ratio | of pairs | of CPU time |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        cpu = f"{row['cpu_ratio']:.2f}" if "cpu_ratio" in row else ""
+        lines.append(
+            f"| {row['name']} | {row['ours']:g} | {row['peer']:g} | {row['unit']} "
+            f"| **{row['ratio']:.2f}** | {_spread(row)} | {cpu} |"
+        )
+    return "\n".join(lines)
+
+
+def _row(name: str, unit: str, runs: list[dict], note: str) -> dict:
+    row = {
+        "name": name,
+        "ours": _median(runs, "ours"),
+        "peer": _median(runs, "peer"),
+        "unit": unit,
+        "ratio": _median(runs, "ratio"),
+        "runs": runs,
+    }
+    if "cpu_ratio" in runs[0]:
+        row["cpu_ratio"] = _median(runs, "cpu_ratio")
+    return row | ({"note": note} if note else {})
 
 
 def _spread(row: dict) -> str:

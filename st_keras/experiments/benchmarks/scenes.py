@@ -6,9 +6,10 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from st_keras.data import images, records
+from st_keras.data import dataset_info, images, records
 
 SIZE_PX = (480, 640)  # Height and width, the commonest of COCO.
+_DIGITS = tuple("0123456789")
 _MOST_BOXES = 15
 _HEIGHTS_PX = (24, 240)
 _INK = 0.3  # Opacity from which a pixel belongs to the digit.
@@ -18,7 +19,7 @@ _TEXTURE = 0.055
 _FINEST_CELLS = 2  # Pixels.
 
 
-def write_scenes(folder: str, count: int, seed: int = 0) -> str:
+def write_scenes(folder: str, count: int, seed: int = 0, shards: int = 1) -> str:
     """Writes records of scenes with enlarged digits and returns their glob.
 
     A scene depends on the seed and its number only. Boxes are tight around the ink; in
@@ -28,14 +29,27 @@ def write_scenes(folder: str, count: int, seed: int = 0) -> str:
       folder: Made if needed.
       count: Scenes.
       seed: Not negative.
+      shards: Files.
     """
     from sklearn import datasets  # Takes a second.
 
     digits = datasets.load_digits()
-    with records.ShardWriter(folder, 1, "scenes") as writer:
+    tally = dataset_info.Tally()
+    with records.ShardWriter(folder, shards, "scenes") as writer:
         for number in range(count):
             random = np.random.default_rng([seed, number])
-            writer.write(_scene(random, digits, f"scene_{number:04d}"))
+            record = _scene(random, digits, f"{number + 1:012d}")
+            writer.write(record)
+            tally.add(record)
+    info = tally.info(
+        source="made",
+        class_names=_DIGITS,
+        label_map_names=("background", *_DIGITS),
+        skipped={},
+        content_sha256=writer.content_sha256,
+        shards=writer.shards,
+    )
+    dataset_info.save(info, folder)
     return str(pathlib.Path(folder) / "scenes-*.tfrecord")
 
 

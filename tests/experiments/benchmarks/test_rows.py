@@ -59,3 +59,29 @@ def test_the_machine_and_the_versions_are_named():
 def test_a_processor_without_a_name_is_no_error(monkeypatch, text):
     monkeypatch.setattr(rows.pathlib.Path, "read_text", lambda self: text)
     assert isinstance(rows.machine()["cpu"], str)
+
+
+def test_of_the_wall_there_is_a_ratio_per_second_of_processor_time_too():
+    # 30/s with 1.5 cores is 20 per CPU second; 20/s with half a core is 40.
+    sides = [lambda: Measurement(30.0, 1.5), lambda: Measurement(20.0, 0.5)]
+    row = rows.compare("x", *sides, pairs=1, unit=rows.PER_SECOND)
+    assert (row["ratio"], row["cpu_ratio"]) == (1.5, 0.5)
+    assert rows.format_rows([row]).splitlines() == [
+        "   ours  peer      unit  ratio      of pairs  of CPU time",
+        "x  30.0  20.0  images/s   1.50  1.50 to 1.50         0.50",
+    ]
+
+
+def test_of_costs_the_smaller_is_the_better():
+    row = rows.compare_costs("x", [2.0, 4.0, 3.0], [4.0, 4.0, 9.0], unit="s")
+    assert (row["ours"], row["peer"], row["ratio"], row["unit"]) == (3, 4, 2, "s")
+
+
+def test_a_table_for_the_documentation_has_a_line_for_each_row():
+    cost = rows.compare_costs("x/memory", [200.0, 100.0], [300.0, 400.0], unit="MB")
+    sides = [lambda: Measurement(30.0, 1.5), lambda: Measurement(20.0, 0.5)]
+    speed = rows.compare("x", *sides, pairs=1, unit=rows.PER_SECOND)
+    assert rows.format_markdown([cost, speed]).splitlines()[2:] == [
+        "| x/memory | 150 | 350 | MB | **2.75** | 1.50 to 4.00 |  |",
+        "| x | 30 | 20 | images/s | **1.50** | 1.50 to 1.50 | 0.50 |",
+    ]

@@ -1,0 +1,24 @@
+"""Reads the clocks around work that may use the whole machine."""
+
+import time
+from collections.abc import Callable
+
+from st_keras.experiments.benchmarks.rows import Measurement
+
+HOW = (
+    "all cores, wall time; `cores` is the process's CPU time over wall time, and below "
+    "the machine's where other processes ran"
+)
+
+
+def measure(images: int, work: Callable[[], object]) -> Measurement:
+    """Does some work once and returns how fast it went.
+
+    Args:
+      images: That the work is about.
+      work: Has been done before, so that nothing is traced or built.
+    """
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    used, passed = time.process_time() - cpu, time.perf_counter() - wall
+    return Measurement(images / passed, used / passed)

@@ -1,0 +1,122 @@
+"""A step of training next to that of tf-models-official: speed, start, memory."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from tqdm import tqdm
+
+from st_keras.experiments.benchmarks import all_cores, lone, rows, steps, suite, twins
+from st_keras.experiments.benchmarks.twins import Sizes
+
+_STEPS = 3  # Per measurement.
+_CLASSES = 91
+
+CASES = {
+    f"step/retinanet_{name}_{side}": Sizes(backbone, (side, side), 4, _CLASSES)
+    for name, backbone in (
+        ("resnet50_fpn", "resnet50"),
+        ("spinenet_49", "spinenet_49"),
+    )
+    for side in (256, 384)
+}
+_WITH_TARGETS = (
+    "From decoded pictures of the network's size and 8 boxes in each to new weights: "
+    "normalisation, anchor matching, forward, losses, backward, optimizer. The peer "
+    "normalises and matches on the host, in its parser, in parallel and ahead; ours "
+    "does both on the device, with 100 rows of boxes a picture after padding."
+)
+_WITHOUT = (
+    "The peer's step alone, with images normalised and anchors matched before the "
+    "clock starts; ours with both in it, as above."
+)
+ENDS = {"": _WITH_TARGETS, "/peer_without_targets": _WITHOUT, **lone.ENDS}
+NAMES = tuple(f"{name}{end}" for name in CASES for end in ENDS)
+
+
+def run(
+    output: str,
+    *,
+    command: str,
+    only: Sequence[str] = (),
+    pairs: int = 5,
+    cases: dict[str, Sizes] = CASES,
+) -> dict:
+    """Measures, and writes what it finds as JSON.
+
+    Args:
+      output: JSON file.
+      command: What repeats the measurement; it is written along.
+      only: Of `NAMES`; empty is all.
+      pairs: How often both sides are measured.
+      cases: Sizes by the names of rows.
+
+    Returns:
+      What is in the file.
+
+    Raises:
+      ValueError: A name is unknown.
+    """
+    names = [f"{name}{end}" for name in cases for end in ENDS]
+    chosen = suite.chosen(names, only)
+    content = {
+        "rows": [],
+        "batch": {name: sizes.batch_size for name, sizes in cases.items()},
+        "how": all_cores.HOW,
+    }
+    with tqdm(total=len(chosen) * pairs, unit="pair") as bar:
+        for name, sizes in cases.items():
+            mine = [row for row in chosen if row in {f"{name}{end}" for end in ENDS}]
+            # First what has a process of its own, before this one has used memory.
+            alone = lone.rows_of("step", name, sizes, mine, pairs, bar)
+            for row in itertools.chain(alone, _measure(name, sizes, mine, pairs, bar)):
+                content["rows"].append(row)
+                suite.write(output, "step", command, content)
+    return content
+
+
+def format_content(content: dict) -> str:
+    """Returns what `run` found as text."""
+    return rows.format_rows(content["rows"])
+
+
+def _measure(
+    name: str, sizes: Sizes, chosen: list[str], pairs: int, bar: tqdm
+) -> Iterator[dict]:
+    ends = {
+        f"{name}{end}": end
+        for end in ("", "/peer_without_targets")
+        if f"{name}{end}" in chosen
+    }
+    if not ends:
+        return
+    pair = twins.detectors(sizes)
+    pictures = steps.make_pictures(sizes.batch_size, sizes.size_px, sizes.num_classes)
+    step = steps.ours(pair.config, pair.task, pair.model)
+    batch = steps.our_batch(pictures)
+    peer_step = steps.peer(pair.config, pair.peer_task, pair.peer_model)
+    batches = steps.peer_batches(pair.peer_task, pictures)
+    made = next(iter(batches))
+    sides = {
+        "": lambda: [peer_step(*made) for made in batches.take(_STEPS)],
+        "/peer_without_targets": lambda: [peer_step(*made) for _ in range(_STEPS)],
+    }
+
+    def timed(work: Callable) -> Callable[[], rows.Measurement]:
+        return lambda: all_cores.measure(_STEPS * sizes.batch_size, work)
+
+    ours = timed(lambda: [step(batch) for _ in range(_STEPS)])
+    step(batch)  # Traces.
+    peer_step(*made)
+    for row, end in ends.items():
+        bar.set_description(row)
+        yield (
+            rows.compare(
+                row,
+                ours,
+                timed(sides[end]),
+                pairs=pairs,
+                unit=rows.PER_SECOND,
+                note=ENDS[end],
+                after_pair=bar.update,
+            )
+        )

@@ -1,0 +1,69 @@
+"""The suites of measurements by name."""
+
+import importlib
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from st_keras.experiments.benchmarks import rows
+
+# Which settings each takes besides rows and pairs.
+SUITES = {
+    "input": ("records", "seconds"),
+    "label": ("records", "pictures"),
+    "predict": (),
+    "step": (),
+}
+
+
+def run(
+    name: str,
+    output: str,
+    *,
+    command: str,
+    only: Sequence[str] = (),
+    pairs: int = 5,
+    **settings,
+) -> str:
+    """Runs a suite and returns what it found as text.
+
+    Args:
+      name: One of `SUITES`; `all`; or `table`, which shows a file as Markdown.
+      output: JSON file; of `all`, a folder.
+      command: What repeats the measurement; it is written along.
+      only: Names of rows; empty: all.
+      pairs: How often both sides are measured.
+      **settings: `records`, `seconds`, `pictures`, for the suites that take them.
+
+    Raises:
+      ValueError: A name is unknown, or the records cannot be used.
+    """
+    if name == "all":
+        return _run_all(output, command, only)
+    if name == "table":
+        content = json.loads(pathlib.Path(output).read_text(encoding="utf-8"))
+        return rows.format_markdown(content["rows"])
+    suite = importlib.import_module(f"st_keras.experiments.benchmarks.{name}")
+    taken = {key: settings[key] for key in SUITES[name] if key in settings}
+    content = suite.run(output, command=command, only=only, pairs=pairs, **taken)
+    return suite.format_content(content)
+
+
+def _run_all(folder: str, command: str, only: Sequence[str]) -> str:
+    """Runs each suite by the same command in a process of its own.
+
+    TensorFlow is limited to one core in one of them, and cannot be freed again.
+    """
+    if only:
+        raise ValueError("`--only` must be empty with `--suite all`; choose a suite.")
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    words = shlex.split(command)[1:]
+    for name in SUITES:
+        path = str(pathlib.Path(folder, f"{name}.json"))
+        # The last flag of a name counts.
+        more = ["--suite", name, "--json", path]
+        subprocess.run([sys.executable, *words, *more], check=True)
+    return f"{len(SUITES)} suites: {', '.join(SUITES)}"

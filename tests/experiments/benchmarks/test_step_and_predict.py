@@ -1,0 +1,67 @@
+"""What the suites that measure training and detection promise."""
+
+import json
+
+import pytest
+
+from st_keras.experiments.benchmarks import lone, predict, step, suites
+from st_keras.experiments.benchmarks.twins import Sizes
+
+SIZES = Sizes("resnet18", (128, 128), batch_size=2, num_classes=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "suite, ends",
+    [
+        (step, ["", "/peer_without_targets"]),
+        (predict, ["", "/peer_batched_nms"]),
+    ],
+)
+def test_rows_are_written_with_what_they_were_measured_on(tmp_path, suite, ends):
+    path = tmp_path / "rows.json"
+    names = [f"x{end}" for end in ends]
+    cases = {"x": SIZES, "y": SIZES}
+    suite.run(str(path), command="c", only=names, pairs=1, cases=cases)
+    written = json.loads(path.read_text())
+    assert [row["name"] for row in written["rows"]] == names
+    assert all(row["ratio"] > 0 and row["note"] for row in written["rows"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["step", "predict"])
+def test_start_and_memory_are_those_of_a_process_of_its_own(kind):
+    found = {side: lone.measure(kind, side, SIZES) for side in ("ours", "peer")}
+    for numbers in found.values():
+        assert numbers["cpu_seconds"] > 0 and numbers["wall_seconds"] > 0
+        assert 200 < numbers["peak_mb"] < 10_000
+
+
+def test_rows_of_processes_divide_the_peers_cost_by_ours(monkeypatch):
+    costs = {"ours": (2.0, 100.0), "peer": (3.0, 400.0)}
+    keys = ("cpu_seconds", "peak_mb")
+    monkeypatch.setattr(
+        lone,
+        "measure",
+        lambda kind, side, sizes: dict(zip(keys, costs[side], strict=True)),
+    )
+
+    class Bar:
+        def set_description(self, text):
+            pass
+
+        def update(self, count):
+            pass
+
+    chosen = ["x/first_call", "x/peak_memory", "x"]
+    rows = lone.rows_of("step", "x", SIZES, chosen, 5, Bar())
+    assert [(row["name"], row["ratio"], row["unit"]) for row in rows] == [
+        ("x/first_call", 1.5, "s"),
+        ("x/peak_memory", 4.0, "MB"),
+    ]
+    assert len(rows[0]["runs"]) == 3
+
+
+def test_all_suites_take_no_rows(tmp_path):
+    with pytest.raises(ValueError, match="--only.*all"):
+        suites.run("all", str(tmp_path), command="python x", only=["x"])
