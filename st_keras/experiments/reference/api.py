@@ -89,10 +89,10 @@ def _class(module: Module, node: ast.ClassDef) -> list[str]:
         lines += ["| field | type | default | what |", "| --- | --- | --- | --- |"]
         for row in rows:
             default = f"`{row.default}`" if row.default else ""
-            cells = [f"`{row.name}`", f"`{row.annotation}`", default, row.comment]
-            lines.append(
-                f"| {' | '.join(c.replace('|', chr(92) + '|') for c in cells)} |"
-            )
+            # A bar would end the cell, in some renderers even inside of code.
+            annotation = row.annotation.replace(" | ", " or ")
+            cells = [f"`{row.name}`", f"`{annotation}`", default, row.comment]
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
