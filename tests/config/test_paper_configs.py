@@ -83,6 +83,17 @@ def test_a_segmenter_is_the_preset_of_its_name(name, role, monkeypatch):
     assert config.role == ("student" if role else "teacher")
 
 
+def test_a_config_of_the_paper_knows_the_classes_of_its_records():
+    """Other records are refused, and a plan of costs needs no records."""
+    coco = config_lib.load(str(FOLDER / "coco.yaml"))
+    assert with_class_names(coco, COCO) == coco
+    assert len(coco.detection.class_names) == 91
+    assert coco.detection.class_names[44] == "bottle"  # By COCO's id.
+    pascal = config_lib.load(str(CONFIGS / "segmentation" / "pascal.yaml"))
+    assert with_class_names(pascal, PASCAL) == pascal
+    assert len(pascal.segmentation.class_names) == 21
+
+
 def test_every_segmentation_config_loads():
     paths = sorted((CONFIGS / "segmentation").glob("*.yaml"))
     loaded = [config_lib.load(str(path)) for path in paths]
