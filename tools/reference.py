@@ -1,4 +1,4 @@
-"""Writes the pages of reference from the code: all settings, and what to import.
+"""Writes the pages of reference from the code: settings, commands, functions.
 
     python tools/reference.py --output docs/reference
 
@@ -11,18 +11,18 @@ import os
 from absl import flags
 
 from st_keras import command_line, writing
-from st_keras.experiments.reference import api, configs
+from st_keras.experiments.reference import api, configs, tools
 
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for configs.md and api.md.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the pages.")
 flags.mark_flag_as_required("output")
 
 
 def main(argv):
     del argv
     os.makedirs(_OUTPUT.value, exist_ok=True)
-    for name, content in (("configs", configs.page()), ("api", api.page())):
+    for name, kind in (("configs", configs), ("tools", tools), ("api", api)):
         path = os.path.join(_OUTPUT.value, f"{name}.md")
-        writing.write_text(path, content)
+        writing.write_text(path, kind.page())
         print(f"{path}: written")
 
 

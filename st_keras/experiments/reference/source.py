@@ -57,6 +57,16 @@ def read(name: str) -> Module:
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     if not path.exists():
         raise ValueError(f"`name` must be a module of st_keras, got {name!r}.")
+    return _parse(name, path)
+
+
+def tools() -> list[Module]:
+    """Returns the tools, named as they are called, in the order of their names."""
+    paths = sorted((_ROOT / "tools").glob("*.py"))
+    return [_parse(f"tools/{path.name}", path) for path in paths]
+
+
+def _parse(name: str, path: pathlib.Path) -> Module:
     text = path.read_text(encoding="utf-8")
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     comments = {

@@ -3,18 +3,23 @@
 import dataclasses
 import inspect
 import pathlib
+import re
+import subprocess
+import sys
 import textwrap
 
 import pytest
 
 from st_keras import config as config_lib
-from st_keras.experiments.reference import api, configs, ranges, source
+from st_keras.experiments.reference import api, configs, ranges, source, tools
 
 FOLDER = pathlib.Path(__file__).parents[3] / "docs" / "reference"
 FRESH = "run `python tools/reference.py --output docs/reference`"
 
 
-@pytest.mark.parametrize(("name", "made_by"), [("configs", configs), ("api", api)])
+@pytest.mark.parametrize(
+    ("name", "made_by"), [("configs", configs), ("tools", tools), ("api", api)]
+)
 def test_the_page_is_what_the_code_says(name, made_by):
     assert (FOLDER / f"{name}.md").read_text() == made_by.page(), FRESH
 
@@ -118,6 +123,29 @@ def test_ranges_are_read_from_the_checks(module):
     # What only a run can fill in is left out.
     assert found["third"] == "one of `a`, `b`, `c`"
     assert found["fourth"] == "in [0, 1); empty with two"
+
+
+@pytest.mark.parametrize("name", ["make_records", "evaluate", "show"])
+def test_a_command_shows_the_flags_that_its_help_has(name):
+    tool = FOLDER.parents[1] / "tools" / f"{name}.py"
+    done = subprocess.run([sys.executable, tool, "--help"], capture_output=True)
+    (module,) = [m for m in source.tools() if m.name == f"tools/{name}.py"]
+    helped = set(re.findall(r"^  --(?:\[no\])?(\w+):", done.stdout.decode(), re.M))
+    ours = {flag.name for flag in tools.flags_of(module)}
+    # Those that tools share belong to another module, which `--help` leaves out.
+    assert helped == ours - {"strategy", "tpu"}
+    assert helped
+
+
+def test_a_flag_has_what_it_takes_and_its_default():
+    page = tools.page()
+    assert "| `--config` | text | required | YAML file with the settings. |" in page
+    assert "| `--overwrite` | on or off | off | Replace records that are there. |" in (
+        page
+    )
+    assert "| `--purpose` | one of `evaluation`, `labeling` | `evaluation` |" in page
+    assert "| `--source` | one of `coco`, `voc`, `yolo`, " in page
+    assert "| `--fractions` | list, with commas | `1,5,10,20,50` | Percent. |" in page
 
 
 def test_every_name_of_the_front_door_can_be_imported():
