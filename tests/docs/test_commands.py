@@ -96,6 +96,13 @@ def test_a_tool_takes_every_command_that_is_written_down(tool):
     assert not offences, "\n".join(offences)
 
 
+def test_every_tool_has_a_row_in_the_readme():
+    rows = re.findall(
+        r"^\| `(tools/\w+\.py)` \|", (ROOT / "README.md").read_text(), re.M
+    )
+    assert sorted(rows) == sorted(name(path) for path in ROOT.glob("tools/*.py"))
+
+
 def test_a_config_that_is_named_loads_with_what_is_set():
     offences, loaded = [], 0
     for command in commands():

@@ -48,9 +48,9 @@ def test_every_page_of_docs_is_in_the_navigation():
         for entry in (pages if isinstance(pages, list) else [{"": pages}])
         for path in entry.values()
     ]
-    assert sorted(listed) == sorted(
-        page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")
-    )
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    # Those of results/ are reached from results.md: see below.
+    assert sorted(listed) == sorted(p for p in pages if not p.startswith("results/"))
 
 
 def test_a_table_of_the_paper_is_two_clicks_from_the_first_page():
