@@ -145,6 +145,18 @@ def test_a_larger_model_is_that_of_its_own_config(name, cell, path):
     assert configs(name)[cell] == config_lib.load(str(CONFIGS / f"{path}.yaml"))
 
 
+def test_joint_training_is_that_of_its_own_config():
+    path = CONFIGS / "detection" / "retinanet_efficientnet_b7_fpn_joint.yaml"
+    theirs = config_lib.load(str(path))
+    for cell, config in configs("table7").items():
+        has_joint = cell.split("/")[1] in ("joint", "both")
+        assert config.joint == (theirs.joint if has_joint else None)
+        assert config.human == theirs.human
+        assert config.detection == theirs.detection
+    both = configs("table7")["random/both"].self_training
+    assert both.teacher_joint == theirs.self_training.teacher_joint
+
+
 def test_published_numbers_differ_by_the_gains_that_the_paper_prints():
     # Each is rounded by itself, so a difference may be 0.1 off.
     printed = {"S1": 1.7, "S2": 1.5, "S3": 1.5, "S4": 1.3}
@@ -160,6 +172,13 @@ def test_published_numbers_differ_by_the_gains_that_the_paper_prints():
     assert found == pytest.approx(printed, abs=0.01)
     found = gains("table4", "self_training", "random")
     assert found == pytest.approx({"": 0.8}, abs=0.01)
+    for arm, printed in (
+        ("self_training", {"random": 3.4, "imagenet": 2.7}),
+        ("joint", {"random": 2.9, "imagenet": 0.7}),
+        ("both", {"random": 4.4, "imagenet": 3.3}),
+    ):
+        found = gains("table7", arm, "supervised")
+        assert found == pytest.approx(printed, abs=0.01)
     # The abstract: 1.5 AP and 1.5 mIoU over its best teachers.
     assert gains("table6", "student", "teacher") == pytest.approx(
         {"b7": 1.5, "l2": 1.3}, abs=0.01
