@@ -26,7 +26,8 @@ _WORDS = {
     "bool": "on or off",
     "enum": "one of",
 }
-_OF_DEVICES = "define_device_flags"  # Of command_line: flags that some tools share.
+# Of command_line: what gives a tool the flags below.
+_OF_DEVICES = {"define_device_flags", "define_device_overrides"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Flag:
     said: str
 
 
+# The choices and the default depend on the tool.
+_DEVICES = [
+    Flag("strategy", "text", "the config's, or `one_device`", "Devices to run on."),
+    Flag("tpu", "text", "empty", "Name or address; `local` on a TPU VM."),
+]
+
+
 def page() -> str:
     """Returns the page in Markdown."""
     return "\n".join([_INTRODUCTION, *map(_tool, source.tools())])
@@ -48,14 +56,8 @@ def flags_of(module: source.Module) -> list[Flag]:
     """Returns the flags that a tool defines, in the order of its file."""
     required = _required(module)
     found = list(_defined(module, required))
-    if any(
-        isinstance(node, ast.Attribute) and node.attr == _OF_DEVICES
-        for node in ast.walk(module.tree)
-    ):
-        shared = source.read("st_keras.command_line")
-        function = shared.find(_OF_DEVICES)
-        found += _defined(dataclasses.replace(shared, tree=function), set())
-    return found
+    called = {n.attr for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)}
+    return found + (_DEVICES if called & _OF_DEVICES else [])
 
 
 def _tool(module: source.Module) -> str:

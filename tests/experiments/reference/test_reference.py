@@ -132,8 +132,7 @@ def test_a_command_shows_the_flags_that_its_help_has(name):
     (module,) = [m for m in source.tools() if m.name == f"tools/{name}.py"]
     helped = set(re.findall(r"^  --(?:\[no\])?(\w+):", done.stdout.decode(), re.M))
     ours = {flag.name for flag in tools.flags_of(module)}
-    # Those that tools share belong to another module, which `--help` leaves out.
-    assert helped == ours - {"strategy", "tpu"}
+    assert helped == ours
     assert helped
 
 
