@@ -64,7 +64,9 @@ def commands():
         for match in COMMAND.finditer(text):
             words = match[2].replace("\\\n", " ")
             # `...` stands for what the text around it says.
-            arguments = [word for word in shlex.split(words) if word != "..."]
+            arguments = [
+                word for word in shlex.split(words, comments=True) if word != "..."
+            ]
             line = text.count("\n", 0, match.start()) + 1
             found.append(Command(f"{name(path)}:{line}", match[1], tuple(arguments)))
     return found
@@ -107,7 +109,7 @@ def test_a_config_that_is_named_loads_with_what_is_set():
     offences, loaded = [], 0
     for command in commands():
         for path in command.values("config"):
-            if path == "FILE":
+            if "/" not in path:  # A file of the reader's own.
                 continue
             try:
                 config_lib.load(str(ROOT / path), _filled(command.values("set")))
