@@ -13,7 +13,7 @@ JOBS ?= 2
 WORKDIR ?= runs/demo$(if $(filter segmentation,$(TASK)),_segmentation)
 DEMO := configs/demo/digits$(if $(filter segmentation,$(TASK)),_segmentation)_student.yaml
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint docs clean
 
 ## Teacher, pseudo labels, student, control and report, on embedded data; with
 ## TASK=segmentation, of a model that says a class for every pixel.
@@ -33,12 +33,16 @@ test: $(READY)
 test-all: $(READY)
 	$(RUN) -m pytest -m "slow or not slow"
 
+## The documentation as a site, in site/; a dead link is an error.
+docs: $(READY)
+	$(RUN) -m mkdocs build --strict
+
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
 clean:
-	rm -rf $(VENV) runs/demo* data/digits
+	rm -rf $(VENV) site runs/demo* data/digits
 
 $(READY): setup.py constraints.txt
 	@test -n "$(PYTHON)" || { echo "st_keras needs Python 3.10 or 3.11 and found \

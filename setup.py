@@ -43,6 +43,12 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-timeout"],
-        "dev": ["pytest>=8", "pytest-timeout", "pytest-xdist", "ruff==0.17.6"],
+        "dev": [
+            "pytest>=8",
+            "pytest-timeout",
+            "pytest-xdist",
+            "ruff==0.17.6",
+            "mkdocs==1.6.1",
+        ],
     },
 )

@@ -152,6 +152,9 @@ class SelfTrainingConfig:
     test_records: str = ""  # Looked at once, at the end; empty: `evaluation` is used.
     test_ids: str = ""
     teacher_steps: int = 0  # 0: as many as the student's `training.steps`.
+    # Of teacher and control. 0: as many as both parts of the student's batch together,
+    # so that a step costs the same in every run. The paper's teachers take one part's.
+    teacher_images_per_step: int = 0
     teacher_joint: bool = True  # Whether the teacher has the student's `joint` part.
     control: bool = True  # Also train on human labels for teacher + student steps.
     score_floor: float = 0.05  # Kept in the pseudo records, for later thresholds.
@@ -167,7 +170,7 @@ class SelfTrainingConfig:
             bool(self.unlabeled_records),
             "a glob of TFRecords",
         )
-        check_not_negative(self, "teacher_steps")
+        check_not_negative(self, "teacher_steps", "teacher_images_per_step")
         check_share(self, "score_floor")
         check_choice(self, "student_init", ("init", "teacher"))
 

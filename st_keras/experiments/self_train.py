@@ -97,10 +97,12 @@ def teacher_config(config: Config) -> Config:
     """Returns the teacher of a student's config: human labels only.
 
     Its batch is as large as the student's human and pseudo parts together, so that a
-    step costs the same in every run. It learns the student's classification beside
-    them, or does not, as `self_training.teacher_joint` says.
+    step costs the same in every run, unless `teacher_images_per_step` says otherwise.
+    It learns the student's classification beside them, or does not, as
+    `self_training.teacher_joint` says.
     """
-    images = config.human.images_per_step + config.pseudo.images_per_step
+    together = config.human.images_per_step + config.pseudo.images_per_step
+    images = config.self_training.teacher_images_per_step or together
     human = dataclasses.replace(config.human, images_per_step=images)
     steps = config.self_training.teacher_steps or config.training.steps
     alone = dataclasses.replace(

@@ -7,19 +7,16 @@ import pytest
 
 from st_keras import config as config_lib
 from st_keras import models
-from st_keras.data import dataset_info
 from st_keras.tasks import build_task, with_class_names
+from tests.config.datasets import COCO, PASCAL
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 FOLDER = CONFIGS / "detection"
-COCO = dataset_info.Tally().info(
-    source="coco",
-    class_names=tuple(f"category {number}" for number in range(1, 91)),
-    skipped={},
-    content_sha256="",
-    shards=[],
-)
 DETECTORS = [name for name in models.PRESETS if name.startswith("retinanet_")]
+STUDENTS = [  # Of the paper's tables.
+    *("retinanet_efficientnet_b7_fpn", "retinanet_resnet50_fpn"),
+    *("retinanet_spinenet_143", "retinanet_spinenet_190"),
+]
 
 
 @pytest.fixture
@@ -34,10 +31,13 @@ def built(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(
+    "name", [*DETECTORS, *(f"{name}_student" for name in STUDENTS)]
+)
 def test_a_config_builds_the_preset_of_its_name(name, built):
-    preset = models.PRESETS[name]
+    preset = models.PRESETS[name.removesuffix("_student")]
     config = config_lib.load(str(FOLDER / f"{name}.yaml"))
+    assert config.role == ("student" if name.endswith("_student") else "teacher")
     config = with_class_names(config, COCO)
     build_task(config).build_model(sync_batch_norm=False)
     size, num_classes, settings = built[0]
@@ -53,14 +53,6 @@ def test_a_config_builds_the_preset_of_its_name(name, built):
     assert config.detection.anchor_size == preset.anchor_size
 
 
-PASCAL = dataset_info.Tally().info(
-    source="voc_segmentation",
-    class_names=(),
-    label_map_names=("background", *(f"class {number}" for number in range(20))),
-    skipped={},
-    content_sha256="",
-    shards=[],
-)
 SEGMENTERS = [
     name
     for name in models.PRESETS
@@ -91,6 +83,17 @@ def test_a_segmenter_is_the_preset_of_its_name(name, role, monkeypatch):
     assert config.role == ("student" if role else "teacher")
 
 
+def test_a_config_of_the_paper_knows_the_classes_of_its_records():
+    """Other records are refused, and a plan of costs needs no records."""
+    coco = config_lib.load(str(FOLDER / "coco.yaml"))
+    assert with_class_names(coco, COCO) == coco
+    assert len(coco.detection.class_names) == 91
+    assert coco.detection.class_names[44] == "bottle"  # By COCO's id.
+    pascal = config_lib.load(str(CONFIGS / "segmentation" / "pascal.yaml"))
+    assert with_class_names(pascal, PASCAL) == pascal
+    assert len(pascal.segmentation.class_names) == 21
+
+
 def test_every_segmentation_config_loads():
     paths = sorted((CONFIGS / "segmentation").glob("*.yaml"))
     loaded = [config_lib.load(str(path)) for path in paths]
@@ -101,9 +104,9 @@ def test_every_segmentation_config_loads():
 
 def test_every_config_of_the_folder_loads():
     loaded = [config_lib.load(str(path)) for path in sorted(FOLDER.glob("*.yaml"))]
-    # The presets, what they share, the one for pictures of one's own, and both jointly
-    # trained with classes.
-    assert len(loaded) == len(DETECTORS) + 4
+    # The presets, students, what they share, the one for pictures of one's own, and two
+    # that are jointly trained with classes.
+    assert len(loaded) == len(DETECTORS) + len(STUDENTS) + 4
     assert all(config.human.records for config in loaded)
 
 

@@ -102,6 +102,14 @@ def test_a_teacher_sees_as_many_pictures_a_step_as_its_student(student_config):
     assert teacher.training.steps == student_config.training.steps
 
 
+def test_a_teacher_may_have_a_batch_of_its_own(student_config):
+    settings = dataclasses.replace(
+        student_config.self_training, teacher_images_per_step=5
+    )
+    config = dataclasses.replace(student_config, self_training=settings)
+    assert module.teacher_config(config).human.images_per_step == 5
+
+
 def test_a_student_may_start_from_its_teacher(student_config):
     config = student_config
     settings = dataclasses.replace(config.self_training, student_init="teacher")

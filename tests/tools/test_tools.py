@@ -23,6 +23,7 @@ REQUIRED = {
     "model_table": ["--output=o.md"],
     "predict": ["--checkpoint=w", "--images=*.jpg", "--output=o"],
     "pseudo_label": ["--checkpoint=w", "--records=r", "--output=o"],
+    "reference": ["--output=o"],
     "replay": ["--debug=d"],
     "report_pseudo": ["--pseudo=p", "--output=o"],
     "self_train": ["--config=c.yaml", "--workdir=w"],

@@ -11,7 +11,7 @@ from st_keras.data.sources import mask_files, source, voc_folder
 from st_keras.data.sources.source import Item, Scene
 
 _MASKS = "SegmentationClass"
-_CLASSES = (
+CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car"),
     *("cat", "chair", "cow", "diningtable", "dog", "horse", "motorbike", "person"),
     *("pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -58,7 +58,7 @@ class VocSegmentationSource(source.Source):
         self._lists = voc_folder.split_files(root / "ImageSets" / "Segmentation")
         self._pictures = voc_folder.by_stem(pictures, images_module.EXTENSIONS)
         self._masks = voc_folder.by_stem(folder, images_module.EXTENSIONS)
-        self.label_map_names = source.label_map_names(list(classes) or _CLASSES)
+        self.label_map_names = source.label_map_names(list(classes) or CLASSES)
 
     @property
     def splits(self) -> tuple[str, ...]:

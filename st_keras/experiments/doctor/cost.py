@@ -25,25 +25,29 @@ def stage_seconds(
 
     Args:
       config: Of one run, or of a student with its teacher and control.
-      steps_per_second: Of training.
+      steps_per_second: Of training, with as many pictures as the student has.
       seconds_before: Of each training, besides its steps.
       pictures_per_second: Of labelling; 0: not known, and left out.
       unlabeled_pictures: That the teacher labels.
     """
 
-    def training(steps: int) -> float:
+    def training(steps: float) -> float:
         return seconds_before + steps / steps_per_second
 
     steps = config.training.steps
     if not (config.self_training and config.pseudo):
         return {config.role: training(steps)}
-    teacher_steps = teacher_config(config).training.steps
-    stages = {"teacher": training(teacher_steps)}
+    teacher = teacher_config(config)
+    teacher_steps = teacher.training.steps
+    of_student = config.human.images_per_step + config.pseudo.images_per_step
+    # Of a step's time; it grows with the pictures.
+    share = teacher.human.images_per_step / of_student
+    stages = {"teacher": training(share * teacher_steps)}
     if pictures_per_second:
         stages["labelling"] = unlabeled_pictures / pictures_per_second
     stages["student"] = training(steps)
     if config.self_training.control:
-        stages["control"] = training(teacher_steps + steps)
+        stages["control"] = training(share * (teacher_steps + steps))
     return stages
 
 

@@ -49,7 +49,7 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
 
     Args:
       config: Of any run; a student whose pseudo labels are still to be made is tried as
-        its teacher, whose steps are as large.
+        a teacher whose steps are as large.
       steps: At least 2; the first calls are not timed.
       pictures: To label; None: none.
 
@@ -91,7 +91,9 @@ def trial_config(config: Config, steps: int) -> Config:
     and does not fall, as a schedule of a few steps would have it.
     """
     if config.pseudo and config.self_training:
-        config = teacher_config(config)
+        # With as many pictures as the student has, whatever its teacher is given.
+        settings = dataclasses.replace(config.self_training, teacher_images_per_step=0)
+        config = teacher_config(dataclasses.replace(config, self_training=settings))
     elif config.pseudo and not config.pseudo.records:
         config = dataclasses.replace(config, pseudo=None)
     training = dataclasses.replace(

@@ -57,7 +57,10 @@ def test_a_problem_is_numbered_and_is_the_exit_code(run, ward):
 
 
 def test_a_student_is_tried_as_its_teacher_at_the_first_learning_rates(ward):
-    config = ward.config("training.pictures_every_steps=3")
+    config = ward.config(
+        "training.pictures_every_steps=3",
+        "self_training.teacher_images_per_step=2",  # Its student's steps are larger.
+    )
     tried = trial.trial_config(config, 20)
     assert tried.pseudo is None
     assert tried.human.images_per_step == 6

@@ -33,6 +33,24 @@ def test_a_teacher_takes_as_many_steps_as_its_student_unless_told(ward):
     assert stages(config) == {"teacher": 530.0, "labelling": 180.0, "student": 530.0}
 
 
+def test_a_teacher_with_fewer_pictures_has_shorter_steps(ward):
+    config = ward.config()
+    images = config.human.images_per_step + config.pseudo.images_per_step
+    config = ward.config(
+        f"human.images_per_step={images - 3}",
+        "pseudo.images_per_step=3",
+        f"self_training.teacher_images_per_step={images // 2}",
+    )
+    share = (images // 2) / images
+    assert share < 1
+    assert stages(config) == {
+        "teacher": 30 + share * 500,
+        "labelling": 180.0,
+        "student": 530.0,
+        "control": 30 + share * 1000,
+    }
+
+
 def test_a_run_alone_has_one_stage(ward):
     assert stages(ward.config(pseudo=None, self_training=None)) == {"teacher": 530.0}
     alone = ward.config("pseudo.records=labels/*.tfrecord", self_training=None)

@@ -1,0 +1,172 @@
+"""The page of what other code may import, made from signatures and docstrings."""
+
+import ast
+import re
+import textwrap
+
+from st_keras.experiments.reference import source
+from st_keras.experiments.reference.source import Module
+
+# What is meant to be called from outside, in the order of the pipeline. Empty: all that
+# the package lists in `__all__`.
+FRONT_DOOR: dict[str, tuple[str, ...]] = {
+    "st_keras.models": (),
+    "st_keras.models.weights": (),
+    "st_keras.models.weights.importing": ("import_file",),
+    "st_keras.config": ("load", "from_dict", "to_dict", "save", "digest", "Config"),
+    "st_keras.types": (),
+    "st_keras.data.sources": ("open_source",),
+    "st_keras.data.conversion": ("convert",),
+    "st_keras.data.splits": ("split", "read_ids"),
+    "st_keras.tasks": (),
+    "st_keras.training.loop": ("train",),
+    "st_keras.training.evaluate": ("evaluate_run",),
+    "st_keras.runtime.restored": ("restore_run", "RestoredRun"),
+    "st_keras.runtime.export": ("export_run",),
+    "st_keras.self_training.blend": ("Blend",),
+    "st_keras.self_training.labeling": ("label_pictures",),
+    "st_keras.experiments.self_train": ("self_train",),
+    "st_keras.experiments.predictions": ("predict_files",),
+}
+_INTRODUCTION = """\
+# Functions and classes
+
+What other code may import. Whatever is not here may change without a line in the
+changelog. Models take plain arguments; what takes a `Config` takes what a YAML file of
+[settings](configs.md) becomes.
+
+Importing `st_keras` is cheap: TensorFlow is loaded by the part that needs it.
+
+Made from the code by `python tools/reference.py --output docs/reference`.
+"""
+_WIDTH = 88
+_LISTS = ("Args", "Raises")
+_SECTION = re.compile(r"(Args|Returns|Raises|Yields|Source):\s*(.*)")
+
+
+def page() -> str:
+    """Returns the page in Markdown."""
+    return "\n".join([_INTRODUCTION, *map(_module, FRONT_DOOR)])
+
+
+def members(name: str) -> tuple[str, ...]:
+    """Returns what the page shows of a module, public classes if it lists nothing."""
+    if FRONT_DOOR[name]:
+        return FRONT_DOOR[name]
+    module = source.read(name)
+    listed = module.find("__all__")
+    if isinstance(listed, ast.Assign):
+        return tuple(sorted(ast.literal_eval(listed.value), key=str.lower))
+    classes = [node.name for node in module.tree.body if isinstance(node, ast.ClassDef)]
+    return tuple(name for name in classes if not name.startswith("_"))
+
+
+def _module(name: str) -> str:
+    said = ast.get_docstring(source.read(name).tree) or ""
+    parts = [_member(name, member) for member in members(name)]
+    return "\n".join([f"## {name}", "", said.partition("\n\n")[0], "", *parts])
+
+
+def _member(name: str, member: str) -> str:
+    module, node = source.resolve(name, member)
+    lines = [f"### {member}", ""]
+    if node is None:
+        lines += [f"A module. {ast.get_docstring(module.tree)}", ""]
+    elif isinstance(node, ast.FunctionDef):
+        lines += [_signature(node), *_docstring(ast.get_docstring(node) or "")]
+    elif isinstance(node, ast.ClassDef):
+        lines += _class(module, node)
+    else:
+        said = source.comment_of(module, node)
+        lines += [f"A constant of `{module.name}`. {said}".rstrip(), ""]
+    return "\n".join(lines)
+
+
+def _class(module: Module, node: ast.ClassDef) -> list[str]:
+    lines = _docstring(ast.get_docstring(node) or "")
+    rows = list(source.fields(module, node))
+    if rows:
+        lines += ["| field | type | default | what |", "| --- | --- | --- | --- |"]
+        for row in rows:
+            default = f"`{row.default}`" if row.default else ""
+            # A bar would end the cell, in some renderers even inside of code.
+            annotation = row.annotation.replace(" | ", " or ")
+            cells = [f"`{row.name}`", f"`{annotation}`", default, row.comment]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
+            first = (ast.get_docstring(item) or "").partition("\n\n")[0]
+            lines += [f"- `{item.name}`: {' '.join(first.split())}"]
+    return [*lines, ""]
+
+
+def _signature(node: ast.FunctionDef) -> str:
+    """Returns a code block: one line, or one for each argument."""
+    ending = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    text = f"{node.name}({ast.unparse(node.args)}){ending}"
+    if len(text) > _WIDTH:
+        rows = "".join(f"    {argument},\n" for argument in _arguments(node.args))
+        text = f"{node.name}(\n{rows}){ending}"
+    return f"```text\n{text}\n```\n"
+
+
+def _arguments(arguments: ast.arguments) -> list[str]:
+    """Returns each argument with annotation and default, and the star between."""
+    places = [*arguments.posonlyargs, *arguments.args]
+    missing = [None] * (len(places) - len(arguments.defaults))
+    rows = [
+        _argument(place, default)
+        for place, default in zip(places, [*missing, *arguments.defaults], strict=True)
+    ]
+    if arguments.vararg:
+        rows.append(f"*{ast.unparse(arguments.vararg)}")
+    elif arguments.kwonlyargs:
+        rows.append("*")
+    for place, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        rows.append(_argument(place, default))
+    if arguments.kwarg:
+        rows.append(f"**{ast.unparse(arguments.kwarg)}")
+    return rows
+
+
+def _argument(place: ast.arg, default: ast.expr | None) -> str:
+    if default is None:
+        return ast.unparse(place)
+    equals = " = " if place.annotation else "="
+    return f"{ast.unparse(place)}{equals}{ast.unparse(default)}"
+
+
+def _docstring(text: str) -> list[str]:
+    """Returns a docstring in Markdown: its lists of names become lists."""
+    lines, section = [], ""
+    for block in text.split("\n\n"):
+        first, *rest = block.split("\n")
+        match = _SECTION.fullmatch(first)
+        body = textwrap.dedent("\n".join(rest))
+        if not match:
+            is_formula = all(line.startswith("    ") for line in block.split("\n"))
+            lines += [
+                block if is_formula or not section else textwrap.dedent(block),
+                "",
+            ]
+            continue
+        section = match[1]
+        if section in _LISTS:
+            lines += [f"**{section}**", "", *_items(body), ""]
+        else:
+            said = " ".join(f"{match[2]} {body}".split())
+            lines += [f"**{section}** {said}", ""]
+    return lines
+
+
+def _items(body: str) -> list[str]:
+    """Returns a line for each `name: text`, whose later lines are indented."""
+    items: list[str] = []
+    for line in body.split("\n"):
+        if line.startswith(" ") and items:
+            items[-1] += f" {line.strip()}"
+        else:
+            name, _, said = line.partition(": ")
+            items.append(f"- `{name}`: {said}")
+    return items
