@@ -15,10 +15,9 @@ from st_keras.data import dataset_info
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
-from st_keras.self_training.blend import Blend
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import optimization
-from st_keras.training.step import TrainStep
+from st_keras.training import step as step_lib
 from st_keras.types import Batch
 
 STEPS = ("train", "evaluation", "labeling")
@@ -78,26 +77,10 @@ def described(config: Config) -> DatasetInfo:
 
 
 def _train_step(config, task: Task, model, info, images: Mapping[str, int]):
-    settings = config.optimization
-    optimizer = optimization.build_optimizer(settings, config.training.steps)
+    optimizer = optimization.build_optimizer(config.optimization, config.training.steps)
     optimization.create_slots(optimizer, model.trainable_variables)
-    blend = None
-    if "pseudo" in images:
-        pseudo = config.pseudo
-        blend = Blend(
-            weight=pseudo.weight,
-            normalize=pseudo.normalize,
-            decay=pseudo.decay,
-            max_ratio=pseudo.max_ratio,
-        )
-    take_step = TrainStep(
-        task,
-        model,
-        optimizer,
-        blend,
-        weight_decay=settings.weight_decay if settings.optimizer == "sgd" else 0.0,
-        clip_norm=settings.clip_norm,
-        seed=config.seed,
+    take_step = step_lib.build_step(
+        config, task, model, optimizer, step_lib.build_blend(config)
     )
 
     def prepare(serialized):
