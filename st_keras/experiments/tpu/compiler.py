@@ -33,6 +33,13 @@ class Compiled:
     flops: float = 0.0
     traffic_bytes: float = 0.0  # Between the memory and the cores.
 
+    @property
+    def fixed_bytes(self) -> float:
+        """What does not grow with the images: variables and code; 0: not known."""
+        if not self.memory_bytes:
+            return 0.0
+        return self.needed_bytes - self.memory_bytes["temporaries"]
+
 
 def compile_step(hlo: bytes, chip: Chip, *, timeout_seconds: float) -> Compiled:
     """Compiles a serialised HLO module for one replica of a chip.

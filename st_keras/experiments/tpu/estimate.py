@@ -1,7 +1,7 @@
 """What follows from a compiled step: its time at best, what fits, what a run costs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from st_keras.experiments.tpu.chips import Chip
 
@@ -53,17 +53,38 @@ def cost(step_seconds: float, *, steps: int, chips: float) -> Cost:
     return Cost(hours=hours, chip_hours=hours * chips)
 
 
-def bytes_at(measured: Mapping[int, float], images: int) -> float:
-    """Returns the memory of a step by a line through those that were compiled.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What a step takes: some bytes, and some more for every image."""
+
+    fixed_bytes: float
+    per_image_bytes: float
+
+    def at(self, images: int) -> float:
+        return self.fixed_bytes + self.per_image_bytes * images
+
+    def most_images(self, room_bytes: float) -> int:
+        """Returns how many images there is room for."""
+        return max(0, int((room_bytes - self.fixed_bytes) // self.per_image_bytes))
+
+
+def memory(measured: Mapping[int, float], fixed_bytes: float = 0.0) -> Memory:
+    """Returns the memory of a step as a line.
 
     Args:
-      measured: Memory in bytes by images per replica, of two sizes or more; the
-        smallest and the largest make the line.
-      images: Per replica.
+      measured: Memory in bytes by images per replica. Of several sizes, the smallest
+        and the largest make the line. Of one, all but the fixed part is said to grow
+        with the images, which promises rather too few than too many.
+      fixed_bytes: That do not grow with the images, as variables and code.
     """
     few, many = min(measured), max(measured)
+    if few == many:
+        per_image = (measured[few] - fixed_bytes) / few
+        return Memory(fixed_bytes=fixed_bytes, per_image_bytes=per_image)
     per_image = (measured[many] - measured[few]) / (many - few)
-    return measured[few] + per_image * (images - few)
+    return Memory(
+        fixed_bytes=measured[few] - per_image * few, per_image_bytes=per_image
+    )
 
 
 def replica_counts(parts: Mapping[str, int], chip: Chip) -> list[int]:
@@ -96,17 +117,3 @@ def fewest_replicas(
         if total // count <= largest_images:
             return count
     return None
-
-
-def largest_images(
-    measured: Mapping[int, float], room_bytes: float, candidates: Sequence[int]
-) -> int:
-    """Returns the largest of some numbers of images whose step is said to fit; or 0.
-
-    Args:
-      measured: As in `bytes_at`.
-      room_bytes: Of a replica.
-      candidates: Images per replica.
-    """
-    fitting = [n for n in candidates if bytes_at(measured, n) <= room_bytes]
-    return max(fitting, default=0)

@@ -6,11 +6,11 @@ import gc
 from absl import logging
 
 from st_keras.config import Config
-from st_keras.experiments.tpu import compiler, estimate, lowering
+from st_keras.experiments.tpu import compiler, estimate, lowering, page
 from st_keras.experiments.tpu.chips import Chip
 from st_keras.experiments.tpu.results import Row
 
-_FIRST = 2  # Images per replica of a part; the second compilation has twice as many.
+_FIRST = 2  # Images per replica of a part.
 
 
 def examine(
@@ -24,9 +24,10 @@ def examine(
 ) -> list[Row]:
     """Returns the compilations that were made, in turn.
 
-    With a slice, that is one, of the images that each replica gets there. Without, two
-    sizes are compiled, a line through their memory says which is the largest number of
-    images that fits, and it is compiled, or fewer, until one does.
+    With a slice, that is one, of the images that each replica gets there. Without, a
+    small size is compiled; its memory says which is the largest number of images that
+    should fit; that is compiled, and so on by the line through both, until the largest
+    is known.
 
     Args:
       config: Of any run; records need not be there.
@@ -116,22 +117,19 @@ def _search(case: _Case, counts: list[int]) -> list[Row]:
         verdict = rows[place].compiled.verdict
         if verdict in ("refused", "no answer"):
             break
-        place = _next_place(rows, counts, place, case)
+        place = _next_place(rows, counts, case)
     return list(rows.values())
 
 
-def _next_place(rows: dict[int, Row], counts: list[int], place: int, case) -> int:
+def _next_place(rows: dict[int, Row], counts: list[int], case: _Case) -> int:
     """Returns which size to compile next; one that was, when it is known what fits."""
     sizes = [sum(case.parts.values()) // count for count in counts]
-    measured = {sizes[i]: row.compiled.needed_bytes for i, row in rows.items()}
+    made = list(rows.values())
+    room = min(page.room_bytes(made), case.chip.hbm_bytes)
+    most = page.memory_of(made).most_images(room)
+    guess = max((i for i, size in enumerate(sizes) if size <= most), default=0)
     fitting = [i for i, row in rows.items() if row.compiled.verdict == "fits"]
     too_large = [i for i, row in rows.items() if row.compiled.verdict == "too large"]
-    below = min(too_large, default=len(counts)) - 1  # The largest that may fit.
-    if len(measured) < 2:
-        guess = place + 1 if fitting else place - 1
-    else:
-        rooms = [row.compiled.room_bytes for row in rows.values()]
-        room = max(rooms) or case.chip.hbm_bytes
-        largest = estimate.largest_images(measured, room, sizes)
-        guess = sizes.index(largest) if largest else 0
-    return max(0, min(guess, below, len(counts) - 1), max(fitting, default=0))
+    # Never beyond what is known: at most one under the smallest that does not fit.
+    highest = min(too_large, default=len(counts)) - 1
+    return max(0, min(guess, highest), max(fitting, default=0))

@@ -50,25 +50,22 @@ def what_fits(rows: Sequence[Row]) -> str:
     if count := estimate.fewest_replicas(parts, chip, largest):
         text += f", so the {sum(parts.values())} of a step take a "
         text += chip.slice_name(count)
-    measured = measured_bytes(rows)
-    if len(measured) < 2:
-        return f"{text}."
-    room = room_bytes(rows)
-    per_image = estimate.bytes_at(measured, 1) - estimate.bytes_at(measured, 0)
-    most = int((room - estimate.bytes_at(measured, 0)) // per_image)
+    line, room = memory_of(rows), room_bytes(rows)
+    sizes = len({row.images_per_replica for row in rows if row.compiled.needed_bytes})
+    by = f"By the line through {sizes} sizes" if sizes > 1 else "If temporaries grow so"
     return (
-        f"{text}. By the line through {len(measured)} sizes, an image takes "
-        f"{gib(per_image)}, and up to {most} would fit."
+        f"{text}. {by}, an image takes {gib(line.per_image_bytes)}, and up to "
+        f"{line.most_images(room)} would fit."
     )
 
 
-def measured_bytes(rows: Sequence[Row]) -> dict[int, float]:
-    """Returns the memory of a step by images per replica, where it is known."""
-    return {
-        row.images_per_replica: row.compiled.needed_bytes
-        for row in rows
-        if row.compiled.needed_bytes
-    }
+def memory_of(rows: Sequence[Row]) -> estimate.Memory:
+    """Returns the memory of a step by its images, of rows whose memory is known."""
+    known = [row for row in rows if row.compiled.needed_bytes]
+    return estimate.memory(
+        {row.images_per_replica: row.compiled.needed_bytes for row in known},
+        max(row.compiled.fixed_bytes for row in known),
+    )
 
 
 def room_bytes(rows: Sequence[Row]) -> float:

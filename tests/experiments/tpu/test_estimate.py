@@ -33,18 +33,21 @@ def test_hours_of_a_run_are_its_steps_and_chip_hours_those_of_every_chip():
     assert run.chip_hours == pytest.approx(64.0)
 
 
-def test_memory_between_two_sizes_is_on_their_line():
+def test_memory_of_several_sizes_is_on_the_line_of_the_outermost():
     # 2 images take 5 GB, 6 take 11: 1.5 each, and 2 without any.
-    measured = {6: 11e9, 2: 5e9}
-    assert estimate.bytes_at(measured, 0) == pytest.approx(2e9)
-    assert estimate.bytes_at(measured, 8) == pytest.approx(14e9)
+    line = estimate.memory({6: 11e9, 4: 9e9, 2: 5e9})
+    assert line.at(0) == pytest.approx(2e9)
+    assert line.at(8) == pytest.approx(14e9)
+    # 15 GB hold 8.67 images.
+    assert line.most_images(15e9) == 8
+    assert line.most_images(1e9) == 0
 
 
-def test_the_largest_size_that_fits_is_chosen_among_those_that_can_be():
-    # 15 GB hold 8 images (14 GB); 8.66 would fit, 16 not.
-    measured = {2: 5e9, 6: 11e9}
-    assert estimate.largest_images(measured, 15e9, [1, 2, 4, 8, 16]) == 8
-    assert estimate.largest_images(measured, 1e9, [1, 2]) == 0
+def test_memory_of_one_size_grows_by_all_that_is_not_fixed():
+    # 4 images take 7 GB, 1 of it for variables and code: 1.5 each, 10 in 16 GB.
+    line = estimate.memory({4: 7e9}, fixed_bytes=1e9)
+    assert line.at(8) == pytest.approx(13e9)
+    assert line.most_images(16e9) == 10
 
 
 def test_a_batch_is_spread_over_powers_of_two_that_divide_every_part():

@@ -37,7 +37,10 @@ def config(tmp_path):
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """A compiler for which a step takes 3 GiB and 1.5 GiB for every image."""
+    """A compiler for which a step takes 3 GiB and 1.5 GiB for every image.
+
+    It tells 1 GiB as variables; the other two look as if they grew with the images.
+    """
     sizes = []
 
     def lower(config, step, images):
@@ -54,7 +57,7 @@ def compiled(monkeypatch):
         return Compiled(
             verdict="fits",
             needed_bytes=needed,
-            memory_bytes={"arguments": GIB, "temporaries": 2 * GIB, "code": 3 * GIB},
+            memory_bytes={"arguments": GIB, "temporaries": needed - GIB, "code": 0},
             flops=sizes[-1] * 6.15e12,
             traffic_bytes=9e9,
         )
@@ -65,8 +68,9 @@ def compiled(monkeypatch):
     return sizes
 
 
-def test_two_sizes_and_the_largest_that_fits_by_their_line(config, compiled):
-    # 16 GiB hold 8.67 images: 2 and 4 are compiled, and 8, which fits; 16 would not.
+def test_sizes_are_compiled_until_the_largest_that_fits_is_known(config, compiled):
+    # 2 images take 6 GiB, 2.5 each if all but 1 grows: 6 would fit in 16, so 4 is next.
+    # By the line through both, 1.5 each, 8.67 fit: 8, which does; 16 would not.
     rows = examine.examine(config, "c.yaml", V3)
     assert compiled == [2, 4, 8]
     assert [row.compiled.verdict for row in rows] == ["fits"] * 3
