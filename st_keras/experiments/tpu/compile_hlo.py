@@ -19,13 +19,8 @@ _NAMES = {  # Of the compiler's numbers: ours.
     "alias_size_in_bytes": "aliased",
     "temp_size_in_bytes": "temporaries",
     "generated_code_size_in_bytes": "code",
-    "peak_memory_in_bytes": "peak",
 }
-_COSTS = {
-    "flops": "flops",
-    "bytes accessed": "bytes",
-    "optimal_seconds": "optimal_seconds",
-}
+_COSTS = {"flops": "flops", "bytes accessed": "bytes"}
 
 
 def main(hlo_path: str, found_path: str, topology: str, *options: str) -> None:
@@ -74,9 +69,9 @@ def _compile(hlo_path: str, topology: str, options: dict[str, str]) -> dict:
     return {
         "device_kind": device.device_kind,
         "memory_bytes": {
-            ours: getattr(stats, theirs, 0) for theirs, ours in _NAMES.items()
+            ours: getattr(stats, theirs) for theirs, ours in _NAMES.items()
         },
-        "cost": {ours: cost.get(theirs, 0.0) for theirs, ours in _COSTS.items()},
+        "cost": {ours: cost[theirs] for theirs, ours in _COSTS.items()},
     }
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import pytest
 
@@ -162,3 +163,9 @@ def test_a_page_without_a_place_for_the_table_is_refused(tmp_path):
     (tmp_path / "tpu.md").write_text("Nothing.")
     with pytest.raises(ValueError, match="must have the lines"):
         table.write(str(tmp_path / "tpu.md"), str(tmp_path / "tpu.json"))
+
+
+def test_the_table_in_the_docs_is_what_the_results_say():
+    docs = pathlib.Path(__file__).parents[3] / "docs"
+    made = table.format_table(results.read(str(docs / "results/tpu_compile.json")))
+    assert f"{table.BEGIN}\n\n{made}\n{table.END}" in (docs / "tpu.md").read_text()
