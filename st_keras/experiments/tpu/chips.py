@@ -76,6 +76,13 @@ CHIPS = {
 }
 
 
+def is_kind(text: str) -> bool:
+    """Whether a text is the kind of a TPU, or a slice, and not the name of one."""
+    kinds = {*CHIPS, *(chip.slice_prefix for chip in CHIPS.values())}
+    kind, _, units = text.rpartition("-")
+    return text in kinds or (kind in kinds and units.isdecimal())
+
+
 def replicas_of_slice(chip: Chip, slice_name: str) -> int:
     """Returns the replicas of an accelerator type such as `v3-32`.
 

@@ -50,13 +50,16 @@ def what_fits(rows: Sequence[Row]) -> str:
     if count := estimate.fewest_replicas(parts, chip, largest):
         text += f", so the {sum(parts.values())} of a step take a "
         text += chip.slice_name(count)
-    line, room = memory_of(rows), room_bytes(rows)
-    sizes = len({row.images_per_replica for row in rows if row.compiled.needed_bytes})
-    by = f"By the line through {sizes} sizes" if sizes > 1 else "If temporaries grow so"
-    return (
-        f"{text}. {by}, an image takes {gib(line.per_image_bytes)}, and up to "
-        f"{line.most_images(room)} would fit."
-    )
+    line = memory_of(rows)
+    sizes = {row.images_per_replica for row in rows if row.compiled.needed_bytes}
+    by = "By the line through all sizes"
+    if len(sizes) == 1:
+        by = "If all but variables and code grows with the images"
+    most = line.most_images(room_bytes(rows))
+    text += f". {by}, one takes {gib(line.per_image_bytes)}, and up to {most} would fit"
+    if count := estimate.fewest_replicas(parts, chip, most):
+        text += f"; the fewest replicas would be those of a {chip.slice_name(count)}"
+    return f"{text}."
 
 
 def memory_of(rows: Sequence[Row]) -> estimate.Memory:

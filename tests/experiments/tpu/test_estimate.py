@@ -3,7 +3,7 @@
 import pytest
 
 from st_keras.experiments.tpu import estimate
-from st_keras.experiments.tpu.chips import CHIPS, parse
+from st_keras.experiments.tpu.chips import CHIPS, is_kind, parse
 
 V3, V4, V5E = CHIPS["v3"], CHIPS["v4"], CHIPS["v5e"]
 
@@ -85,3 +85,8 @@ def test_a_slice_is_read_back_as_its_replicas():
 def test_what_is_no_slice_is_refused(name):
     with pytest.raises(ValueError, match=rf"`--tpu` must be .*, got {name}\."):
         parse(name)
+
+
+def test_the_name_of_a_tpu_is_told_from_its_kind():
+    assert all(map(is_kind, ["v3", "v4-64", "v5e", "v5litepod-8"]))
+    assert not any(map(is_kind, ["", "local", "my-tpu", "v3-mine", "grpc://10.0.0.2"]))

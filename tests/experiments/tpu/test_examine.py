@@ -122,7 +122,15 @@ def test_the_page_says_the_time_at_best_the_cost_and_the_slice(config, compiled)
     assert "800.0 ms" in text
     assert last["chip-hours"] == "71"
     assert "8 images per core, so the 256 of a step take a v3-32" in text
-    assert "an image takes 1.50 GiB, and up to 8 would fit" in text
+    assert "one takes 1.50 GiB, and up to 8 would fit" in text
+
+
+def test_a_single_size_promises_what_fits_if_all_that_can_grow_does(config, compiled):
+    # 4 images take 9 GiB, 1 of it fixed: 2 each, 7 in 16; of powers of two, 4.
+    text = page.what_fits(examine.examine(config, "c.yaml", V3, replicas=64))
+    assert "If all but variables and code grows" in text
+    assert "up to 7 would fit" in text
+    assert text.endswith("those of a v3-64.")
 
 
 def test_rows_are_kept_in_a_file_and_a_new_one_takes_the_place_of_the_old(
