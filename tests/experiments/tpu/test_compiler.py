@@ -67,7 +67,9 @@ def test_another_error_is_kept_with_the_operation_it_names():
 
 @pytest.fixture
 def no_environment(monkeypatch, tmp_path):
+    """None is there, and none is made, whatever a test runs into."""
     monkeypatch.setenv(environment.VARIABLE, str(tmp_path / "made"))
+    monkeypatch.setattr(environment.subprocess, "run", pytest.fail)
 
 
 def test_an_environment_that_cannot_be_installed_is_one_clear_sentence(
@@ -109,8 +111,7 @@ def test_an_older_python_makes_the_environment_with_a_newer_one(
     assert commands[0][:3] == ["/usr/bin/python3.11", "-m", "venv"]
 
 
-def test_an_environment_that_is_there_is_used_as_it_is(no_environment, monkeypatch):
-    monkeypatch.setattr(environment.subprocess, "run", pytest.fail)
+def test_an_environment_that_is_there_is_used_as_it_is(no_environment):
     environment.folder().mkdir()
     (environment.folder() / ".ready").touch()
     assert environment.python() == str(environment.folder() / "bin" / "python")
