@@ -44,7 +44,15 @@ def lower(config: Config, step: str, images: Mapping[str, int]) -> Lowered:
       config: Of any run; that it be for a TPU is taken for granted.
       step: One of `STEPS`.
       images: Per replica: by part, as `human`, for training; else any one number.
+
+    Raises:
+      ValueError: The step has parts that cannot be lowered here yet.
     """
+    if step == "train" and (config.joint or (config.pseudo and config.pseudo.online)):
+        raise ValueError(
+            "`joint` and `pseudo.online` are not compiled for TPUs yet; look at the "
+            "rest of the step with `--set joint=null` or `--set pseudo.online=false`."
+        )
     info = described(config)
     if not config.section.class_names:
         config = with_class_names(config, info)

@@ -112,6 +112,15 @@ def test_what_augmentation_leaves_to_the_device_is_part_of_the_step(student, tmp
     assert len(shapes) > len(arguments(student)[0])
 
 
+def test_a_step_with_more_in_it_than_is_lowered_is_refused(tmp_path):
+    online = "{records: nowhere, images_per_step: 4, online: true}"
+    config = load(
+        tmp_path, DETECTION, f"pseudo={online}", "optimization.ema_decay=0.99"
+    )
+    with pytest.raises(ValueError, match="`pseudo.online` are not compiled"):
+        lowering.lower(config, "train", PARTS)
+
+
 def test_classes_come_from_the_records_where_they_are(tiny_records, tmp_path):
     config = load(tmp_path, DETECTION, f"human.records={tiny_records.glob}")
     assert lowering.described(config).class_names == tiny_records.class_names
