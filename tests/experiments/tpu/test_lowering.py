@@ -115,7 +115,11 @@ def test_what_augmentation_leaves_to_the_device_is_part_of_the_step(student, tmp
 def test_a_step_with_more_in_it_than_is_lowered_is_refused(tmp_path):
     online = "{records: nowhere, images_per_step: 4, online: true}"
     config = load(
-        tmp_path, DETECTION, f"pseudo={online}", "optimization.ema_decay=0.99"
+        tmp_path,
+        DETECTION,
+        f"pseudo={online}",
+        "optimization.ema_decay=0.99",
+        "init={kind: teacher, checkpoint: runs/teacher}",
     )
     with pytest.raises(ValueError, match="`pseudo.online` are not compiled"):
         lowering.lower(config, "train", PARTS)
