@@ -16,6 +16,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["st_keras", "st_keras.*"]),
+    package_data={"st_keras.experiments.tpu": ["pins.txt"]},
     python_requires=">=3.10,<3.12",
     # tensorflow-addons 0.23 needs Keras 2.15, so everything sits on that line.
     # Versions that break it when left free are bounded here; constraints.txt pins

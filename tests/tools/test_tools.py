@@ -28,6 +28,7 @@ REQUIRED = {
     "report_pseudo": ["--pseudo=p", "--output=o"],
     "self_train": ["--config=c.yaml", "--workdir=w"],
     "show": ["records", "--output=s.png", "--records=r"],
+    "tpu_table": ["--results=r.json", "--page=p.md"],
     "train": ["--config=c.yaml", "--workdir=w"],
 }
 

@@ -1,0 +1,110 @@
+"""Runs the TPU's compiler on a lowered step, and reads what it says."""
+
+import dataclasses
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+
+from st_keras.experiments.tpu import environment
+from st_keras.experiments.tpu.chips import Chip
+
+_SCRIPT = pathlib.Path(__file__).with_name("compile_hlo.py")
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+# As in `Used 20.51G of 15.48G hbm. Exceeded hbm capacity by 5.03G.`
+_TOO_LARGE = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm")
+_LONGEST_ERROR = 2000  # Letters of it that are kept.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """What the compiler says of one step."""
+
+    # fits, too large, refused (`error` says why) or no answer (within the time).
+    verdict: str
+    error: str = ""
+    compile_seconds: float = 0.0
+    # Arguments, outputs, aliased (outputs that take the place of an argument),
+    # temporaries, code; empty where it did not compile.
+    memory_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
+    needed_bytes: float = 0.0  # All of it together.
+    room_bytes: float = 0.0  # That the compiler has for it; 0: it did not say.
+    flops: float = 0.0
+    traffic_bytes: float = 0.0  # Between the memory and the cores.
+
+    @property
+    def fixed_bytes(self) -> float:
+        """What does not grow with the images: variables and code; 0: not known."""
+        if not self.memory_bytes:
+            return 0.0
+        return self.needed_bytes - self.memory_bytes["temporaries"]
+
+
+def compile_step(hlo: bytes, chip: Chip, *, timeout_seconds: float) -> Compiled:
+    """Compiles a serialised HLO module for one replica of a chip.
+
+    Raises:
+      OSError: The compiler cannot be had.
+    """
+    interpreter = environment.python()
+    with tempfile.TemporaryDirectory(prefix="st_keras_tpu_") as folder:
+        step = pathlib.Path(folder, "step.hlo")
+        found = pathlib.Path(folder, "found.json")
+        step.write_bytes(hlo)
+        options = [f"{name}={value}" for name, value in chip.topology_options.items()]
+        command = [interpreter, str(_SCRIPT), str(step), str(found), chip.topology]
+        try:
+            done = subprocess.run(
+                [*command, *options],
+                capture_output=True,
+                text=True,
+                timeout=timeout_seconds,
+            )
+        except subprocess.TimeoutExpired:
+            return Compiled(verdict="no answer", compile_seconds=timeout_seconds)
+        if not found.exists():  # Killed, or the compiler ended the process.
+            said = done.stderr.strip()[-_LONGEST_ERROR:]
+            return Compiled(
+                verdict="refused", error=f"exit code {done.returncode}: {said}"
+            )
+        return read_answer(json.loads(found.read_text(encoding="utf-8")), chip)
+
+
+def read_answer(found: dict, chip: Chip) -> Compiled:
+    """Returns what compile_hlo.py has written as an answer.
+
+    Args:
+      found: As the script writes it.
+      chip: That it was compiled for.
+    """
+    seconds = found["compile_seconds"]
+    if not found["compiles"]:
+        error = found["error"][:_LONGEST_ERROR]
+        sizes = _TOO_LARGE.search(found["error"])
+        if sizes is None:
+            return Compiled(verdict="refused", error=error, compile_seconds=seconds)
+        needed, needed_unit, room, room_unit = sizes.groups()
+        return Compiled(
+            verdict="too large",
+            error=sizes.group(0),
+            compile_seconds=seconds,
+            needed_bytes=float(needed) * _UNITS[needed_unit],
+            room_bytes=float(room) * _UNITS[room_unit],
+        )
+    memory = found["memory_bytes"]
+    needed = (
+        memory["arguments"]
+        + memory["outputs"]
+        - memory["aliased"]
+        + memory["temporaries"]
+        + memory["code"]
+    )
+    return Compiled(
+        verdict="fits" if needed <= chip.hbm_bytes else "too large",
+        compile_seconds=seconds,
+        memory_bytes={name: int(value) for name, value in memory.items()},
+        needed_bytes=needed,
+        flops=found["cost"]["flops"],
+        traffic_bytes=found["cost"]["bytes"],
+    )

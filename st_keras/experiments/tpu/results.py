@@ -1,0 +1,72 @@
+"""What was compiled, as a file of rows that grows from run to run."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+from st_keras.experiments.tpu.chips import CHIPS, Chip
+from st_keras.experiments.tpu.compiler import Compiled
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One compilation: of which step, for what, and what came of it."""
+
+    config: str  # Its path, and what was set besides.
+    step: str  # One of `lowering.STEPS`.
+    chip: str  # A key of `CHIPS`.
+    images: dict[str, int]  # Per replica, by part.
+    images_per_step: dict[str, int]  # Of the config, over all replicas.
+    steps: int  # Of the config's run.
+    parameters: int
+    compiled: Compiled
+
+    @property
+    def kind_of_tpu(self) -> Chip:
+        return CHIPS[self.chip]
+
+    @property
+    def images_per_replica(self) -> int:
+        return sum(self.images.values())
+
+    @property
+    def replicas(self) -> int:
+        """On how many the config's batch is spread so."""
+        return sum(self.images_per_step.values()) // self.images_per_replica
+
+    @property
+    def key(self) -> tuple:
+        return self.config, self.step, self.chip, self.images_per_replica
+
+
+def read(path: str) -> list[Row]:
+    """Returns the rows of a file; none if it is not there.
+
+    Raises:
+      ValueError: It is not such a file.
+    """
+    try:
+        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        return [
+            Row(**{**row, "compiled": Compiled(**row["compiled"])})
+            for row in content["rows"]
+        ]
+    except FileNotFoundError:
+        return []
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not what `--tpu` writes: {error!r}.") from None
+
+
+def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """Returns the rows in the order they came; a new one takes an old one's place."""
+    return list({row.key: row for row in (*old, *new)}.values())
+
+
+def to_json(rows: Sequence[Row], versions: dict[str, str]) -> dict:
+    """Returns what `read` reads."""
+    return {
+        "command": "python tools/doctor.py --config CONFIG --tpu SLICE --json FILE",
+        "compiler": versions,
+        "rows": [dataclasses.asdict(row) for row in rows],
+    }

@@ -1,0 +1,145 @@
+"""How answers of the TPU's compiler are read, and what is said where there is none."""
+
+import subprocess
+
+import pytest
+
+from st_keras.experiments.tpu import compiler, environment
+from st_keras.experiments.tpu.chips import CHIPS
+
+GIB = 2**30
+MEMORY = {
+    "arguments": 5 * GIB,
+    "outputs": 4 * GIB,
+    "aliased": 3 * GIB,
+    "temporaries": 2 * GIB,
+    "code": 7,
+}
+
+
+def answer(**changes):
+    found = {
+        "compiles": True,
+        "error": "",
+        "compile_seconds": 12.5,
+        "memory_bytes": MEMORY,
+        "cost": {"flops": 3e12, "bytes": 6e9},
+    }
+    return found | changes
+
+
+def test_memory_is_all_of_it_but_outputs_in_the_place_of_arguments_count_once():
+    # 5 + (4 - 3) + 2 GiB and 7 bytes of code.
+    compiled = compiler.read_answer(answer(), CHIPS["v3"])
+    assert compiled.needed_bytes == 8 * GIB + 7
+    assert compiled.verdict == "fits"
+    assert (compiled.flops, compiled.traffic_bytes) == (3e12, 6e9)
+
+
+def test_what_compiles_and_takes_more_than_the_chip_has_does_not_fit():
+    # 5 + 1 + 11 GiB are more than the 16 of a v3's core, and less than a v4's 32.
+    found = answer(memory_bytes=MEMORY | {"temporaries": 11 * GIB})
+    assert compiler.read_answer(found, CHIPS["v3"]).verdict == "too large"
+    assert compiler.read_answer(found, CHIPS["v4"]).verdict == "fits"
+
+
+def test_a_step_that_is_too_large_says_what_it_needs_and_what_there_is():
+    error = (
+        "JaxRuntimeError: RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out "
+        "of memory in memory space hbm. Used 20.50G of 15.48G hbm. Exceeded hbm "
+        "capacity by 5.02G.\n\nTotal hbm usage >= 21.02G:\n    reserved 530.00M"
+    )
+    found = answer(compiles=False, error=error, memory_bytes={}, cost={})
+    compiled = compiler.read_answer(found, CHIPS["v3"])
+    assert compiled.verdict == "too large"
+    assert compiled.needed_bytes == 20.5 * GIB
+    assert compiled.room_bytes == pytest.approx(15.48 * GIB)
+    assert compiled.error == "Used 20.50G of 15.48G hbm"
+
+
+def test_another_error_is_kept_with_the_operation_it_names():
+    error = "JaxRuntimeError: UNIMPLEMENTED: While rewriting computation: %sort.7"
+    found = answer(compiles=False, error=error, memory_bytes={}, cost={})
+    compiled = compiler.read_answer(found, CHIPS["v3"])
+    assert compiled.verdict == "refused"
+    assert "%sort.7" in compiled.error
+
+
+@pytest.fixture
+def no_environment(monkeypatch, tmp_path):
+    """None is there, and none is made, whatever a test runs into."""
+    monkeypatch.setenv(environment.VARIABLE, str(tmp_path / "made"))
+    monkeypatch.setattr(environment.subprocess, "run", pytest.fail)
+
+
+def test_an_environment_that_cannot_be_installed_is_one_clear_sentence(
+    no_environment, monkeypatch
+):
+    def run(command, **_):
+        if "pip" in command:
+            said = "Looking in indexes\nERROR: No matching distribution for jax"
+            raise subprocess.CalledProcessError(1, command, stderr=said)
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    with pytest.raises(OSError, match="is not available") as caught:
+        environment.python()
+    message = str(caught.value)
+    assert "ERROR: No matching distribution for jax" in message
+    assert "Looking in indexes" not in message
+    assert environment.VARIABLE in message
+    assert not environment.is_ready()
+
+
+def test_a_python_that_jax_does_not_run_on_is_named(no_environment, monkeypatch):
+    monkeypatch.setattr(environment.sys, "version_info", (3, 10, 12))
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    with pytest.raises(OSError, match="needs Python 3.11 or newer"):
+        environment.python()
+
+
+def test_an_older_python_makes_the_environment_with_a_newer_one(
+    no_environment, monkeypatch
+):
+    commands = []
+    monkeypatch.setattr(environment.sys, "version_info", (3, 10, 12))
+    monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(
+        environment, "_run", lambda command, place: commands.append(command)
+    )
+    environment.folder().mkdir()  # As the first command would.
+    environment.python()
+    assert commands[0][:3] == ["/usr/bin/python3.11", "-m", "venv"]
+
+
+def test_an_environment_that_is_there_is_used_as_it_is(no_environment):
+    environment.folder().mkdir()
+    (environment.folder() / ".ready").touch()
+    assert environment.python() == str(environment.folder() / "bin" / "python")
+
+
+def test_every_package_is_pinned():
+    assert {"jax", "jaxlib", "libtpu", "numpy"} <= environment.versions().keys()
+    assert all(version[0].isdigit() for version in environment.versions().values())
+
+
+def test_a_compilation_that_takes_too_long_is_recorded_as_such(monkeypatch):
+    monkeypatch.setattr(environment, "python", lambda: "python")
+
+    def run(command, timeout, **_):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(compiler.subprocess, "run", run)
+    compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=7.0)
+    assert (compiled.verdict, compiled.compile_seconds) == ("no answer", 7.0)
+
+
+def test_a_compiler_that_dies_is_an_answer_too(monkeypatch):
+    monkeypatch.setattr(environment, "python", lambda: "python")
+    monkeypatch.setattr(
+        compiler.subprocess,
+        "run",
+        lambda command, **_: subprocess.CompletedProcess(command, -9, "", "Killed\n"),
+    )
+    compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=7.0)
+    assert compiled.verdict == "refused"
+    assert compiled.error == "exit code -9: Killed"
