@@ -111,6 +111,8 @@ def test_a_config_that_is_named_loads_with_what_is_set():
         for path in command.values("config"):
             if "/" not in path:  # A file of the reader's own.
                 continue
+            if "$" in path:  # One after the other, in a loop of the shell.
+                continue
             try:
                 config_lib.load(str(ROOT / path), _filled(command.values("set")))
                 loaded += 1
