@@ -88,6 +88,7 @@ def test_a_run_that_stopped_in_between_ends_as_if_it_had_not(
     assert_same_run(finished[0], tmp_path)
 
 
+@pytest.mark.slow
 def test_without_weight_a_classification_changes_nothing_to_the_last_bit(
     finished, joint_teacher, tmp_path
 ):

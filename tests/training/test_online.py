@@ -51,6 +51,7 @@ def test_it_is_a_student_like_any_other(finished):
     }
 
 
+@pytest.mark.slow
 def test_labels_of_its_pictures_are_not_read(finished, online_student, tmp_path):
     # The same pictures without labels, and even without a list of classes.
     pictures = RecordPictures(online_student.pseudo.records)

@@ -18,6 +18,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 def test_rows_are_written_with_what_they_were_measured_on(tmp_path):
     path = tmp_path / "label.json"
     content = label.run(str(path), command="python x", pairs=1, cases=CASES, pictures=4)

@@ -46,6 +46,7 @@ def test_the_two_steps_have_the_same_loss(pair, pictures):
     assert float(next(iter(theirs.values()))) == pytest.approx(total, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_both_sides_see_the_same_boxes_and_have_candidates(pair, pictures):
     twins.give_candidates(pair, tf.constant(pictures.pixels))
     mine = predictions.ours(pair.task, pair.model, pictures.pixels)()
