@@ -56,7 +56,7 @@ def classifier(
       ValueError: There is no such backbone, or a size does not fit it.
     """
     norm = norm or Norm()
-    check_known(image_size_px)
+    _check(image_size_px, num_classes, dropout)
     check_style(activation, drop_connect, flavor)
     extractor = build_backbone(
         backbone,
@@ -109,10 +109,7 @@ def classifier_on(
       ValueError: A number is out of range.
     """
     norm = norm or Norm()
-    check_known(image_size_px)
-    check_at_least(2, num_classes=num_classes)
-    if dropout is not None and not 0.0 <= dropout < 1.0:
-        raise ValueError(f"`dropout` must be in [0, 1), got {dropout}.")
+    _check(image_size_px, num_classes, dropout)
     images = tf.keras.layers.Input([*image_size_px, 3], name="images")
     if extractor.input_shape[1:3] != tuple(image_size_px):
         # A functional model takes pictures of one size. Its layers take any.
@@ -137,3 +134,13 @@ def classifier_on(
         **top,
     )
     return tf.keras.Model(images, head(features), name="classifier")
+
+
+def _check(
+    image_size_px: tuple[int, int], num_classes: int, dropout: float | None
+) -> None:
+    """Refuses what does not fit, before any layer is built."""
+    check_known(image_size_px)
+    check_at_least(2, num_classes=num_classes)
+    if dropout is not None and not 0.0 <= dropout < 1.0:
+        raise ValueError(f"`dropout` must be in [0, 1), got {dropout}.")
