@@ -7,7 +7,7 @@ import pytest
 from st_keras import config as config_lib
 from st_keras.data import splits
 from st_keras.experiments import report as report_module
-from st_keras.experiments import self_train as module
+from st_keras.experiments import stages
 from st_keras.experiments.self_train import self_train
 from st_keras.self_training.selection import min_scores
 from st_keras.tasks import build_task
@@ -85,9 +85,9 @@ def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("A finished stage was run again.")
 
-    monkeypatch.setattr(module.labeling, "restore_run", fail)
-    monkeypatch.setattr(module.calibration, "calibrate", fail)
-    monkeypatch.setattr(module.evaluate, "evaluate_run", fail)
+    monkeypatch.setattr(stages.labeling, "restore_run", fail)
+    monkeypatch.setattr(stages.calibration, "calibrate", fail)
+    monkeypatch.setattr(stages.evaluate, "evaluate_run", fail)
     assert self_train(config, str(workdir), iterations=2) == report
 
 
