@@ -189,6 +189,7 @@ def _model_before(number: int) -> str:
 
 
 def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
+    """Returns the glob of the records that a teacher labels, and their file of ids."""
     return settings.unlabeled_records, settings.unlabeled_ids
 
 

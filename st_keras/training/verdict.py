@@ -111,14 +111,12 @@ def _losses(seen: Replayed) -> Verdict | None:
         for name, total in terms.totals.items():
             if math.isfinite(total):
                 continue
-            rows = _alone(seen, terms, name)
-            ids = np.array(seen.image_ids(terms.part, terms.replica))
-            images = ids[rows] if rows.any() and len(ids) == len(rows) else []
-            return Verdict(
-                where=f"loss `{terms.part}/{name}`, while all outputs of the model are "
+            return _of_rows(
+                seen,
+                terms,
+                _alone(seen, terms, name),
+                f"loss `{terms.part}/{name}`, while all outputs of the model are "
                 f"finite{_operation(seen, terms)}",
-                images=[f"{terms.part}: {image_id}" for image_id in images],
-                cure=_look_at(seen, terms.part, images),
             )
     return None
 
@@ -141,14 +139,12 @@ def _sums(seen: Replayed) -> Verdict | None:
 def _backward(seen: Replayed) -> Verdict | None:
     for terms in seen.terms:
         if not terms.gradients.is_finite:
-            ids = np.array(seen.image_ids(terms.part, terms.replica))
-            bad = ~terms.gradients.rows
-            images = ids[bad] if len(ids) == len(bad) else []
-            return Verdict(
-                where=f"backward pass, gradient of the losses of the {terms.part} part "
+            return _of_rows(
+                seen,
+                terms,
+                ~terms.gradients.rows,
+                f"backward pass, gradient of the losses of the {terms.part} part "
                 "with respect to the model's outputs",
-                images=[f"{terms.part}: {image_id}" for image_id in images],
-                cure=_look_at(seen, terms.part, images),
             )
     for call in sorted(seen.probes.calls, key=lambda call: call.turn):
         if not call.input_gradients.is_finite and call.output_gradients.is_finite:
@@ -178,6 +174,17 @@ def _gradients(seen: Replayed) -> Verdict | None:
         f"the largest, {seen.gradients[name].largest:.3g}, is of `{name}`",
         images=[],
         cure=_LOWER,
+    )
+
+
+def _of_rows(seen: Replayed, terms: Terms, bad: np.ndarray, where: str) -> Verdict:
+    """Returns the verdict on some rows, [B] bool, of the losses of a part."""
+    ids = np.array(seen.image_ids(terms.part, terms.replica))
+    images = ids[bad] if len(ids) == len(bad) else []
+    return Verdict(
+        where=where,
+        images=[f"{terms.part}: {image_id}" for image_id in images],
+        cure=_look_at(seen, terms.part, images),
     )
 
 

@@ -2,15 +2,10 @@
 
 import dataclasses
 import math
-import pathlib
 
 import pytest
 
 from st_keras import config
-
-CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
-GRIDS = CONFIGS / "experiments"  # Of many configs each; tests of grids load them.
-YAMLS = sorted(set(CONFIGS.rglob("*.yaml")) - set(GRIDS.glob("*.yaml")))
 
 TEACHER = """
 detection: {image_size_px: [128, 256], class_names: [ball, cup, kite]}
@@ -394,11 +389,3 @@ def test_the_digest_tells_configs_apart_by_any_setting(student):
         digests.add(config.digest(dataclasses.replace(student, **change)))
     assert len(digests) == 6
     assert all(len(digest) == 12 for digest in digests)
-
-
-@pytest.mark.parametrize(
-    "path", YAMLS, ids=[str(path.relative_to(CONFIGS)) for path in YAMLS]
-)
-def test_every_config_of_the_repository_loads(path):
-    loaded = config.load(str(path))
-    assert config.from_dict(config.to_dict(loaded)) == loaded

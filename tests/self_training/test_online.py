@@ -17,6 +17,7 @@ from tests.training.test_step import (
     batch,
     linear_model,
     one_replica,
+    take_steps,
     two_replicas,
     x_of,
 )
@@ -44,7 +45,6 @@ STORED = (PSEUDO[0], SAID, (SAID >= MIN_SCORE).astype(np.float32))
 
 def run_step(strategy, pseudo, *, online, steps=1):
     """Returns kernels of student and teacher and the numbers of the last step."""
-    replicas = strategy.num_replicas_in_sync
     with strategy.scope():
         model, average = linear_model(), linear_model()
         average.trainable_variables[0].assign([[TEACHER]])
@@ -64,20 +64,7 @@ def run_step(strategy, pseudo, *, online, steps=1):
         online=teacher,
     )
     parts = {"human": batch(*HUMAN), "pseudo": batch(*pseudo)}
-
-    def share(context):
-        number, size = context.replica_id_in_sync_group, 4 // replicas
-        cut = slice(number * size, (number + 1) * size)
-        return tf.nest.map_structure(lambda tensor: tensor[cut], parts)
-
-    values = strategy.experimental_distribute_values_from_function(share)
-    run = tf.function(lambda parts: strategy.run(take, args=(parts,)))
-    for _ in range(steps):
-        logs = run(values)
-    numbers = {
-        name: float(strategy.experimental_local_results(value)[0])
-        for name, value in logs.items()
-    }
+    numbers = take_steps(strategy, take, parts, steps)
     kernels = [float(m.trainable_variables[0].numpy()[0, 0]) for m in (model, average)]
     return *kernels, numbers
 

@@ -75,8 +75,7 @@ def expected_terms(part, kernel):
 
 
 def run_step(strategy, parts, *, student, weight_decay=0.0, clip_norm=0.0, steps=1):
-    """Takes steps with each part's rows split in order over the replicas."""
-    replicas = strategy.num_replicas_in_sync
+    """Returns the kernel after some steps, and the numbers of the last."""
     with strategy.scope():
         model = linear_model()
         optimizer = tf.keras.optimizers.legacy.SGD(RATE)
@@ -92,6 +91,17 @@ def run_step(strategy, parts, *, student, weight_decay=0.0, clip_norm=0.0, steps
         weight_decay=weight_decay,
         clip_norm=clip_norm,
     )
+    numbers = take_steps(strategy, take, parts, steps)
+    return float(model.trainable_variables[0].numpy()[0, 0]), numbers
+
+
+def take_steps(strategy, take, parts, steps):
+    """Takes steps with each part's rows split in order over the replicas.
+
+    Returns:
+      The numbers of the last, which are equal in all replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
 
     def share(context):
         number = context.replica_id_in_sync_group
@@ -111,8 +121,7 @@ def run_step(strategy, parts, *, student, weight_decay=0.0, clip_norm=0.0, steps
     )
     for name, values in logs.items():
         np.testing.assert_array_equal(values[0], values[-1], err_msg=name)
-    numbers = {name: float(values[0]) for name, values in logs.items()}
-    return float(model.trainable_variables[0].numpy()[0, 0]), numbers
+    return {name: float(values[0]) for name, values in logs.items()}
 
 
 def two_replicas():

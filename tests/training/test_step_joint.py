@@ -16,6 +16,7 @@ from tests.training.test_step import (
     batch,
     expected_terms,
     one_replica,
+    take_steps,
     two_replicas,
     x_of,
 )
@@ -45,7 +46,6 @@ def models():
 
 def run_step(strategy, *, weight=WEIGHT, student=True, steps=1, **settings):
     """Returns kernel, head, and the numbers of the last step."""
-    replicas = strategy.num_replicas_in_sync
     with strategy.scope():
         model, classifier = models()
         joint = None
@@ -66,20 +66,7 @@ def run_step(strategy, *, weight=WEIGHT, student=True, steps=1, **settings):
         parts["pseudo"] = batch(*PSEUDO)
     if joint:
         parts["joint"] = batch(*JOINT)
-
-    def share(context):
-        number, size = context.replica_id_in_sync_group, 4 // replicas
-        cut = slice(number * size, (number + 1) * size)
-        return tf.nest.map_structure(lambda tensor: tensor[cut], parts)
-
-    values = strategy.experimental_distribute_values_from_function(share)
-    run = tf.function(lambda parts: strategy.run(take, args=(parts,)))
-    for _ in range(steps):
-        logs = run(values)
-    numbers = {
-        name: float(strategy.experimental_local_results(value)[0])
-        for name, value in logs.items()
-    }
+    numbers = take_steps(strategy, take, parts, steps)
     weights = [*model.trainable_variables, *classifier.get_layer("head").weights]
     kernel, head = (float(weight.numpy()[0, 0]) for weight in weights)
     return kernel, head, numbers

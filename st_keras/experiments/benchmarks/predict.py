@@ -1,6 +1,5 @@
 """Detections of a batch next to those of tf-models-official, suppression included."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
@@ -8,11 +7,11 @@ from tqdm import tqdm
 
 from st_keras.experiments.benchmarks import (
     all_cores,
+    cases_suite,
     lone,
     predictions,
     rows,
     steps,
-    suite,
     twins,
 )
 from st_keras.experiments.benchmarks.twins import Sizes
@@ -66,22 +65,16 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
-    names = [f"{name}{end}" for name in cases for end in ENDS]
-    chosen = suite.chosen(names, only)
-    content = {
-        "rows": [],
-        "batch": {name: sizes.batch_size for name, sizes in cases.items()},
-        "how": all_cores.HOW,
-    }
-    with tqdm(total=len(chosen) * pairs, unit="pair") as bar:
-        for name, sizes in cases.items():
-            mine = [row for row in chosen if row in {f"{name}{end}" for end in ENDS}]
-            # First what has a process of its own, before this one has used memory.
-            alone = lone.rows_of("predict", name, sizes, mine, pairs, bar)
-            for row in itertools.chain(alone, _measure(name, sizes, mine, pairs, bar)):
-                content["rows"].append(row)
-                suite.write(output, "predict", command, content)
-    return content
+    return cases_suite.run(
+        "predict",
+        output,
+        command=command,
+        only=only,
+        pairs=pairs,
+        cases=cases,
+        ends=ENDS,
+        measure=_measure,
+    )
 
 
 def format_content(content: dict) -> str:

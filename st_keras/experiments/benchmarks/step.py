@@ -1,11 +1,17 @@
 """A step of training next to that of tf-models-official: speed, start, memory."""
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from st_keras.experiments.benchmarks import all_cores, lone, rows, steps, suite, twins
+from st_keras.experiments.benchmarks import (
+    all_cores,
+    cases_suite,
+    lone,
+    rows,
+    steps,
+    twins,
+)
 from st_keras.experiments.benchmarks.twins import Sizes
 
 _STEPS = 3  # Per measurement.
@@ -56,22 +62,16 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
-    names = [f"{name}{end}" for name in cases for end in ENDS]
-    chosen = suite.chosen(names, only)
-    content = {
-        "rows": [],
-        "batch": {name: sizes.batch_size for name, sizes in cases.items()},
-        "how": all_cores.HOW,
-    }
-    with tqdm(total=len(chosen) * pairs, unit="pair") as bar:
-        for name, sizes in cases.items():
-            mine = [row for row in chosen if row in {f"{name}{end}" for end in ENDS}]
-            # First what has a process of its own, before this one has used memory.
-            alone = lone.rows_of("step", name, sizes, mine, pairs, bar)
-            for row in itertools.chain(alone, _measure(name, sizes, mine, pairs, bar)):
-                content["rows"].append(row)
-                suite.write(output, "step", command, content)
-    return content
+    return cases_suite.run(
+        "step",
+        output,
+        command=command,
+        only=only,
+        pairs=pairs,
+        cases=cases,
+        ends=ENDS,
+        measure=_measure,
+    )
 
 
 def format_content(content: dict) -> str:

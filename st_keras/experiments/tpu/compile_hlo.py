@@ -24,6 +24,15 @@ _COSTS = {"flops": "flops", "bytes accessed": "bytes"}
 
 
 def main(hlo_path: str, found_path: str, topology: str, *options: str) -> None:
+    """Compiles a serialised HLO module and writes what is found as JSON.
+
+    Args:
+      hlo_path: The module.
+      found_path: JSON file: whether it compiles, the error if not, seconds, bytes of
+        memory by kind, and operations and bytes moved.
+      topology: Name of a slice, as the compiler knows it: `v4:2x2x1`.
+      *options: More about the slice, as `name=value`.
+    """
     # The compiler would ask the metadata server of a TPU host, and wait for it.
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     # No device is taken, so that several may compile at a time.

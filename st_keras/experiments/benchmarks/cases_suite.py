@@ -1,0 +1,59 @@
+"""A suite whose rows are cases, each measured in several ways, against a twin."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from tqdm import tqdm
+
+from st_keras.experiments.benchmarks import all_cores, lone, suite
+from st_keras.experiments.benchmarks.twins import Sizes
+
+# Gives rows of a case: its name, sizes, the rows wanted, pairs, and what moves with
+# each pair.
+Measure = Callable[[str, Sizes, list[str], int, tqdm], Iterator[dict]]
+
+
+def run(
+    kind: str,
+    output: str,
+    *,
+    command: str,
+    only: Sequence[str],
+    pairs: int,
+    cases: dict[str, Sizes],
+    ends: Sequence[str],
+    measure: Measure,
+) -> dict:
+    """Measures, and writes what it finds as JSON, row by row.
+
+    Args:
+      kind: step or predict; the suite's name.
+      output: JSON file.
+      command: What repeats the measurement; it is written along.
+      only: Names of rows, each a case and an end; empty is all.
+      pairs: How often both sides are measured.
+      cases: Sizes by the names of cases.
+      ends: What is added to a case's name, one for each way to measure it.
+      measure: Gives the rows that need no process of their own.
+
+    Returns:
+      What is in the file.
+
+    Raises:
+      ValueError: A name is unknown.
+    """
+    chosen = suite.chosen([f"{name}{end}" for name in cases for end in ends], only)
+    content = {
+        "rows": [],
+        "batch": {name: sizes.batch_size for name, sizes in cases.items()},
+        "how": all_cores.HOW,
+    }
+    with tqdm(total=len(chosen) * pairs, unit="pair") as bar:
+        for name, sizes in cases.items():
+            mine = [row for row in chosen if row in {f"{name}{end}" for end in ends}]
+            # First what has a process of its own, before this one has used memory.
+            alone = lone.rows_of(kind, name, sizes, mine, pairs, bar)
+            for row in itertools.chain(alone, measure(name, sizes, mine, pairs, bar)):
+                content["rows"].append(row)
+                suite.write(output, kind, command, content)
+    return content
