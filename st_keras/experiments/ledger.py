@@ -45,6 +45,9 @@ def training(config: Config, forward: int, joint_forward: int = 0) -> Cost:
         learned += config.pseudo.images_per_step
         # A teacher that is asked in the step looks at them, too.
         seen = config.pseudo.images_per_step if config.pseudo.online else 0
+        # In slices, losses must be known before the pass that is learned from.
+        if config.training.accumulation_steps > 1:
+            seen += learned
     joint = config.joint.images_per_step if config.joint else 0
     of_model = (_PASSES_OF_A_STEP * learned + seen) * forward
     of_classifier = _PASSES_OF_A_STEP * joint * joint_forward

@@ -37,7 +37,7 @@ def of_config(config: Config) -> int:
     Args:
       config: With the names of the classes, as a run's config.yaml has them.
     """
-    return _of_description(_description(config, config.task_name, "human", "training"))
+    return _of_description(_description(config, config.task_name))
 
 
 def of_joint(config: Config) -> int:
@@ -51,13 +51,15 @@ def of_joint(config: Config) -> int:
     """
     if config.joint is None:
         return 0
-    parts = (config.task_name, "human", "training", "joint")
-    return _of_joint_description(_description(config, *parts))
+    return _of_joint_description(_description(config, config.task_name, "joint"))
 
 
 def _description(config: Config, *parts: str) -> str:
+    """Returns what decides about the model, so that each is counted once."""
     settings = config_lib.to_dict(config)
-    return json.dumps({name: settings[name] for name in parts})
+    # What every config must have, and no model depends on.
+    required = {"human": {"records": "any"}, "training": {"steps": 1}}
+    return json.dumps(required | {name: settings[name] for name in parts})
 
 
 @functools.lru_cache

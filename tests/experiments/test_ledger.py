@@ -39,6 +39,21 @@ def test_a_teacher_that_is_asked_in_the_step_takes_one_pass_more(student_config)
     assert cost == Cost(images=72 + 24, steps=12, multiply_adds=whole)
 
 
+def test_a_student_in_slices_looks_at_every_image_once_more(student_config):
+    training = dataclasses.replace(student_config.training, accumulation_steps=2)
+    cost = ledger.training(
+        dataclasses.replace(student_config, training=training), FORWARD
+    )
+    # 72 images, three passes each, and one more.
+    assert (cost.images, cost.multiply_adds) == (2 * 72, 4 * 72 * FORWARD)
+
+
+def test_a_teacher_in_slices_costs_what_it_costs_in_one(teacher_config):
+    training = dataclasses.replace(teacher_config.training, accumulation_steps=2)
+    sliced = dataclasses.replace(teacher_config, training=training)
+    assert ledger.training(sliced, FORWARD) == ledger.training(teacher_config, FORWARD)
+
+
 def test_looking_takes_one_pass_and_no_step():
     assert ledger.inference(95, FORWARD) == Cost(images=95, multiply_adds=95 * FORWARD)
 

@@ -1,0 +1,43 @@
+"""What counting the arithmetic of a config promises."""
+
+import dataclasses
+
+import pytest
+
+from st_keras.experiments import multiply_adds
+from st_keras.tasks import build_task
+
+
+@pytest.fixture
+def config(teacher_config):
+    detection = dataclasses.replace(teacher_config.detection, class_names=("a", "b"))
+    return dataclasses.replace(teacher_config, detection=detection)
+
+
+def test_runs_of_one_model_are_counted_once(config, monkeypatch):
+    multiply_adds._of_description.cache_clear()
+    counted = []
+    of_model = multiply_adds.of_model
+
+    def counting(model):
+        counted.append(model)
+        return of_model(model)
+
+    monkeypatch.setattr(multiply_adds, "of_model", counting)
+    longer = dataclasses.replace(config.training, steps=77)
+    more = dataclasses.replace(config.human, images_per_step=3, ids="others.txt")
+    found = {
+        multiply_adds.of_config(config),
+        multiply_adds.of_config(dataclasses.replace(config, training=longer)),
+        multiply_adds.of_config(dataclasses.replace(config, human=more)),
+    }
+    assert len(counted) == 1 and len(found) == 1
+    # And it is that of the model the run has.
+    model = build_task(config).build_model(sync_batch_norm=False)
+    assert found == {of_model(model)}
+
+
+def test_a_larger_model_is_counted_for_itself(config):
+    wide = dataclasses.replace(config.detection, neck_filters=32)
+    larger = dataclasses.replace(config, detection=wide)
+    assert multiply_adds.of_config(larger) > multiply_adds.of_config(config)
