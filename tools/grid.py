@@ -4,6 +4,7 @@ r"""Runs many experiments of one design and draws their table.
     python tools/grid.py --preset digits_study --workdir runs/digits_study --dry_run
     python tools/grid.py --preset digits_study --workdir runs/digits_study \
         --cell soft_labels --seeds 1
+    python tools/grid.py --preset mini --quick --workdir runs/mini_quick
 
 The same command goes on where a killed one stopped. Cells share what they have in
 common, such as a teacher. When all are finished, the table, the numbers and a figure
@@ -25,6 +26,7 @@ _PRESET = flags.DEFINE_string("preset", None, "Name in configs/experiments, or a
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
 _CELL = flags.DEFINE_list("cell", [], "Cells to run; empty: all.")
 _SEEDS = flags.DEFINE_list("seeds", [], "Seeds to run; empty: those of the grid.")
+_QUICK = flags.DEFINE_bool("quick", False, "The preset's short form: NAME_quick.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides of all cells.")
 _DEVICES = command_line.define_device_overrides(hosts=False)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what it would take.")
@@ -36,7 +38,8 @@ def main(argv):
     environment.quiet()
     from st_keras.config import grid as grid_config
 
-    path, overrides = _path(_PRESET.value), (*_SET.value, *_DEVICES())
+    path = _path(_PRESET.value + "_quick" * _QUICK.value)
+    overrides = (*_SET.value, *_DEVICES())
     seeds = [int(seed) for seed in command_line.numbers("seeds", _SEEDS.value)]
     grid_config.check_all(path, overrides)
     # Here and not above: a mistake in a config need not wait for TensorFlow.

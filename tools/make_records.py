@@ -8,6 +8,7 @@ r"""Turns a data set into TFRecord shards, one folder per split.
     python tools/make_records.py --source class_folders --images imagenet \
         --output data/imagenet
     python tools/make_records.py --source digits --output data/digits
+    python tools/make_records.py --source letters --output data/letters
     python tools/make_records.py --source masks --images pictures --masks masks \
         --classes sky,building,road --ignore 3 --output data/streets
 
@@ -26,7 +27,7 @@ _SOURCE = flags.DEFINE_enum(
     "source",
     None,
     [
-        *("coco", "voc", "yolo", "images", "digits"),
+        *("coco", "voc", "yolo", "images", "digits", "letters"),
         *("masks", "voc_segmentation", "coco_segmentation", "class_folders"),
     ],
     "Kind of data set.",
@@ -42,8 +43,8 @@ _OF_SOURCE = [
     flags.DEFINE_list("ignore", None, "Masks: values to ignore besides 255."),
     flags.DEFINE_bool("keep_category_ids", None, "COCO: labels are ids, with gaps."),
     flags.DEFINE_bool("voc_zero_based", None, "VOC: boxes are edges counted from 0."),
-    flags.DEFINE_integer("image_size_px", None, "Digits: side of a scene."),
-    flags.DEFINE_integer("seed", None, "Digits: another seed, other scenes."),
+    flags.DEFINE_integer("image_size_px", None, "Digits, letters: side of a picture."),
+    flags.DEFINE_integer("seed", None, "Digits, letters: another seed, others."),
 ]
 _SHARDS = flags.DEFINE_integer("num_shards", 0, "Per split; 0: one per 500 pictures.")
 _MAX_SIDE = flags.DEFINE_integer("max_side_px", 0, "Shrink larger pictures; 0: never.")

@@ -6,7 +6,7 @@ import math
 import pathlib
 
 from st_keras.config.checks import check, check_choice, settings
-from st_keras.config.load import ConfigError, build, load, load_file
+from st_keras.config.load import ConfigError, build, digest, load, load_file
 from st_keras.config.schema import Config
 
 _KINDS = ("supervised", "self_training")
@@ -51,7 +51,12 @@ class GridConfig:
         default_factory=dict
     )
     arms: dict[str, ArmConfig]
+    # Models to begin with, by name: the YAML of each. `{name}` in an override is the
+    # run of the cell's seed. It is made once, and no cell's cost has it.
+    pretrained: dict[str, str] = dataclasses.field(default_factory=dict)
     reference: str = ""  # Arm that the others are compared with, seed by seed.
+    # Claim, cell, factor: the sum over its cells is above 0 where the claim holds.
+    claims: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     # What the paper has, by cell as `arm` or `value/value/arm`.
     published: dict[str, float] = dataclasses.field(default_factory=dict)
     source: str = ""  # Where that stands.
@@ -72,8 +77,9 @@ class GridConfig:
                 )
         if self.reference:
             check_choice(self, "reference", tuple(self.arms))
-        unknown = sorted(set(self.published) - set(self.cells()))
-        check("published", ", ".join(unknown), not unknown, "of cells of the grid")
+        for name, of_cells in {"published": self.published, **self.claims}.items():
+            unknown = sorted(set(of_cells) - set(self.cells()))
+            check(name, ", ".join(unknown), not unknown, "of cells of the grid")
         check(
             "source",
             repr(self.source),
@@ -156,7 +162,7 @@ def config_of_cell(
       ConfigError: An override cannot be used; names the cell.
     """
     base = str(pathlib.Path(path).parent / grid.config)
-    every = (*overrides, *cell.overrides, f"seed={seed}")
+    every = (*overrides, *_named(path, grid, cell, seed, overrides), f"seed={seed}")
     try:
         config = load(base, every)
     except ConfigError as error:
@@ -166,6 +172,36 @@ def config_of_cell(
             f"{path}: {cell.name}: {base} needs the `self_training` and `pseudo` parts."
         )
     return config
+
+
+def pretraining(
+    path: str, grid: GridConfig, seed: int, overrides: tuple[str, ...] = ()
+) -> dict[str, tuple[str, Config]]:
+    """Returns stage and config of the models that cells begin with, by name.
+
+    Args:
+      path: Of the grid's file.
+      grid: What stands in it.
+      seed: One of its seeds.
+      overrides: Of all cells; here only those of `runtime` count.
+
+    Raises:
+      ConfigError: A config cannot be used.
+    """
+    device = [text for text in overrides if text.startswith("runtime.")]
+    found = {}
+    for name, file in grid.pretrained.items():
+        config = load(str(pathlib.Path(path).parent / file), (*device, f"seed={seed}"))
+        found[name] = f"pretrained-{name}-{digest(config)[:8]}", config
+    return found
+
+
+def _named(path, grid: GridConfig, cell: Cell, seed: int, overrides) -> list[str]:
+    """Returns a cell's overrides with the stages of pre-training in their places."""
+    texts = list(cell.overrides)
+    for name, (stage, _) in pretraining(path, grid, seed, overrides).items():
+        texts = [text.replace(f"{{{name}}}", stage) for text in texts]
+    return texts
 
 
 def check_all(path: str, overrides: tuple[str, ...] = ()) -> None:

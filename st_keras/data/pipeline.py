@@ -13,6 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from st_keras.data import dataset_info, decode
+from st_keras.data.untuned import PARALLEL_CALLS, PREFETCH, untuned
 
 _PARALLEL_FILES = 16
 
@@ -56,6 +57,9 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
     )
 
 
+# What is mapped is plain TensorFlow: to look through its source for conditions and
+# loops, as AutoGraph does, takes most of the time until the first step.
+@tf.autograph.experimental.do_not_convert
 def training_stream(
     source: Source,
     prepare: Callable,
@@ -100,7 +104,7 @@ def training_stream(
 
         def is_fed_here(index, _):
             turn = index // batch_size % replicas
-            return replicas_here.start <= turn and turn < replicas_here.stop
+            return (replicas_here.start <= turn) & (turn < replicas_here.stop)
 
         stream = stream.filter(is_fed_here)
 
@@ -109,14 +113,17 @@ def training_stream(
         return prepare(serialized, own)
 
     batches = stream.map(
-        prepare_with_seed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        prepare_with_seed, num_parallel_calls=PARALLEL_CALLS, deterministic=True
     ).batch(batch_size, drop_remainder=True)
     # Or several hosts would ask each other before every step whether there is more.
-    return batches.apply(
-        tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return untuned(
+        batches.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        )
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def ordered_batches(
     serialized: tf.data.Dataset, prepare: Callable, *, batch_size: int
 ) -> tf.data.Dataset:
@@ -132,7 +139,7 @@ def ordered_batches(
       batch_size: Examples per batch.
     """
     examples = serialized.map(
-        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        prepare, num_parallel_calls=PARALLEL_CALLS, deterministic=True
     ).unbatch()
     zeros = tf.nest.map_structure(
         lambda spec: (
@@ -144,16 +151,16 @@ def ordered_batches(
     )
     # As many as a last batch can lack; what it does not need is dropped.
     padding = tf.data.Dataset.from_tensors(zeros).repeat(batch_size - 1)
-    return (
+    return untuned(
         examples.concatenate(padding)
         .batch(batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(PREFETCH)
     )
 
 
 def serialized_records(source: Source) -> tf.data.Dataset:
     """Returns the serialised records one by one, in the order of the files."""
-    return _read(source)
+    return untuned(_read(source))
 
 
 def _check_shards(records: str, paths: list[str], shards: tuple[str, ...]) -> None:
@@ -199,10 +206,11 @@ def _shuffle(dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.
 
 def _read(source: Source) -> tf.data.Dataset:
     paths = tf.data.Dataset.from_tensor_slices(list(source.paths))
+    files = min(_PARALLEL_FILES, len(source.paths))
     raw = paths.interleave(
         tf.data.TFRecordDataset,
-        cycle_length=min(_PARALLEL_FILES, len(source.paths)),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        cycle_length=files,
+        num_parallel_calls=min(PARALLEL_CALLS, files),
         deterministic=True,
     )
     if not source.ids:

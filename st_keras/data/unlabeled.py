@@ -13,6 +13,7 @@ import tensorflow as tf
 from st_keras.data import dataset_info, decode, images, pipeline, records
 from st_keras.data.skipping import Reason, SkipLog, SkipPicture
 from st_keras.data.sources import source
+from st_keras.data.untuned import untuned
 
 _LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4  # Of a record in a TFRecord file.
 
@@ -73,7 +74,8 @@ class RecordPictures(Pictures):
             offset += length
 
     def _read_file(self, path, first, last, skipped, check):
-        stretch = tf.data.TFRecordDataset(path).skip(first).take(last - first)
+        whole = untuned(tf.data.TFRecordDataset(path))
+        stretch = whole.skip(first).take(last - first)
         try:
             for serialized in stretch.as_numpy_iterator():
                 picture = _picture(serialized)

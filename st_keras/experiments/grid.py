@@ -17,7 +17,14 @@ from tqdm import tqdm
 
 from st_keras import config as config_lib
 from st_keras.config import Config
-from st_keras.config.grid import Cell, GridConfig, cells_of, config_of_cell, load_grid
+from st_keras.config.grid import (
+    Cell,
+    GridConfig,
+    cells_of,
+    config_of_cell,
+    load_grid,
+    pretraining,
+)
 from st_keras.experiments.self_train import (
     student_config,
     teacher_config,
@@ -153,6 +160,10 @@ def run_job(job: Job) -> dict:
 def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str]:
     """Returns the stages behind a cell, that of its model last."""
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+    before = pretraining(job.grid, grid, job.seed, job.overrides)
+    for name, first in before.values():
+        if config.init.checkpoint == name:
+            stages.train(name, first)
     if cell.arm.kind == "self_training":
         return _self_training(config, stages, cell.arm.iterations)
     alone = teacher_config(config)
@@ -170,8 +181,21 @@ def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str
 
 def _supervised(config: Config, stages: Stages) -> str:
     name = _name("supervised", config_lib.digest(config))
-    stages.train(name, config)
+    stages.train(name, _placed(config, stages))
     return name
+
+
+def _placed(config: Config, stages: Stages) -> Config:
+    """Returns the config with the folder of the stage that the model begins with.
+
+    Names of runs have no folder in them, so that a grid may be moved.
+    """
+    if config.init.kind == "random" or not stages.is_trained(config.init.checkpoint):
+        return config
+    init = dataclasses.replace(
+        config.init, checkpoint=stages.path(config.init.checkpoint)
+    )
+    return dataclasses.replace(config, init=init)
 
 
 def _self_training(config: Config, stages: Stages, iterations: int) -> list[str]:
@@ -196,7 +220,7 @@ def _self_training(config: Config, stages: Stages, iterations: int) -> list[str]
         student = student_config(config, folder, stages.path(model), thresholds_file)
         # Not the student's digest: it would change with the place of the folder.
         name = _name("student", config_lib.digest(config), labels, thresholds)
-        stages.train(name, student)
+        stages.train(name, _placed(student, stages))
         behind.append(name)
         model = name
     return behind

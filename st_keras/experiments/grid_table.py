@@ -76,8 +76,26 @@ def collect(grid: GridConfig, of_all: list[Job]) -> dict:
         "headline": headline,
         "seeds": list(grid.seeds),
         "cells": cells,
+        "claims": {
+            claim: _claim(factors, results, headline, grid.seeds)
+            for claim, factors in grid.claims.items()
+        },
         "protocol": {k: v for k, v in protocol.items() if "checkpoint" not in k},
     }
+
+
+def _claim(factors: dict[str, float], results: dict, headline: str, seeds) -> dict:
+    """Returns the weighted sum of cells, seed by seed, and whether it is above 0."""
+    sums = [
+        math.fsum(
+            factor * results[cell, seed]["metrics"][headline]
+            for cell, factor in factors.items()
+        )
+        for seed in seeds
+    ]
+    found = paired(sums, [0.0] * len(sums))
+    holds = found["p"] is not None and found["p"] < _LEVEL and found["mean"] > 0
+    return {"values": [round(value, 2) for value in sums], **found, "holds": holds}
 
 
 def paired(values: Sequence[float], others: Sequence[float]) -> dict:
@@ -116,6 +134,8 @@ def markdown(grid: GridConfig, content: dict) -> str:
             f"paired t-test with {len(content['seeds'])} seeds: above {_LEVEL:g}, the "
             "difference may be chance.",
         ]
+    if grid.claims:
+        lines += ["", *_claims(grid, content), ""]
     if grid.source:
         lines += [f"Published: {grid.source}."]
     return "\n".join([*lines, "", f"Made by `{content['command']}`.", ""])
@@ -149,6 +169,21 @@ def _rows(grid: GridConfig, content: dict) -> list[str]:
             row += [_signed(gain), _doubt(gain)] if gain else ["", ""]
         rows.append([*row, *(tables.number(value) for value in cell["values"])])
     return _table(rows)
+
+
+def _claims(grid: GridConfig, content: dict) -> list[str]:
+    rows = [["claim", "cells", content["headline"], "p", "holds"]]
+    for claim, factors in grid.claims.items():
+        found = content["claims"][claim]
+        cells = " ".join(f"{factor:+g} {cell}" for cell, factor in factors.items())
+        holds = "yes" if found["holds"] else "not shown"
+        rows.append([claim, cells, _signed(found), _doubt(found), holds])
+    return [
+        *_table(rows),
+        "",
+        "A claim holds if the sum of its cells, seed by seed, is above 0 with a p "
+        f"under {_LEVEL:g} (two-sided t-test, claim by claim).",
+    ]
 
 
 def _table(rows: list[list[str]]) -> list[str]:

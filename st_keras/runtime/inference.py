@@ -36,7 +36,8 @@ class Predictor:
         replicas = self._strategy.num_replicas_in_sync
         self.replicas = replicas // self.hosts.count  # Of this host.
         self._run = tf.function(
-            lambda view: self._strategy.run(self.forward, args=(view,))
+            lambda view: self._strategy.run(self.forward, args=(view,)),
+            autograph=False,
         )
         self.views_seen = 0  # So far, those that fill batches up not counted.
         self._feeds: dict[int, tuple[_Feed, tf.data.Dataset]] = {}  # By batch size.

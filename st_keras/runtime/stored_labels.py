@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 from st_keras.data import pipeline
+from st_keras.data.untuned import PARALLEL_CALLS
 from st_keras.tasks import Task
 from st_keras.types import Labels
 
 
 def read_labels(task: Task, source: pipeline.Source) -> Iterator[tuple[str, Labels]]:
     """Yields every picture's id and labels, NumPy, in its own pixels."""
-    rows = pipeline.serialized_records(source).map(task.read_labels, tf.data.AUTOTUNE)
+    rows = pipeline.serialized_records(source).map(task.read_labels, PARALLEL_CALLS)
     for labels, image_id in rows.as_numpy_iterator():
         yield image_id.decode(), labels
 

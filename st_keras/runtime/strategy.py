@@ -1,5 +1,7 @@
 """On which devices a run is spread."""
 
+from collections.abc import Callable, Iterator
+
 import tensorflow as tf
 
 from st_keras.config import RuntimeConfig
@@ -55,9 +57,30 @@ def replicas_of_this_host(strategy: tf.distribute.Strategy) -> range:
     return range(job.index * here, (job.index + 1) * here)
 
 
+def feed(
+    strategy: tf.distribute.Strategy, make: Callable[[range], tf.data.Dataset]
+) -> Iterator:
+    """Returns what feeds the replicas of this host, step by step.
+
+    Args:
+      strategy: Of the run.
+      make: Returns the batches of some replicas of the job, in turn.
+    """
+    here = replicas_of_this_host(strategy)
+    if strategy.num_replicas_in_sync == 1 and "CPU" in _device(strategy):
+        # Nothing is to be sent anywhere. The other way, what sends it has an autotuner
+        # of its own, for which the end of a run may wait: see data/untuned.py.
+        return iter(make(here))
+    return iter(strategy.distribute_datasets_from_function(lambda _: make(here)))
+
+
 def set_seed(seed: int) -> None:
     """Seeds the initial weights: same seed, same model."""
     tf.keras.utils.set_random_seed(seed)
+
+
+def _device(strategy: tf.distribute.Strategy) -> str:
+    return strategy.extended.worker_devices[0].upper()
 
 
 def _tpu(name: str) -> tf.distribute.TPUStrategy:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from st_keras.config import Config
 from st_keras.data import dataset_info, pipeline, splits
+from st_keras.data.untuned import PREFETCH
 from st_keras.runtime import preflight
 from st_keras.self_training import selection
 from st_keras.tasks import Task, build_joint_task
@@ -113,7 +114,7 @@ class Batches:
             part: self._stream(part, step, replicas, replicas_here)
             for part in self._settings
         }
-        return tf.data.Dataset.zip(streams).prefetch(tf.data.AUTOTUNE)
+        return tf.data.Dataset.zip(streams).prefetch(PREFETCH)
 
     def image_ids(self, step: int) -> dict[str, list[str]]:
         """Returns the ids of the images that step number `step` trains on."""

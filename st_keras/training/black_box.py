@@ -138,12 +138,11 @@ class BlackBox:
             **self._beside,
         )
         runtime, replicas = failure.config.runtime, self._strategy.num_replicas_in_sync
-        stream = self._strategy.distribute_datasets_from_function(
-            lambda _: batches.from_step(
-                failure.step,
-                replicas=replicas,
-                replicas_here=strategies.replicas_of_this_host(self._strategy),
-            )
+        fed = strategies.feed(
+            self._strategy,
+            lambda here: batches.from_step(
+                failure.step, replicas=replicas, replicas_here=here
+            ),
         )
 
         def take(parts):
@@ -156,7 +155,7 @@ class BlackBox:
         def on_replicas(parts):
             return self._strategy.run(compiled, args=(parts,))
 
-        per_replica = on_replicas(next(iter(stream)))
+        per_replica = on_replicas(next(fed))
         numbers, norms = tf.nest.map_structure(
             lambda value: float(self._strategy.experimental_local_results(value)[0]),
             per_replica,

@@ -137,16 +137,14 @@ def train(
     logging.info("%s starts at step %d of %d", config.role, step, config.training.steps)
 
     # ----------------------------------------------------- Data and compiled steps
-    here = strategies.replicas_of_this_host(strategy)
     compiled = {}  # By seed: a run that recovers draws by another.
     beside = {"joint": joint, "average": averaged and averaged.model}
 
     def start(drawn: Config, taken: int) -> rescue.TakeSteps:
         stream = Batches(drawn, task)
-        iterator = iter(
-            strategy.distribute_datasets_from_function(
-                lambda _: stream.from_step(taken, replicas=replicas, replicas_here=here)
-            )
+        iterator = strategies.feed(
+            strategy,
+            lambda here: stream.from_step(taken, replicas=replicas, replicas_here=here),
         )
         if drawn.seed not in compiled:
             compiled[drawn.seed] = _compile(
@@ -274,7 +272,11 @@ def _compile(strategy, take_step, averaged, *, jit_compile):
         names[:] = list(numbers)
         return tf.stack(list(numbers.values()))
 
-    replica_step = tf.function(numbers_of_step, jit_compile=jit_compile or None)
+    # AutoGraph would look through the source of all that a step calls for conditions
+    # and loops that are not there.
+    replica_step = tf.function(
+        numbers_of_step, jit_compile=jit_compile or None, autograph=False
+    )
 
     @tf.function
     def run(iterator, count):

@@ -3,7 +3,13 @@
 import pytest
 
 from st_keras.config import ConfigError
-from st_keras.config.grid import cells_of, check_all, config_of_cell, load_grid
+from st_keras.config.grid import (
+    cells_of,
+    check_all,
+    config_of_cell,
+    load_grid,
+    pretraining,
+)
 
 GRID = """
 title: A test
@@ -95,6 +101,11 @@ def test_without_axes_a_cell_is_called_like_its_arm(write):
         ("soft: {set", "soft: {cost_of: long, set", r"`cost_of` must be empty with"),
         ("20/random/alone: 30.7", "20/alone: 30.7", r"`published` must be of cells"),
         ("source: a paper, table 3", "", r"`source` must be given with `published`"),
+        (
+            "source: a paper",
+            "claims: {It helps: {20/student: 1}}\nsource: a paper",
+            r"`It helps` must be of cells of the grid, got 20/student",
+        ),
         ("title: A test", "titel: A test", r"no setting `titel`. Did you mean `title`"),
         (
             "arms:\n",
@@ -113,6 +124,29 @@ def test_an_override_that_cannot_be_used_names_its_cell(write):
     path = write(GRID.replace("pseudo.soft=true", "pseudo.sofd=true"))
     with pytest.raises(ConfigError, match="20/random/soft: .*no setting `sofd`"):
         check_all(path)
+
+
+def test_a_pretrained_model_is_named_by_its_settings_and_the_seed(write, tmp_path):
+    (tmp_path / "letters.yaml").write_text(
+        "classification: {class_names: [a, b], image_size_px: [32, 32]}\n"
+        "human: {records: r/*.tfrecord}\ntraining: {steps: 10}\n"
+    )
+    text = GRID.replace("init.checkpoint=runs/t", "'init.checkpoint={letters}'")
+    path = write(text + "pretrained: {letters: letters.yaml}\n")
+    grid = load_grid(path)
+    cell = next(c for c in cells_of(grid) if c.name == "20/teacher/alone")
+    names = []
+    for seed in (3, 5):
+        overrides = ("runtime.deterministic=false", "training.steps=7")
+        ((name, config),) = pretraining(path, grid, seed, overrides).values()
+        # Of the overrides of all cells, it has only where it is run.
+        assert (config.seed, config.training.steps) == (seed, 10)
+        assert not config.runtime.deterministic
+        of_cell = config_of_cell(path, grid, cell, seed, overrides)
+        assert of_cell.init.checkpoint == name
+        names.append(name)
+    assert len(set(names)) == 2
+    assert all(name.startswith("pretrained-letters-") for name in names)
 
 
 def test_a_config_without_self_training_is_refused(write, tmp_path):

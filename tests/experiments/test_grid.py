@@ -4,10 +4,13 @@ import json
 import pathlib
 
 import pytest
+import yaml
 
+from st_keras import config as config_lib
 from st_keras.config.grid import load_grid
 from st_keras.experiments import grid, grid_plan, grid_table
 from st_keras.experiments.grid import Job
+from st_keras.runtime import preflight
 
 GRID = """
 title: Two ways
@@ -67,6 +70,50 @@ def test_the_plan_says_the_same_before_anything_is_run(finished):
         assert cost.multiply_adds == pytest.approx(total["multiply_adds"], rel=1e-9)
 
 
+@pytest.fixture(scope="module")
+def patterns_yaml(joint_yaml, tmp_path_factory):
+    """A classifier on the backbone of `student_yaml`, for two steps."""
+    settings = yaml.safe_load(pathlib.Path(joint_yaml).read_text())
+    content = {
+        "classification": {"image_size_px": [32, 32], "backbone": "tiny"},
+        "human": {"records": settings["joint"]["records"], "images_per_step": 4},
+        "optimization": settings["optimization"],
+        "training": {"steps": 2, "steps_per_loop": 2, "checkpoint_every_steps": 2},
+    }
+    path = tmp_path_factory.mktemp("patterns") / "patterns.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.slow
+def test_cells_begin_with_one_pretrained_model_that_no_cost_has(
+    finished, patterns_yaml, student_yaml, tmp_path
+):
+    text = GRID.format(config=student_yaml).replace("arms:", "axes: {start: {}}\narms:")
+    starts = "{random: [], it: ['init={kind: imagenet, checkpoint: \"{it}\"}']}"
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        text.replace("{start: {}}", f"{{start: {starts}}}")
+        + f"pretrained: {{it: {patterns_yaml}}}\n"
+    )
+    overrides = ("training.steps=4", "self_training.student_init=init")
+    for_all = {"cells": ["it/teacher", "it/student"], "seeds": [0]}
+    found = {
+        job.cell: grid.run_job(job)
+        for job in grid.jobs(
+            str(path), str(tmp_path / "w"), **for_all, overrides=overrides
+        )
+    }
+    (first,) = (tmp_path / "w/stages").glob("pretrained-it-*")
+    assert json.loads((first / "summary.json").read_text())["steps"] == 2
+    for cell in found:
+        random = finished[2][cell.removeprefix("it/")]["total"]
+        assert found[cell]["total"]["steps"] == random["steps"]
+        last = tmp_path / "w/stages" / found[cell]["stages"][-1]
+        config = config_lib.load(str(last / preflight.CONFIG_FILE))
+        assert config.init.checkpoint == str(first)
+
+
 def test_a_second_call_reads_what_the_first_has_found(finished, monkeypatch):
     path, workdir, results = finished
     monkeypatch.setattr(grid, "Stages", None)
@@ -100,6 +147,13 @@ arms: {alone: {kind: supervised}, student: {}}
 published: {20/alone: 30.7}
 source: table 0
 """
+    CLAIMS = """
+claims:
+  A student is better: {20/student: 1, 20/alone: -1}
+  Better with few labels than with many:
+    {20/student: 1, 20/alone: -1, 100/student: -1, 100/alone: 1}
+  It is worse with many: {100/alone: 1, 100/student: -1}
+"""
     VALUES = {
         "20/alone": [30.0, 31.0, 35.0],
         "20/student": [33.0, 35.0, 37.0],
@@ -110,7 +164,7 @@ source: table 0
     @pytest.fixture
     def made_up(self, tmp_path, student_yaml):
         path = tmp_path / "made_up.yaml"
-        path.write_text(self.GRID.replace("student.yaml", student_yaml))
+        path.write_text((self.GRID + self.CLAIMS).replace("student.yaml", student_yaml))
         of_all = grid.jobs(str(path), str(tmp_path / "w"), cells=[], seeds=[])
         for job in of_all:
             arm = job.cell.split("/")[1]
@@ -138,6 +192,21 @@ source: table 0
         assert "gain" not in cells["20/student"]
         assert cells["20/alone"]["published"] == 30.7
 
+    def test_a_claim_holds_if_the_sum_of_its_cells_is_above_0_beyond_chance(
+        self, made_up
+    ):
+        path, _, of_all = made_up
+        claims = grid_table.collect(load_grid(path), of_all)["claims"]
+        better, few, worse = claims.values()
+        # The gain above, the other way round.
+        assert better == {
+            **{"values": [3.0, 4.0, 2.0], "mean": 3.0, "sd": 1.0, "p": 0.035},
+            "holds": True,
+        }
+        # 3, 4, 2 less 1: mean 2, sd 1, t = 2 sqrt(3) = 3.464 with 2 degrees: p 0.074.
+        assert (few["values"], few["p"], few["holds"]) == ([2, 3, 1], 0.074, False)
+        assert (worse["mean"], worse["holds"]) == (-1.0, False)
+
     def test_the_page_has_both_tables_and_the_figure_is_there(self, made_up):
         path, folder, _ = made_up
         text = grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
@@ -147,6 +216,9 @@ source: table 0
         row = "| 20/student | 35.0 (2.0) | 10 | 2.50 |  |  | 33.0 | 35.0 | 37.0 |"
         assert row in lines
         assert "Made by `make it`." in lines
+        cells = "+1 20/student -1 20/alone"
+        row = f"| A student is better | {cells} | +3.0 (1.0) | 0.035 | yes |"
+        assert row in lines
         assert pathlib.Path(f"{folder}/out.md").read_text() == text
         assert pathlib.Path(f"{folder}/out.png").read_bytes()[1:4] == b"PNG"
         assert json.loads(pathlib.Path(f"{folder}/out.json").read_text())["cells"]

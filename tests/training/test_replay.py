@@ -215,6 +215,45 @@ def test_two_replicas_recover_and_the_replay_names_loss_and_image(failed):
     assert "those of the run" in page
 
 
+@pytest.mark.parametrize("beside", ["joint", "online"])
+@pytest.mark.slow
+def test_a_step_with_more_than_a_model_is_replayed_as_it_was(
+    beside, joint_yaml, student_yaml, digit_records, tmp_path, monkeypatch
+):
+    """A head of its own, or a teacher that is the average, is in the folder too."""
+    settings = [
+        *("self_training=null", "evaluation.records=''", "training.steps=4"),
+        *("training.checkpoint_every_steps=2", "training.on_nonfinite=recover"),
+    ]
+    if beside == "joint":
+        config = config_lib.load(joint_yaml, [*settings, "pseudo=null"])
+    else:
+        teacher = str(tmp_path / "teacher")
+        train(config_lib.load(student_yaml, [*settings, "pseudo=null"]), teacher)
+        settings += [
+            *("pseudo.online=true", f"pseudo.records={digit_records}/train/*.tfrecord"),
+            *("init.kind=teacher", f"init.checkpoint={teacher}"),
+            f"pseudo.ids={digit_records}/rest.txt",
+        ]
+        config = config_lib.load(student_yaml, settings)
+    info = dataset_info.load(config.human.records)
+    number, image_id = mark(config, info, step=STEP, part="human", row=1)
+    poison(monkeypatch, [number])
+    summary = train(config, str(tmp_path / "run"))
+    (event,) = summary["failures"]
+    assert (event["step"], event["back_to"]) == (STEP, 2)
+    seen = replay.replay(event["black_box"])
+    assert seen.is_same
+    told = black_box.read_facts(event["black_box"])["values"]
+    # What only the other part makes: a class of each picture, or labels by the average.
+    names = {"joint": "joint/class", "online": "pseudo/class"}
+    for name in ("human/class", names[beside]):
+        assert seen.values[name] == pytest.approx(told[name], rel=1e-4), name
+    found = verdict.judge(seen)
+    assert found.where.startswith("loss `human/box`")
+    assert found.images == [f"human: {image_id}"]
+
+
 def test_a_folder_that_is_none_is_named(tmp_path):
     with pytest.raises(ValueError, match="black_box.json: missing; `--debug` must be"):
         black_box.read_facts(str(tmp_path))

@@ -7,6 +7,7 @@ from st_keras.data.sources.coco import CocoSource
 from st_keras.data.sources.coco_segmentation import CocoSegmentationSource
 from st_keras.data.sources.digits import DigitSource
 from st_keras.data.sources.folders import FolderSource
+from st_keras.data.sources.letters import LetterSource
 from st_keras.data.sources.masks import MaskSource
 from st_keras.data.sources.source import Source
 from st_keras.data.sources.voc import VocSource
@@ -19,6 +20,7 @@ SOURCES: dict[str, type[Source]] = {
     "yolo": YoloSource,
     "images": FolderSource,
     "digits": DigitSource,
+    "letters": LetterSource,
     "masks": MaskSource,
     "voc_segmentation": VocSegmentationSource,
     "coco_segmentation": CocoSegmentationSource,

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from st_keras.data import images
-from st_keras.data.sources import source
+from st_keras.data.sources import drawn, source
 from st_keras.data.sources.source import Item, Scene, SourceBox
 
 _CLASS_NAMES = tuple("0123456789")
@@ -83,13 +83,13 @@ class DigitSource(source.Source):
     def _compose(self, split: str, scene: int) -> Scene:
         split_number = list(_DRAWINGS).index(split)
         random = np.random.default_rng([self.seed, split_number, scene])
-        pixels = _background(random, self._size)
+        pixels = drawn.ground(random, self._size)
         label_map = np.zeros([self._size, self._size], np.uint8)
         boxes = []
         for digit, opacity, (top, left) in self._placed(random, _DRAWINGS[split]):
             height, width = opacity.shape
             window = np.s_[top : top + height, left : left + width]
-            tint = _bright_color(random)
+            tint = drawn.bright_color(random)
             pixels[window] += opacity[..., None] * (tint - pixels[window])
             label_map[window][opacity >= _INK] = digit + 1
             box = (float(top), float(left), float(top + height), float(left + width))
@@ -141,20 +141,6 @@ def _scale(drawing: np.ndarray, height: int) -> np.ndarray:
     rows = np.flatnonzero((opacity >= _INK).any(axis=1))
     columns = np.flatnonzero((opacity >= _INK).any(axis=0))
     return opacity[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _background(random: np.random.Generator, size: int) -> np.ndarray:
-    """Returns a dark, slowly changing texture [size, size, 3] in [0, 1]."""
-    coarse = random.integers(0, 108, [5, 5, 3], np.uint8)
-    texture = Image.fromarray(coarse).resize([size, size], Image.Resampling.BICUBIC)
-    grain = random.normal(0, 0.012, [size, size, 1])
-    return np.clip(np.asarray(texture) / 255 + grain, 0, 1)
-
-
-def _bright_color(random: np.random.Generator) -> np.ndarray:
-    """Returns [3] in [0.4, 1] with one channel at 1."""
-    color = random.uniform(0.4, 1, 3)
-    return color / color.max()
 
 
 def _overlap(corner, shape, other_corner, other_shape) -> float:

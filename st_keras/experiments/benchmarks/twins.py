@@ -149,7 +149,9 @@ def _peer_segmenter(sizes: Sizes) -> tuple[Any, tf.keras.Model]:
     from official.vision.tasks import semantic_segmentation
 
     config = configs.seg_deeplabv3plus_pascal().task
-    config.model.backbone.dilated_resnet.model_id = int(_number(sizes))
+    backbone = config.model.backbone.dilated_resnet
+    # Theirs begins with three small convolutions there, ours with the ResNet's own one.
+    backbone.model_id, backbone.stem_type = int(_number(sizes)), "v0"
     norm = config.model.norm_activation
     norm.activation, norm.norm_momentum = "relu", _NORM["batch_norm_momentum"]
     config.validation_data.output_size = list(sizes.size_px)

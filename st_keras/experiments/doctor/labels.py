@@ -7,6 +7,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from st_keras.data import pipeline, records
+from st_keras.data.untuned import PARALLEL_CALLS
 from st_keras.experiments.doctor.case import (
     Case,
     Finding,
@@ -49,7 +50,7 @@ def check_labels(case: Case) -> list[Finding]:
 def _survey(case: Case, name: str) -> Survey:
     task, source = case.task, case.opened[name].source
     rows = pipeline.serialized_records(source).map(
-        lambda record: (*task.read_labels(record), _size_px(record)), tf.data.AUTOTUNE
+        lambda record: (*task.read_labels(record), _size_px(record)), PARALLEL_CALLS
     )
     survey, per_class = Survey(), collections.Counter()
     quality = task.new_quality()

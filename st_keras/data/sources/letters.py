@@ -1,0 +1,111 @@
+"""Draws letters to classify, so that pre-training of the demo needs no download."""
+
+import functools
+import string
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from st_keras.data import images
+from st_keras.data.sources import drawn, source
+from st_keras.data.sources.source import Item, Scene
+
+_LETTERS = string.ascii_uppercase
+_PICTURES = {"train": 5200, "val": 520}
+# Files of matplotlib's fonts. No letter is drawn from a font of the other split.
+_FONTS = {
+    "train": (
+        *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique"),
+        *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
+        *("STIXGeneral", "STIXGeneralBolIta"),
+    ),
+    "val": ("DejaVuSansMono", "DejaVuSansMono-Oblique", "STIXGeneralBol"),
+}
+_HEIGHTS = (0.5, 0.875)  # Of the picture: 16 to 28 of 32 pixels, as in digit scenes.
+_MOST_TURN_DEGREES = 15.0
+_SMALLEST_PICTURE_PX = 16
+_DRAWN_PX = 96  # Height of a letter before it is shrunk to its place.
+
+
+class LetterSource(source.Source):
+    """Pictures of one bright capital letter each, on the ground of the digit scenes.
+
+    To pre-train on: other classes than the scenes have, and as many labels as one
+    likes. A picture depends only on the seed, the split and its number.
+    """
+
+    name = "letters"
+    image_class_names = tuple(_LETTERS)
+
+    def __init__(self, image_size_px: int = 32, seed: int = 0):
+        """Loads the fonts.
+
+        Args:
+          image_size_px: Height and width of a picture.
+          seed: Not negative.
+
+        Raises:
+          ValueError: A number is too small.
+        """
+        if image_size_px < _SMALLEST_PICTURE_PX:
+            raise ValueError(
+                f"`image_size_px` must be {_SMALLEST_PICTURE_PX} or more, got "
+                f"{image_size_px}."
+            )
+        if seed < 0:
+            raise ValueError(f"`seed` must be 0 or more, got {seed}.")
+        self._fonts = {split: _load(names) for split, names in _FONTS.items()}
+        self._size = image_size_px
+        self.seed = seed
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(_PICTURES)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ()
+
+    def items(self, split: str) -> list[Item]:
+        source.check_split(split, self.splits)
+        return [
+            Item(f"{split}_{i:06d}", functools.partial(self._draw, split, i))
+            for i in range(_PICTURES[split])
+        ]
+
+    def _draw(self, split: str, number: int) -> Scene:
+        split_number = list(_FONTS).index(split)
+        random = np.random.default_rng([self.seed, split_number, number])
+        letter = number % len(_LETTERS)  # As many pictures of each.
+        fonts = self._fonts[split]
+        opacity = self._opacity(random, fonts[random.integers(len(fonts))], letter)
+        room = np.subtract(self._size, opacity.shape)
+        top, left = random.integers(0, room + 1)
+        pixels = drawn.ground(random, self._size)
+        window = np.s_[top : top + opacity.shape[0], left : left + opacity.shape[1]]
+        tint = drawn.bright_color(random)
+        pixels[window] += opacity[..., None] * (tint - pixels[window])
+        png = images.encode_png((pixels * 255).round().astype(np.uint8))
+        return Scene(png, image_class=letter + 1)
+
+    def _opacity(self, random: np.random.Generator, font, letter: int) -> np.ndarray:
+        """Returns a turned letter [H, W] in [0, 1], cut to its ink."""
+        canvas = Image.new("L", [3 * _DRAWN_PX, 3 * _DRAWN_PX])
+        middle = [side / 2 for side in canvas.size]
+        ImageDraw.Draw(canvas).text(middle, _LETTERS[letter], 255, font, anchor="mm")
+        turn = random.uniform(-_MOST_TURN_DEGREES, _MOST_TURN_DEGREES)
+        turned = canvas.rotate(turn, Image.Resampling.BICUBIC)
+        cut = turned.crop(turned.getbbox())
+        height = self._size * random.uniform(*_HEIGHTS)
+        # A W is wider than high and must fit as well.
+        scale = min(height / cut.height, self._size / cut.width)
+        size = [max(1, int(side * scale)) for side in cut.size]
+        return np.asarray(cut.resize(size, Image.Resampling.BOX)) / 255
+
+
+def _load(names: tuple[str, ...]) -> list[ImageFont.FreeTypeFont]:
+    # Here and not above: other sources go without.
+    import matplotlib
+
+    folder = f"{matplotlib.get_data_path()}/fonts/ttf"
+    return [ImageFont.truetype(f"{folder}/{name}.ttf", _DRAWN_PX) for name in names]
