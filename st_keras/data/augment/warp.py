@@ -9,7 +9,7 @@ from st_keras.data.augment import geometry as maps
 from st_keras.data.augment.geometry import Geometry
 
 _CANVASES = (2, 1)  # Sides of a static picture, in those of the target; largest first.
-_compiled_warp = tf.function(canvas.warp, jit_compile=True)
+_compiled_warp = tf.function(canvas.warp, jit_compile=True, autograph=False)
 FILL_GREY = 128  # Outside the original: a constant, so that nothing has a ghost.
 FILL_LABEL = 255  # Not to be learned.
 
