@@ -46,6 +46,7 @@ class GridConfig:
     title: str
     config: str  # The student's YAML, relative to this file.
     seeds: tuple[int, ...]
+    set: tuple[str, ...] = ()  # Overrides of all cells, before those of axes and arms.
     # Axis, value, overrides; the first axis gives the columns of the table.
     axes: dict[str, dict[str, tuple[str, ...]]] = dataclasses.field(
         default_factory=dict
@@ -140,7 +141,7 @@ def cells_of(grid: GridConfig) -> list[Cell]:
                 point=point,
                 arm_name=arm_name,
                 arm=arm,
-                overrides=(*overrides, *arm.set),
+                overrides=(*grid.set, *overrides, *arm.set),
             )
         )
     return found

@@ -64,10 +64,12 @@ def test_every_arm_is_at_every_point_in_the_order_of_the_file(write):
 
 
 def test_a_cell_has_the_overrides_of_its_values_and_then_of_its_arm(write):
-    path = write()
+    text = GRID.replace("axes:", "set: [pseudo.soft=false]\naxes:")
+    path = write(text)
     grid = load_grid(path)
     cell = next(c for c in cells_of(grid) if c.name == "20/teacher/soft")
     assert cell.overrides == (
+        "pseudo.soft=false",
         *("human.ids=some.txt", "init.kind=teacher", "init.checkpoint=runs/t"),
         "pseudo.soft=true",
     )
