@@ -1,12 +1,14 @@
 """Augmentations of the tests: a small target, one operation alone, a whole policy."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from st_keras.data.augment import policies
 from st_keras.data.augment.augmentation import Augmentation
 from st_keras.data.augment.operations import Menu, Step
-from st_keras.types import Boxes
+from st_keras.types import Boxes, LabelMap
 
 TARGET = (64, 96)
 STRAIGHT = {"scale_min": 1.0, "scale_max": 1.0, "flip_probability": 0.0}
@@ -55,3 +57,26 @@ def picture(seed=0):
     noise += np.stack([40 + y // 2, 10 + x // 3, 60 - y // 3 + 0 * x], axis=-1)
     noise[20:40, 30:70] += 50
     return np.clip(noise, 0, 255).astype(np.uint8)
+
+
+def certain(class_ids):
+    return LabelMap(class_ids, 255 * tf.ones_like(class_ids))
+
+
+def show(augmentation, image, label_map, labels, seed):
+    drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
+    return (
+        augmentation.show(image, drawn),
+        augmentation.show_label_map(certain(label_map), drawn).class_ids,
+        augmentation.move_labels(labels, drawn),
+        drawn,
+    )
+
+
+def draws(augmentation, count, image, label_map, labels, traced=None):
+    """Yields (image, label map, labels, changes) of `count` draws for a picture."""
+    do = traced or functools.partial(show, augmentation)
+    for number in range(count):
+        seed = tf.constant([count, number])
+        found = do(tf.constant(image), tf.constant(label_map), labels, seed)
+        yield tf.nest.map_structure(lambda field: field.numpy(), found)

@@ -1,25 +1,22 @@
 """What a policy promises: boxes, label maps and pixels stay together."""
 
 import functools
-import inspect
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-from st_keras.data.augment import geometry, operations
+from st_keras.data.augment import operations
 from st_keras.data.augment.operations import Menu, Step
-from st_keras.types import Boxes, LabelMap
+from st_keras.types import Boxes
 from tests.data.augment.augmentations import (
     STRAIGHT,
     TARGET,
     augmentation_of,
+    certain,
+    draws,
     labels_of,
-    picture,
-    single,
+    show,
 )
 
 SIZE = (60, 100)  # Fits the target at 0.96.
@@ -58,29 +55,6 @@ def filled(*boxes, size=SIZE):
         label_map[y0:y1, x0:x1] = class_id
     image = np.where(label_map > 0, 255, 0).astype(np.uint8)
     return np.repeat(image[..., None], 3, axis=2), label_map
-
-
-def certain(class_ids):
-    return LabelMap(class_ids, 255 * tf.ones_like(class_ids))
-
-
-def show(augmentation, image, label_map, labels, seed):
-    drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
-    return (
-        augmentation.show(image, drawn),
-        augmentation.show_label_map(certain(label_map), drawn).class_ids,
-        augmentation.move_labels(labels, drawn),
-        drawn,
-    )
-
-
-def draws(augmentation, count, image, label_map, labels, traced=None):
-    """Yields (image, label map, labels, changes) of `count` draws for a picture."""
-    do = traced or functools.partial(show, augmentation)
-    for number in range(count):
-        seed = tf.constant([count, number])
-        found = do(tf.constant(image), tf.constant(label_map), labels, seed)
-        yield tf.nest.map_structure(lambda field: field.numpy(), found)
 
 
 def trace(augmentation):
@@ -346,109 +320,3 @@ def test_every_shape_is_static_for_pictures_of_any_size(policy):
     assert image.dtype == canvas.dtype == tf.uint8
     assert all(spec.shape.is_fully_defined() for spec in tf.nest.flatten(left))
     assert len(list(dataset.batch(len(sizes), drop_remainder=True))) == 1
-
-
-def test_color_strength_alone_changes_colors_and_no_place():
-    image = np.random.default_rng(0).integers(60, 190, [*TARGET, 3]).astype(np.uint8)
-    label_map = (image[..., 0] > 100).astype(np.uint8)
-    augmentation = augmentation_of("S1", color_strength=0.5, **STRAIGHT)
-    means = []
-    for image_shown, label_map_shown, labels, _ in draws(
-        augmentation, 30, image, label_map, labels_of(BOX)
-    ):
-        np.testing.assert_array_equal(label_map_shown, label_map)
-        np.testing.assert_array_equal(labels.boxes_yxyx, [BOX])
-        means.append(image_shown.mean())
-    assert min(means) < 0.7 * image.mean() and max(means) > 1.2 * image.mean()
-
-
-@pytest.mark.parametrize("authors_quirks", [False, True])
-def test_solarize_at_10_does_nothing_unless_it_is_the_authors(authors_quirks):
-    image = np.random.default_rng(0).integers(0, 256, [*TARGET, 3]).astype(np.uint8)
-    augmentation = augmentation_of(
-        "S1", menu=single("Solarize", 10), authors_quirks=authors_quirks, **STRAIGHT
-    )
-    ((found, *_),) = draws(augmentation, 1, image, image[..., 0], labels_of())
-    np.testing.assert_array_equal(found, 255 - image if authors_quirks else image)
-
-
-@pytest.mark.parametrize("policy", ["S1", "S4", "spinenet"])
-def test_shrinking_leaves_as_many_pixels_as_are_shown(policy):
-    augmentation = augmentation_of(policy)
-    found = set()
-    for number in range(60):
-        seed = tf.constant([4, number])
-        size = tf.constant([640, 960])  # Ten times the target.
-        index = int(augmentation.shrink_index(size, seed))
-        for_canvas = int(augmentation.shrink_index(size, seed, for_canvas=True))
-        drawn = augmentation_of(policy, menu=Menu()).draw(size, tf.zeros([0, 4]), seed)
-        scale = float(geometry.scale_yx(drawn.geometry)[0])
-        # Half the size at least once more would be too small; eighths are the end.
-        assert scale * 2**index <= 1.02 and (index == 3 or scale * 2**index > 0.49)
-        assert for_canvas == 3
-        found.add(index)
-    assert len(found) >= 2 or policy == "S1"
-
-
-def test_a_moved_picture_is_what_pil_makes_by_the_same_map():
-    row = (Step("Rotate_BBox", 1.0, 7), Step("ShearX_BBox", 1.0, 9))
-    augmentation = augmentation_of("S3", menu=Menu(rows=(row,)))
-    image = picture()
-    for moved, _, _, drawn in draws(
-        augmentation, 8, image, image[..., 0], labels_of(BOX)
-    ):
-        # PIL wants the map back, x before y.
-        back = np.linalg.inv(np.vstack([drawn.geometry.matrix, [0, 0, 1]]))
-        expected = Image.fromarray(image).transform(
-            TARGET[::-1],
-            Image.Transform.AFFINE,
-            [back[1, 1], back[1, 0], back[1, 2], back[0, 1], back[0, 0], back[0, 2]],
-            Image.Resampling.BILINEAR,
-            fillcolor=(128, 128, 128),
-        )
-        error = np.abs(moved.astype(int) - np.asarray(expected))
-        # It does not fade into the grey around the picture.
-        assert np.mean(error > 2) < 0.06
-
-
-def digest():
-    """Stands alone, so that another process can do it."""
-    import hashlib
-
-    import numpy as np
-    import tensorflow as tf
-
-    from st_keras.data.augment import policies
-    from st_keras.data.augment.augmentation import Augmentation
-    from st_keras.types import Boxes
-
-    augmentation = Augmentation(
-        target_size_px=(64, 96),
-        scale_min=0.5,
-        scale_max=2.0,
-        flip_probability=0.5,
-        menu=policies.menu("autoaugment_v1"),
-        color_strength=0.2,
-    )
-    image = np.random.default_rng(3).integers(0, 256, [60, 100, 3]).astype(np.uint8)
-    boxes = tf.constant([[12.0, 55, 31, 93], [2, 3, 9, 30]])
-    one, none = tf.ones([2]), tf.zeros([2], tf.bool)
-    text = hashlib.sha256()
-    for number in range(6):
-        drawn = augmentation.draw(
-            tf.constant([60, 100]), boxes, tf.constant([7, number])
-        )
-        shown = augmentation.show(tf.constant(image), drawn)
-        labels = augmentation.move_labels(
-            Boxes(boxes, tf.range(2), one, one, none), drawn
-        )
-        for field in (*tf.nest.flatten(drawn), shown, *labels):
-            text.update(np.ascontiguousarray(field.numpy()).tobytes())
-    return text.hexdigest()
-
-
-def test_another_process_draws_and_shows_the_same():
-    code = inspect.getsource(digest) + "\nprint(digest())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == digest()
