@@ -65,7 +65,7 @@ def test_no_source_is_read_before_the_first_step(
 
 
 def test_an_iterator_is_dropped_at_once():
-    """With the autotuner, three in eight of these took as long again as it had lived."""
+    """With the autotuner, three in eight took as long again as they had lived."""
     slow = tf.data.Dataset.range(2000).map(
         lambda x: tf.py_function(lambda y: time.sleep(0.001) or y, [x], tf.int64),
         num_parallel_calls=2,
