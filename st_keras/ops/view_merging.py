@@ -13,6 +13,11 @@ import tensorflow as tf
 from st_keras.types import LabelMap, View
 
 TILE_PX = 512
+# Of one view, what is compiled is a multiple of this high and wide, and has so many
+# classes at most: pictures of all sizes share a few programs, each made in a second.
+_STEP_PX = 128
+_TOGETHER = 8
+_NEVER = -1e30  # A logit; of two infinite ones, the difference is no number.
 
 
 def merge(
@@ -159,16 +164,53 @@ def _add(total: tf.Tensor, place: _Place, rows: slice, columns: slice) -> tf.Ten
 
 def _read_one(
     place: _Place, rows: slice, columns: slice
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns what `_best` would of the sum of this one view."""
-    cells = place.rows.cells[rows], place.columns.cells[columns]
-    return _read_part(place.logits, *(tf.constant(part) for part in cells))
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what `_best` would of the sum of this one view.
+
+    A few classes after the others, with pixels as vectors: in a third of the time of a
+    softmax over the last axis, its maximum, and its place.
+    """
+    in_rows = _between(place.logits, _filled_up(place.rows.cells[rows]), 0)
+    cells = _filled_up(place.columns.cells[columns])
+    num_classes = place.logits.shape[-1]
+    together = math.ceil(num_classes / math.ceil(num_classes / _TOGETHER))
+    # Classes that are not there, so that all have as many.
+    missing = [[0, 0], [0, 0], [0, -num_classes % together]]
+    in_rows = tf.pad(in_rows, missing, constant_values=_NEVER)
+    shape = [in_rows.shape[0], cells.shape[0]]
+    top, ids, total = tf.fill(shape, _NEVER), tf.zeros(shape, tf.int32), tf.zeros(shape)
+    for first in range(0, num_classes, together):
+        some = in_rows[..., first : first + together]
+        top, ids, total = _look_at(some, cells, tf.constant(first), top, ids, total)
+    # The best one's exp(0) over the sum of all.
+    shares = np.round(255.0 / total.numpy())
+    inside = np.s_[: rows.stop - rows.start, : columns.stop - columns.start]
+    return ids.numpy()[inside].astype(np.uint8), shares[inside].astype(np.uint8)
 
 
-@tf.function(reduce_retracing=True)
-def _read_part(logits, rows, columns):
-    part = tf.nn.softmax(_between(_between(logits, rows, 0), columns, 1))
-    return _best(part, 1.0)
+def _filled_up(cells: np.ndarray) -> tf.Tensor:
+    """Repeats the last position."""
+    return tf.constant(np.pad(cells, (0, -len(cells) % _STEP_PX), mode="edge"))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _look_at(logits, columns, first, top, ids, total):
+    """Returns each pixel's highest logit, its class, and the sum of exp(logit - top).
+
+    Args:
+      logits: [H, w, K] of some classes.
+      columns: [W] float32, where pixels are in cells.
+      first: Id of the first of the classes.
+      top: [H, W], of the classes before; so are the others.
+    """
+    by_class = tf.unstack(tf.transpose(logits, [2, 0, 1]))
+    values = [_between(one, columns, 1) for one in by_class]
+    before = top
+    for number, value in enumerate(values):
+        ids = tf.where(value > top, first + number, ids)
+        top = tf.maximum(top, value)
+    total *= tf.exp(before - top)
+    return top, ids, total + tf.add_n([tf.exp(value - top) for value in values])
 
 
 @tf.function(reduce_retracing=True)
@@ -183,7 +225,8 @@ def _between(values: tf.Tensor, cells: tf.Tensor, axis: int) -> tf.Tensor:
     """Returns values interpolated along an axis at [n] positions inside of it."""
     low = tf.cast(cells, tf.int32)
     high = tf.minimum(low + 1, tf.shape(values)[axis] - 1)
-    shape = [-1, 1, 1] if axis == 0 else [1, -1, 1]
+    shape = [1] * len(values.shape)
+    shape[axis] = -1
     share = tf.reshape(cells - tf.cast(low, tf.float32), shape)
     below = tf.gather(values, low, axis=axis)
     return below + (tf.gather(values, high, axis=axis) - below) * share

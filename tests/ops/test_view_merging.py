@@ -137,3 +137,33 @@ def test_a_picture_thinner_than_a_pixel_of_the_view_has_its_label():
     found = view_merging.merge([logits], [thin], view_size_px=VIEW)
     assert found.class_ids.shape == (900, 3)
     assert np.all(found.class_ids == 2)
+
+
+@pytest.mark.parametrize("num_classes", [2, 8, 11, 21])
+def test_one_view_gives_what_a_softmax_gives_however_many_classes_go_together(
+    num_classes,
+):
+    """Of 11, six go together: the twelfth is not there."""
+    logits = np.random.default_rng(0).normal(0, 3, [8, 12, num_classes])
+    height, width = 150, 301
+    one = view((32 / height, 48 / width), picture=(height, width))
+    found = view_merging.merge([logits], [one], view_size_px=VIEW)
+
+    def between(values, count):
+        """Along the first axis: cell i has its middle at i + 1/2."""
+        at = (np.arange(count) + 0.5) * len(values) / count - 0.5
+        at = np.clip(at, 0, len(values) - 1)
+        low = at.astype(int)
+        high = np.minimum(low + 1, len(values) - 1)
+        share = (at - low)[:, None, None]
+        return values[low] * (1 - share) + values[high] * share
+
+    large = between(logits, height).swapaxes(0, 1)
+    large = between(large, width).swapaxes(0, 1)
+    shares = np.exp(large) / np.exp(large).sum(axis=-1, keepdims=True)
+    first, second = np.sort(large, axis=-1)[..., :-3:-1].transpose(2, 0, 1)
+    is_clear = first - second > 1e-4
+    expected = large.argmax(axis=-1)
+    np.testing.assert_array_equal(found.class_ids[is_clear], expected[is_clear])
+    error = np.abs(found.confidences - 255.0 * shares.max(axis=-1))
+    assert error.max() < 0.51  # Half is rounding.
