@@ -58,6 +58,16 @@ CASES = {
     "label/segmentation_deeplab_resnet50_256": Case(
         twins.segmenters, Sizes("resnet50", (256, 256), 4, 21), {"peer": ""}
     ),
+    # At the size of the configs, where a picture is decoded and written as before and
+    # the network has six times the work.
+    "label/detection_resnet50_fpn_640": Case(
+        twins.detectors,
+        Sizes("resnet50", (640, 640), 2, 91),
+        {"peer_batched_nms": "batched"},
+    ),
+    "label/segmentation_deeplab_resnet50_512": Case(
+        twins.segmenters, Sizes("resnet50", (512, 512), 2, 21), {"peer": ""}
+    ),
 }
 
 
