@@ -8,9 +8,10 @@ r"""Measures st_keras next to tf-models-official, in one run and on the same dat
 
 Suites: `input`, images per second of the training input on one core; `label`, from
 records to shards of pseudo labels; `predict`, detections of a batch; `step`, a step of
-training, its start and its memory. `all` runs each in turn, in processes of their own,
-and writes input.json and so on into the folder that --json names; `table` measures
-nothing and shows a file as Markdown.
+training, its start and its memory; `growth`, how costs grow with the batch, the image,
+boxes, classes, replicas, shards, and pictures to judge. `all` runs each in turn, in
+processes of their own, and writes input.json and so on into the folder that --json
+names; `table` measures nothing and shows a file as Markdown.
 
 They make their own pictures where no records are given. One suite takes from five
 minutes to an hour on two cores.
@@ -23,7 +24,7 @@ from absl import flags
 
 from st_keras import command_line, environment
 
-_SUITES = ["input", "label", "predict", "step", "all", "table"]
+_SUITES = ["input", "label", "predict", "step", "growth", "all", "table"]
 _SUITE = flags.DEFINE_enum("suite", None, _SUITES, "What to measure.")
 _JSON = flags.DEFINE_string("json", None, "File for the numbers; with `all`, a folder.")
 _ONLY = flags.DEFINE_list("only", [], "Names of rows; empty: all.")

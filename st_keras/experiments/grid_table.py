@@ -152,7 +152,7 @@ def _pivot(grid: GridConfig, content: dict) -> list[str]:
             names = ["/".join((v, *others, arm)) for v in grid.axes[first]]
             cells = [content["cells"][name] for name in names]
             rows.append([" / ".join((*others, arm)), *map(_text, cells)])
-    return [*_table([head, *rows]), ""]
+    return [tables.markdown([head, *rows]), ""]
 
 
 def _rows(grid: GridConfig, content: dict) -> list[str]:
@@ -168,7 +168,7 @@ def _rows(grid: GridConfig, content: dict) -> list[str]:
             gain = cell.get("gain")
             row += [_signed(gain), _doubt(gain)] if gain else ["", ""]
         rows.append([*row, *(tables.number(value) for value in cell["values"])])
-    return _table(rows)
+    return [tables.markdown(rows)]
 
 
 def _claims(grid: GridConfig, content: dict) -> list[str]:
@@ -179,17 +179,11 @@ def _claims(grid: GridConfig, content: dict) -> list[str]:
         holds = "yes" if found["holds"] else "not shown"
         rows.append([claim, cells, _signed(found), _doubt(found), holds])
     return [
-        *_table(rows),
+        tables.markdown(rows),
         "",
         "A claim holds if the sum of its cells, seed by seed, is above 0 with a p "
         f"under {_LEVEL:g} (two-sided t-test, claim by claim).",
     ]
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    head, *rest = rows
-    line = ["---"] * len(head)
-    return [f"| {' | '.join(row)} |" for row in (head, line, *rest)]
 
 
 def _text(cell: dict) -> str:

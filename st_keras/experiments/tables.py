@@ -109,5 +109,12 @@ def align(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows of cells as a Markdown table; the first row is its head."""
+    head, *rest = rows
+    every = (head, ["---"] * len(head), *rest)
+    return "\n".join(f"| {' | '.join(row)} |" for row in every)
+
+
 def _wrap(text: str) -> str:
     return textwrap.fill(text, _WIDTH)

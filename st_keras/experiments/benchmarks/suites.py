@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from st_keras.experiments.benchmarks import rows
+from st_keras.experiments.benchmarks import growth, rows
 
 # Which settings each takes besides rows and pairs.
 SUITES = {
@@ -16,6 +16,7 @@ SUITES = {
     "label": ("records", "pictures"),
     "predict": (),
     "step": (),
+    "growth": (),
 }
 
 
@@ -45,6 +46,8 @@ def run(
         return _run_all(output, command, only)
     if name == "table":
         content = json.loads(pathlib.Path(output).read_text(encoding="utf-8"))
+        if content["suite"] == "growth":
+            return growth.format_markdown(content)
         return rows.format_markdown(content["rows"])
     suite = importlib.import_module(f"st_keras.experiments.benchmarks.{name}")
     taken = {key: settings[key] for key in SUITES[name] if key in settings}

@@ -47,8 +47,7 @@ def write(page_path: str, results_path: str) -> None:
 
 def format_table(rows: Sequence[Row]) -> str:
     """Returns the rows as a Markdown table, and below it what fits."""
-    lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS))]
-    lines += [_line(_cells(row)) for row in rows]
+    lines = [tables.markdown([_COLUMNS, *(_cells(row) for row in rows)])]
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault((row.config, row.step, row.chip), []).append(row)
@@ -97,7 +96,3 @@ def _name(row: Row) -> str:
     path, *changes = row.config.split(" ")
     words = [f"`{pathlib.PurePath(path).stem}`", *changes]
     return " ".join(words if row.step == "train" else [*words, f"({row.step})"])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,68 @@
+"""What the suite that measures growth promises."""
+
+import json
+import time
+
+import pytest
+
+from st_keras.experiments.benchmarks import growth, suites
+from st_keras.experiments.benchmarks.growth import CURVES, Curve
+
+
+def sleeping(seconds_of):
+    return lambda x: lambda: time.sleep(seconds_of(x))
+
+
+MADE_UP = {
+    "growth/linear": Curve("dots", "naps", (1, 4), sleeping(lambda x: 0.02 * x)),
+    "growth/square": Curve("dots", "naps", (1, 4), sleeping(lambda x: 0.02 * x * x)),
+}
+
+
+def test_a_cost_that_grows_faster_than_what_there_is_is_seen(tmp_path):
+    path = tmp_path / "growth.json"
+    content = growth.run(str(path), command="python x", pairs=3, curves=MADE_UP)
+    linear, square = content["curves"].values()
+    assert linear["per_unit"] == pytest.approx(1.0, abs=0.2)
+    # Four times as many, sixteen times as long.
+    assert square["per_unit"] == pytest.approx(4.0, abs=0.8)
+    written = json.loads(path.read_text())
+    assert written["curves"] == content["curves"]
+    assert (tmp_path / "growth.png").read_bytes()[1:4] == b"PNG"
+    text = suites.run("table", str(path), command="")
+    assert "| growth/linear | naps | 1 dots | 4 dots |" in text
+
+
+def test_a_point_is_prepared_once_and_measured_after_a_first_time():
+    calls = []
+
+    def prepare(x):
+        calls.append(f"prepare {x}")
+        return lambda: calls.append(f"work {x}")
+
+    curve = {"growth/x": Curve("dots", "calls", (1, 2), prepare)}
+
+    class Bar:
+        def update(self):
+            calls.append("moved")
+
+    points = list(growth._measure(curve["growth/x"], 2, Bar()))
+    assert [point["x"] for point in points] == [1, 2]
+    assert all(len(point["runs"]) == 2 for point in points)
+    for_one = ["work {0}"] * 3  # A first time, and two that count.
+    expected = [
+        call.format(x) for x in (1, 2) for call in ("prepare {0}", *for_one, "moved")
+    ]
+    assert calls == expected
+
+
+def test_an_unknown_curve_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"--only.*growth/batch.*got growth/x"):
+        growth.run(str(tmp_path / "x.json"), command="", only=["growth/x"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CURVES)
+def test_each_curve_has_work_at_its_first_points(name):
+    for x in CURVES[name].points[:1]:
+        CURVES[name].prepare(x)()
