@@ -47,13 +47,7 @@ class DigitSource(source.Source):
         Raises:
           ValueError: A number is too small.
         """
-        if image_size_px < _SMALLEST_SCENE_PX:
-            raise ValueError(
-                f"`image_size_px` must be {_SMALLEST_SCENE_PX} or more, got "
-                f"{image_size_px}."
-            )
-        if seed < 0:
-            raise ValueError(f"`seed` must be 0 or more, got {seed}.")
+        drawn.check(_SMALLEST_SCENE_PX, image_size_px=image_size_px, seed=seed)
         from sklearn import datasets  # Takes a second; other sources go without.
 
         digits = datasets.load_digits()

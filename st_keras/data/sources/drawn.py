@@ -4,6 +4,14 @@ import numpy as np
 from PIL import Image
 
 
+def check(smallest_px: int, *, image_size_px: int, seed: int) -> None:
+    """Raises ValueError if the side of the pictures or the seed is too small."""
+    wanted = {"image_size_px": (smallest_px, image_size_px), "seed": (0, seed)}
+    for name, (least, got) in wanted.items():
+        if got < least:
+            raise ValueError(f"`{name}` must be {least} or more, got {got}.")
+
+
 def ground(random: np.random.Generator, size_px: int) -> np.ndarray:
     """Returns a dark, slowly changing texture [size, size, 3] in [0, 1]."""
     coarse = random.integers(0, 108, [5, 5, 3], np.uint8)

@@ -47,13 +47,7 @@ class LetterSource(source.Source):
         Raises:
           ValueError: A number is too small.
         """
-        if image_size_px < _SMALLEST_PICTURE_PX:
-            raise ValueError(
-                f"`image_size_px` must be {_SMALLEST_PICTURE_PX} or more, got "
-                f"{image_size_px}."
-            )
-        if seed < 0:
-            raise ValueError(f"`seed` must be 0 or more, got {seed}.")
+        drawn.check(_SMALLEST_PICTURE_PX, image_size_px=image_size_px, seed=seed)
         self._fonts = {split: _load(names) for split, names in _FONTS.items()}
         self._size = image_size_px
         self.seed = seed
