@@ -26,7 +26,9 @@ _PRESET = flags.DEFINE_string("preset", None, "Name in configs/experiments, or a
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs.")
 _CELL = flags.DEFINE_list("cell", [], "Cells to run; empty: all.")
 _SEEDS = flags.DEFINE_list("seeds", [], "Seeds to run; empty: those of the grid.")
-_QUICK = flags.DEFINE_bool("quick", False, "The preset's short form: NAME_quick.")
+_QUICK = flags.DEFINE_bool(
+    "quick", False, "The short form: the YAML called NAME_quick."
+)
 _SET = flags.DEFINE_multi_string("set", [], "Overrides of all cells.")
 _DEVICES = command_line.define_device_overrides(hosts=False)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what it would take.")
@@ -38,7 +40,7 @@ def main(argv):
     environment.quiet()
     from st_keras.config import grid as grid_config
 
-    path = _path(_PRESET.value + "_quick" * _QUICK.value)
+    path = _path(_PRESET.value, _QUICK.value)
     overrides = (*_SET.value, *_DEVICES())
     seeds = [int(seed) for seed in command_line.numbers("seeds", _SEEDS.value)]
     grid_config.check_all(path, overrides)
@@ -63,10 +65,13 @@ def main(argv):
     print(f"Written: {output}.md, .json, .png")
 
 
-def _path(preset: str) -> str:
-    if preset.endswith((".yaml", ".yml")):
-        return preset
-    return os.path.relpath(_PRESETS / f"{preset}.yaml")
+def _path(preset: str, is_quick: bool) -> str:
+    path = pathlib.Path(preset)
+    if path.suffix not in (".yaml", ".yml"):
+        path = _PRESETS / f"{preset}.yaml"
+    if is_quick:
+        path = path.with_stem(f"{path.stem}_quick")
+    return os.path.relpath(path)
 
 
 if __name__ == "__main__":

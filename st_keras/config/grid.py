@@ -46,7 +46,7 @@ class GridConfig:
     title: str
     config: str  # The student's YAML, relative to this file.
     seeds: tuple[int, ...]
-    set: tuple[str, ...] = ()  # Overrides of all cells, before those of axes and arms.
+    set: tuple[str, ...] = ()  # Overrides of all cells; what else is set goes before.
     # Axis, value, overrides; the first axis gives the columns of the table.
     axes: dict[str, dict[str, tuple[str, ...]]] = dataclasses.field(
         default_factory=dict
@@ -78,7 +78,7 @@ class GridConfig:
                 )
         if self.reference:
             check_choice(self, "reference", tuple(self.arms))
-        for name, of_cells in {"published": self.published, **self.claims}.items():
+        for name, of_cells in (("published", self.published), *self.claims.items()):
             unknown = sorted(set(of_cells) - set(self.cells()))
             check(name, ", ".join(unknown), not unknown, "of cells of the grid")
         check(
@@ -141,7 +141,7 @@ def cells_of(grid: GridConfig) -> list[Cell]:
                 point=point,
                 arm_name=arm_name,
                 arm=arm,
-                overrides=(*grid.set, *overrides, *arm.set),
+                overrides=(*overrides, *arm.set),
             )
         )
     return found
@@ -157,13 +157,14 @@ def config_of_cell(
       grid: What stands in it.
       cell: One of its cells.
       seed: One of its seeds.
-      overrides: Of all cells, in front of their own.
+      overrides: Of all cells, after the grid's `set` and before their own.
 
     Raises:
       ConfigError: An override cannot be used; names the cell.
     """
     base = str(pathlib.Path(path).parent / grid.config)
-    every = (*overrides, *_named(path, grid, cell, seed, overrides), f"seed={seed}")
+    own = _named(path, grid, cell, seed, overrides)
+    every = (*grid.set, *overrides, *own, f"seed={seed}")
     try:
         config = load(base, every)
     except ConfigError as error:

@@ -64,18 +64,31 @@ def test_every_arm_is_at_every_point_in_the_order_of_the_file(write):
 
 
 def test_a_cell_has_the_overrides_of_its_values_and_then_of_its_arm(write):
-    text = GRID.replace("axes:", "set: [pseudo.soft=false]\naxes:")
-    path = write(text)
+    path = write()
     grid = load_grid(path)
     cell = next(c for c in cells_of(grid) if c.name == "20/teacher/soft")
     assert cell.overrides == (
-        "pseudo.soft=false",
         *("human.ids=some.txt", "init.kind=teacher", "init.checkpoint=runs/t"),
         "pseudo.soft=true",
     )
     config = config_of_cell(path, grid, cell, 5, ("training.steps=7",))
     assert (config.human.ids, config.init.checkpoint) == ("some.txt", "runs/t")
     assert (config.pseudo.soft, config.seed, config.training.steps) == (True, 5, 7)
+
+
+def test_what_is_set_for_all_cells_gives_way_to_the_caller_and_to_the_cell(write):
+    common = "set: [training.steps=5, pseudo.soft=false, human.ids=none.txt]\naxes:"
+    path = write(GRID.replace("axes:", common))
+    grid = load_grid(path)
+    cells = {cell.name: cell for cell in cells_of(grid)}
+    config = config_of_cell(path, grid, cells["20/random/soft"], 3)
+    assert (config.training.steps, config.human.ids) == (5, "some.txt")
+    assert config.pseudo.soft
+    config = config_of_cell(
+        path, grid, cells["100/random/student"], 3, ("training.steps=7",)
+    )
+    assert (config.training.steps, config.human.ids) == (7, "none.txt")
+    assert not config.pseudo.soft
 
 
 def test_without_axes_a_cell_is_called_like_its_arm(write):

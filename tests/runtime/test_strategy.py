@@ -47,6 +47,27 @@ def test_a_max_pool_is_trained_under_xla():
     assert float(tf.reduce_sum(gradient(image))) == 2 * 3 * 4 * 3
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_each_replica_is_fed_its_turn(devices):
+    strategy_ = tf.distribute.OneDeviceStrategy("CPU:0")
+    if devices == 2:
+        strategy_ = tf.distribute.MirroredStrategy(
+            ["CPU:0", "CPU:1"],
+            cross_device_ops=tf.distribute.ReductionToOneDevice(),
+        )
+    asked = []
+
+    def make(here):
+        asked.append(here)
+        return tf.data.Dataset.range(10)
+
+    fed = strategy.feed(strategy_, make)
+    seen = [strategy_.experimental_local_results(next(fed)) for _ in range(2)]
+    assert asked == [range(devices)]
+    numbers = [[int(value) for value in step] for step in seen]
+    assert numbers == ([[0], [1]] if devices == 1 else [[0, 1], [2, 3]])
+
+
 def test_precision_is_that_of_layers_made_later():
     strategy.configure(RuntimeConfig(precision="mixed_bfloat16"))
     assert tf.keras.layers.Dense(1).compute_dtype == "bfloat16"

@@ -1,13 +1,11 @@
 """Composes scenes of handwritten digits, so that a demo needs no download."""
 
-import functools
-
 import numpy as np
 from PIL import Image
 
 from st_keras.data import images
-from st_keras.data.sources import drawn, source
-from st_keras.data.sources.source import Item, Scene, SourceBox
+from st_keras.data.sources import drawn
+from st_keras.data.sources.source import Scene, SourceBox
 
 _CLASS_NAMES = tuple("0123456789")
 _SCENES = {"train": 2000, "val": 200, "test": 200}
@@ -26,7 +24,7 @@ _TRIES = 60
 _INK = 0.3  # Opacity from which a pixel belongs to the digit.
 
 
-class DigitSource(source.Source):
+class DigitSource(drawn.DrawnSource):
     """Scenes of 2 to 4 bright digits, with boxes and label maps.
 
     The drawings are those of scikit-learn's `load_digits`. A scene depends only on the
@@ -35,6 +33,8 @@ class DigitSource(source.Source):
     """
 
     name = "digits"
+    counts = _SCENES
+    smallest_px = _SMALLEST_SCENE_PX
     label_map_names = ("background", *_CLASS_NAMES)
 
     def __init__(self, image_size_px: int = 64, seed: int = 0):
@@ -47,36 +47,22 @@ class DigitSource(source.Source):
         Raises:
           ValueError: A number is too small.
         """
-        drawn.check(_SMALLEST_SCENE_PX, image_size_px=image_size_px, seed=seed)
+        super().__init__(image_size_px, seed)
         from sklearn import datasets  # Takes a second; other sources go without.
 
         digits = datasets.load_digits()
         self._drawings = [_crop(drawing / 16) for drawing in digits.images]
         self._digits = digits.target
-        self._size = image_size_px
-        self.seed = seed
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        return tuple(_SCENES)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return _CLASS_NAMES
 
-    def items(self, split: str) -> list[Item]:
-        source.check_split(split, self.splits)
-        return [
-            Item(f"{split}_{i:06d}", functools.partial(self._compose, split, i))
-            for i in range(_SCENES[split])
-        ]
-
     def num_labeled(self, split: str) -> int | None:
         return _LABELED_TRAIN_SCENES if split == "train" else None
 
-    def _compose(self, split: str, scene: int) -> Scene:
-        split_number = list(_DRAWINGS).index(split)
-        random = np.random.default_rng([self.seed, split_number, scene])
+    def draw(self, random: np.random.Generator, split: str, number: int) -> Scene:
+        del number  # It is in what is drawn.
         pixels = drawn.ground(random, self._size)
         label_map = np.zeros([self._size, self._size], np.uint8)
         boxes = []

@@ -1,15 +1,52 @@
-"""What pictures that are drawn here have in common: their ground and their colours."""
+"""What pictures that are drawn here have in common."""
+
+import abc
+import functools
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
+from st_keras.data.sources import source
+from st_keras.data.sources.source import Item, Scene
 
-def check(smallest_px: int, *, image_size_px: int, seed: int) -> None:
-    """Raises ValueError if the side of the pictures or the seed is too small."""
-    wanted = {"image_size_px": (smallest_px, image_size_px), "seed": (0, seed)}
-    for name, (least, got) in wanted.items():
-        if got < least:
-            raise ValueError(f"`{name}` must be {least} or more, got {got}.")
+
+class DrawnSource(source.Source):
+    """Pictures that depend only on the seed, the split and their number."""
+
+    counts: Mapping[str, int]  # Pictures by split.
+    smallest_px: int  # Side under which nothing can be told.
+
+    def __init__(self, image_size_px: int, seed: int):
+        """Raises ValueError if the side of the pictures or the seed is too small."""
+        wanted = {"image_size_px": (self.smallest_px, image_size_px), "seed": (0, seed)}
+        for name, (least, got) in wanted.items():
+            if got < least:
+                raise ValueError(f"`{name}` must be {least} or more, got {got}.")
+        self.seed = seed
+        self._size = image_size_px
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self.counts)
+
+    def items(self, split: str) -> list[Item]:
+        source.check_split(split, self.splits)
+        split_number = list(self.counts).index(split)
+        return [
+            Item(
+                f"{split}_{number:06d}",
+                functools.partial(self._draw, [self.seed, split_number, number], split),
+            )
+            for number in range(self.counts[split])
+        ]
+
+    @abc.abstractmethod
+    def draw(self, random: np.random.Generator, split: str, number: int) -> Scene:
+        """Draws picture number `number` of a split."""
+
+    def _draw(self, seeds: list[int], split: str) -> Scene:
+        return self.draw(np.random.default_rng(seeds), split, seeds[-1])
 
 
 def ground(random: np.random.Generator, size_px: int) -> np.ndarray:

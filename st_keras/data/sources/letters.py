@@ -1,14 +1,13 @@
 """Draws letters to classify, so that pre-training of the demo needs no download."""
 
-import functools
 import string
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from st_keras.data import images
-from st_keras.data.sources import drawn, source
-from st_keras.data.sources.source import Item, Scene
+from st_keras.data.sources import drawn
+from st_keras.data.sources.source import Scene
 
 _LETTERS = string.ascii_uppercase
 _PICTURES = {"train": 5200, "val": 520}
@@ -27,7 +26,7 @@ _SMALLEST_PICTURE_PX = 16
 _DRAWN_PX = 96  # Height of a letter before it is shrunk to its place.
 
 
-class LetterSource(source.Source):
+class LetterSource(drawn.DrawnSource):
     """Pictures of one bright capital letter each, on the ground of the digit scenes.
 
     To pre-train on: other classes than the scenes have, and as many labels as one
@@ -35,6 +34,8 @@ class LetterSource(source.Source):
     """
 
     name = "letters"
+    counts = _PICTURES
+    smallest_px = _SMALLEST_PICTURE_PX
     image_class_names = tuple(_LETTERS)
 
     def __init__(self, image_size_px: int = 32, seed: int = 0):
@@ -47,29 +48,14 @@ class LetterSource(source.Source):
         Raises:
           ValueError: A number is too small.
         """
-        drawn.check(_SMALLEST_PICTURE_PX, image_size_px=image_size_px, seed=seed)
+        super().__init__(image_size_px, seed)
         self._fonts = {split: _load(names) for split, names in _FONTS.items()}
-        self._size = image_size_px
-        self.seed = seed
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        return tuple(_PICTURES)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return ()
 
-    def items(self, split: str) -> list[Item]:
-        source.check_split(split, self.splits)
-        return [
-            Item(f"{split}_{i:06d}", functools.partial(self._draw, split, i))
-            for i in range(_PICTURES[split])
-        ]
-
-    def _draw(self, split: str, number: int) -> Scene:
-        split_number = list(_FONTS).index(split)
-        random = np.random.default_rng([self.seed, split_number, number])
+    def draw(self, random: np.random.Generator, split: str, number: int) -> Scene:
         letter = number % len(_LETTERS)  # As many pictures of each.
         fonts = self._fonts[split]
         opacity = self._opacity(random, fonts[random.integers(len(fonts))], letter)

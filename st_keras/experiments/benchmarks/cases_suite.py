@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from st_keras.experiments.benchmarks import all_cores, lone, suite
+from st_keras.experiments.benchmarks import all_cores, lone, rows, suite
 from st_keras.experiments.benchmarks.twins import Sizes
 
 # Gives rows of a case: its name, sizes, the rows wanted, pairs, and what moves with
@@ -57,3 +57,35 @@ def run(
                 content["rows"].append(row)
                 suite.write(output, kind, command, content)
     return content
+
+
+def comparisons(
+    ends: dict[str, str],
+    ours: Callable[[], rows.Measurement],
+    peer_of: Callable[[str], Callable[[], rows.Measurement]],
+    *,
+    notes: dict[str, str],
+    pairs: int,
+    bar: tqdm,
+) -> Iterator[dict]:
+    """Gives the rows of one case, each next to a peer of its own.
+
+    Args:
+      ends: By the names of rows, the end that says which peer.
+      ours: Measures us.
+      peer_of: Returns what measures the peer of an end.
+      notes: By end.
+      pairs: How often both sides are measured.
+      bar: Moves with each pair.
+    """
+    for row, end in ends.items():
+        bar.set_description(row)
+        yield rows.compare(
+            row,
+            ours,
+            peer_of(end),
+            pairs=pairs,
+            unit=rows.PER_SECOND,
+            note=notes[end],
+            after_pair=bar.update,
+        )

@@ -101,20 +101,12 @@ def _measure(
             _CALLS * sizes.batch_size, lambda: [call() for _ in range(_CALLS)]
         )
 
-    ours = timed(look)
-    for row, end in ends.items():
-        bar.set_description(row)
+    def peer_of(end):
         peer = predictions.with_suppression(
             pair.peer_task, pair.peer_model, _VERSIONS[end]
         )
-        yield (
-            rows.compare(
-                row,
-                ours,
-                timed(predictions.peer(peer, pixels)),
-                pairs=pairs,
-                unit=rows.PER_SECOND,
-                note=ENDS[end],
-                after_pair=bar.update,
-            )
-        )
+        return timed(predictions.peer(peer, pixels))
+
+    yield from cases_suite.comparisons(
+        ends, timed(look), peer_of, notes=ENDS, pairs=pairs, bar=bar
+    )

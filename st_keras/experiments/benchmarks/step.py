@@ -107,16 +107,6 @@ def _measure(
     ours = timed(lambda: [step(batch) for _ in range(_STEPS)])
     step(batch)  # Traces.
     peer_step(*made)
-    for row, end in ends.items():
-        bar.set_description(row)
-        yield (
-            rows.compare(
-                row,
-                ours,
-                timed(sides[end]),
-                pairs=pairs,
-                unit=rows.PER_SECOND,
-                note=ENDS[end],
-                after_pair=bar.update,
-            )
-        )
+    yield from cases_suite.comparisons(
+        ends, ours, lambda end: timed(sides[end]), notes=ENDS, pairs=pairs, bar=bar
+    )

@@ -120,7 +120,7 @@ def test_impossible_settings_are_refused(options, message):
 
 def test_a_hundred_training_pictures_are_listed_as_labeled(folder, monkeypatch):
     scenes = {"train": 300, "val": 5, "test": 5}
-    monkeypatch.setattr(digits, "_SCENES", scenes)
+    monkeypatch.setattr(DigitSource, "counts", scenes)
     infos = folder.convert(DigitSource())
     assert {split: info.images for split, info in infos.items()} == scenes
     assert infos["train"].label_map_names[:2] == ("background", "0")
