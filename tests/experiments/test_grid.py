@@ -153,6 +153,7 @@ claims:
   Better with few labels than with many:
     {20/student: 1, 20/alone: -1, 100/student: -1, 100/alone: 1}
   It is worse with many: {100/alone: 1, 100/student: -1}
+  It is worse with few: {20/alone: 1, 20/student: -1}
 """
     VALUES = {
         "20/alone": [30.0, 31.0, 35.0],
@@ -197,7 +198,7 @@ claims:
     ):
         path, _, of_all = made_up
         claims = grid_table.collect(load_grid(path), of_all)["claims"]
-        better, few, worse = claims.values()
+        better, few, worse, opposite = claims.values()
         # The gain above, the other way round.
         assert better == {
             **{"values": [3.0, 4.0, 2.0], "mean": 3.0, "sd": 1.0, "p": 0.035},
@@ -206,6 +207,9 @@ claims:
         # 3, 4, 2 less 1: mean 2, sd 1, t = 2 sqrt(3) = 3.464 with 2 degrees: p 0.074.
         assert (few["values"], few["p"], few["holds"]) == ([2, 3, 1], 0.074, False)
         assert (worse["mean"], worse["holds"]) == (-1.0, False)
+        # Beyond chance, but the other way.
+        found = (opposite["mean"], opposite["p"], opposite["holds"])
+        assert found == (-3.0, 0.035, False)
 
     def test_the_page_has_both_tables_and_the_figure_is_there(self, made_up):
         path, folder, _ = made_up

@@ -15,8 +15,8 @@ def sleeping(seconds_of):
 
 
 MADE_UP = {
-    "growth/linear": Curve("dots", "naps", (1, 4), sleeping(lambda x: 0.02 * x)),
-    "growth/square": Curve("dots", "naps", (1, 4), sleeping(lambda x: 0.02 * x * x)),
+    "growth/linear": Curve("dots", "naps", (2, 8), sleeping(lambda x: 0.01 * x)),
+    "growth/square": Curve("dots", "naps", (2, 8), sleeping(lambda x: 0.005 * x * x)),
 }
 
 
@@ -31,7 +31,7 @@ def test_a_cost_that_grows_faster_than_what_there_is_is_seen(tmp_path):
     assert written["curves"] == content["curves"]
     assert (tmp_path / "growth.png").read_bytes()[1:4] == b"PNG"
     text = suites.run("table", str(path), command="")
-    assert "| growth/linear | naps | 1 dots | 4 dots |" in text
+    assert "| growth/linear | naps | 2 dots | 8 dots |" in text
 
 
 def test_a_point_is_prepared_once_and_measured_after_a_first_time():
