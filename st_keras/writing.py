@@ -1,6 +1,7 @@
 """Files that appear under their names when all of them is on the disk."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import socket
@@ -50,3 +51,20 @@ def write_text(path: str | os.PathLike, text: str, *, errors: str = "strict") ->
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors=errors)
+
+
+@contextlib.contextmanager
+def alone(path: str | os.PathLike) -> Iterator[None]:
+    """Waits until no other process of this machine is here with the same file.
+
+    A process that is killed lets the next one in.
+
+    Args:
+      path: A file to wait at, which is made if needed and has no content.
+
+    Raises:
+      OSError: The file cannot be made.
+    """
+    with open(path, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,7 +1,10 @@
 """What files promise that are written by this package."""
 
 import os
+import select
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -51,3 +54,18 @@ def test_text_may_have_half_characters_where_that_is_said(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         writing.write_text(tmp_path / "a.txt", "\udcff")
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_one_process_waits_until_the_other_has_left_or_is_dead(tmp_path):
+    code = (
+        "import sys, time\nfrom st_keras import writing\n"
+        f"with writing.alone({str(tmp_path / 'lock')!r}):\n"
+        "    print('here', flush=True)\n    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as one:
+        assert one.stdout.readline() == b"here\n"
+        with subprocess.Popen([sys.executable, "-c", code], stdout=-1) as other:
+            assert not select.select([other.stdout], [], [], 2)[0]
+            one.kill()
+            assert other.stdout.readline() == b"here\n"
+            other.kill()

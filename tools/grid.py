@@ -4,11 +4,9 @@ r"""Runs many experiments of one design and draws their table.
     python tools/grid.py --preset digits_study --workdir runs/digits_study --dry_run
     python tools/grid.py --preset digits_study --workdir runs/digits_study \
         --cell soft_labels --seeds 1
-    python tools/grid.py --preset mini --quick --workdir runs/mini_quick
 
 The same command goes on where a killed one stopped. Cells share what they have in
-common, such as a teacher. When all are finished, the table, the numbers and a figure
-are written beside the runs.
+common, such as a teacher. In the end a table, numbers and a figure are written.
 """
 
 import os
@@ -31,6 +29,9 @@ _QUICK = flags.DEFINE_bool(
 )
 _SET = flags.DEFINE_multi_string("set", [], "Overrides of all cells.")
 _DEVICES = command_line.define_device_overrides(hosts=False)
+_PROCESSES = flags.DEFINE_integer(
+    "processes", 1, "Cells at once, each on its share of the cores.", lower_bound=1
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what it would take.")
 flags.mark_flags_as_required(["preset", "workdir"])
 
@@ -53,7 +54,7 @@ def main(argv):
     if _DRY_RUN.value:
         print(grid_plan.format_plan(of_all))
         return
-    failures = grid.run(of_all)
+    failures = grid.run(of_all, _PROCESSES.value)
     if failures:
         raise ValueError("; ".join(f"{name}: {why}" for name, why in failures.items()))
     if _CELL.value or seeds:

@@ -9,9 +9,7 @@ Cells whose teachers or labels have the same settings share them: they are made 
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import pathlib
-import traceback
 
 from tqdm import tqdm
 
@@ -25,6 +23,7 @@ from st_keras.config.grid import (
     load_grid,
     pretraining,
 )
+from st_keras.experiments import job_processes
 from st_keras.experiments.self_train import (
     student_config,
     teacher_config,
@@ -102,30 +101,45 @@ def read_result(job: Job) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def run(todo: list[Job]) -> dict[str, str]:
-    """Runs jobs one by one, each in a process of its own; finished ones are kept.
+def run(todo: list[Job], processes: int = 1) -> dict[str, str]:
+    """Runs jobs, each in a process of its own; finished ones are kept.
 
     A job that fails does not stop the others.
+
+    Args:
+      todo: The jobs. Where several run at once, those of one arm go before those of
+        the next: arms have stages in common, for which one would wait for another.
+      processes: How many at once; several print to a `.log` beside the result.
 
     Returns:
       What went wrong, by cell and seed.
     """
     open_jobs = [job for job in todo if not read_result(job)]
+    if processes > 1:
+        seeds = list(dict.fromkeys(job.seed for job in open_jobs))
+        open_jobs.sort(key=lambda job: (seeds.index(job.seed), _place_of_arm(job)))
     failures = {}
-    # A process for each: TensorFlow never gives back all of what a run took.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1, maxtasksperchild=1) as pool:
-        bar = tqdm(open_jobs, desc="Grid", unit="cell", disable=not open_jobs)
-        for job in bar:
+    log = _log_path if processes > 1 else None
+    ended = job_processes.run(run_job, open_jobs, processes, log)
+    bar = tqdm(total=len(open_jobs), desc="Grid", unit="cell", disable=not open_jobs)
+    with bar:
+        for job, failure in ended:
             bar.set_postfix(cell=job.cell, seed=job.seed)
-            try:
-                pool.apply(run_job, [job])
-            except Exception as error:
-                text = "".join(traceback.format_exception(error))
+            bar.update()
+            if failure:
                 name = f"{job.cell} seed {job.seed}"
-                failures[name] = f"{error} ({_keep(job, text)})"
+                kept = _keep(job, failure.trace)
+                failures[name] = f"{failure.message} ({kept})"
                 bar.write(f"{name}: {failures[name]}")
     return failures
+
+
+def _log_path(job: Job) -> pathlib.Path:
+    return result_path(job).with_suffix(".log")
+
+
+def _place_of_arm(job: Job) -> int:
+    return list(load_grid(job.grid).arms).index(job.cell.rsplit("/", 1)[-1])
 
 
 def run_job(job: Job) -> dict:

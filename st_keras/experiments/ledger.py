@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 
+from st_keras import writing
 from st_keras.config import Config
 from st_keras.runtime.run_log import write_json
 
@@ -91,11 +92,12 @@ class Ledger:
 
     def note(self, stage: str, cost: Cost) -> None:
         """Writes down what a stage has cost; again for the same stage replaces it."""
-        rows = self.rows() | {stage: cost}
-        content = {name: dataclasses.asdict(row) for name, row in rows.items()}
-        for row in content.values():
-            row["device_seconds"] = round(row["device_seconds"], 1)
-        write_json(self._path, content)
+        with writing.alone(self._path.with_name(f".{LEDGER_FILE}.lock")):
+            rows = self.rows() | {stage: cost}
+            content = {name: dataclasses.asdict(row) for name, row in rows.items()}
+            for row in content.values():
+                row["device_seconds"] = round(row["device_seconds"], 1)
+            write_json(self._path, content)
 
     def rows(self) -> dict[str, Cost]:
         """Returns the costs by stage, in the order they were first noted."""

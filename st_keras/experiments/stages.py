@@ -1,5 +1,7 @@
 """The stages that experiments are made of: each a folder, each paid for once."""
 
+import contextlib
+import functools
 import json
 import pathlib
 import time
@@ -7,6 +9,7 @@ import time
 import tensorflow as tf
 
 from st_keras import config as config_lib
+from st_keras import writing
 from st_keras.config import Config, RuntimeConfig, SelfTrainingConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import ledger, multiply_adds
@@ -25,11 +28,23 @@ _MIN_SHARD_IMAGES = 500
 Pictures = tuple[str, str]  # Glob of records and file of ids; empty: all of them.
 
 
+def _one_process_at_a_time(make):
+    """Wraps a method that makes the stage called by its first argument."""
+
+    @functools.wraps(make)
+    def wrapped(self, name, *args, **kwargs):
+        with self._alone(name):
+            return make(self, name, *args, **kwargs)
+
+    return wrapped
+
+
 class Stages:
     """The folders of an experiment, and what each stage has cost.
 
     A stage that is finished is not run again; one that was killed goes on. The hosts of
-    a job go through the stages together, and the chief writes.
+    a job go through the stages together, and the chief writes. Other processes of one
+    machine may work in the same folder: one makes a stage, the others wait for it.
     """
 
     def __init__(self, workdir: str, runtime: RuntimeConfig):
@@ -42,6 +57,7 @@ class Stages:
     def path(self, name: str) -> str:
         return str(self._workdir / name)
 
+    @_one_process_at_a_time
     def train(self, name: str, config: Config) -> None:
         tf.keras.backend.clear_session()
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
@@ -58,6 +74,7 @@ class Stages:
         """Returns what a run of training has written at its end."""
         return json.loads((self._workdir / name / SUMMARY_FILE).read_text())
 
+    @_one_process_at_a_time
     def label(
         self, name: str, model: str, settings: SelfTrainingConfig, pictures: Pictures
     ) -> str:
@@ -84,6 +101,7 @@ class Stages:
             self._ledger.note(name, cost + Cost(device_seconds=seconds))
         return output
 
+    @_one_process_at_a_time
     def calibrate(self, name: str, labels: str, model: str, config: Config) -> str:
         """Chooses thresholds from the labels of held-out pictures.
 
@@ -113,6 +131,7 @@ class Stages:
         self._hosts.meet(f"{name} is calibrated")
         return output
 
+    @_one_process_at_a_time
     def evaluate(self, name: str, records: str, ids_file: str) -> dict:
         """Evaluates once; the test set is not looked at again by a resumed run."""
         path = self._workdir / name / "test.json"
@@ -134,6 +153,11 @@ class Stages:
                 self._ledger.note(f"evaluate_{name}", cost)
             self._hosts.meet(f"{name} is evaluated")
         return json.loads(path.read_text())
+
+    def _alone(self, name: str) -> contextlib.AbstractContextManager:
+        if self._hosts.count > 1:  # They make it together.
+            return contextlib.nullcontext()
+        return writing.alone(self._workdir / f".{name}.lock")
 
     def costs(self) -> dict[str, Cost]:
         """Returns what the stages have cost so far, by name."""

@@ -8,7 +8,7 @@ import yaml
 
 from st_keras import config as config_lib
 from st_keras.config.grid import load_grid
-from st_keras.experiments import grid, grid_plan, grid_table
+from st_keras.experiments import grid, grid_plan, grid_table, ledger
 from st_keras.experiments.grid import Job
 from st_keras.runtime import preflight
 
@@ -23,6 +23,7 @@ arms:
   same_cost: {{kind: supervised, cost_of: student}}
   twice: {{iterations: 2}}
 """
+OVERRIDES = ("training.steps=4",)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def finished(student_yaml, tmp_path_factory):
         str(folder / "w"),
         cells=[],
         seeds=[],
-        overrides=("training.steps=4",),
+        overrides=OVERRIDES,
     )
     return str(path), folder / "w", {job.cell: grid.run_job(job) for job in of_all}
 
@@ -63,8 +64,7 @@ def test_a_control_costs_what_the_arm_costs_with_its_teacher_and_labels(finished
 def test_the_plan_says_the_same_before_anything_is_run(finished):
     path, _, results = finished
     for cell in ("teacher", "student", "same_cost", "twice"):
-        overrides = ("training.steps=4",)
-        job = Job(grid=path, cell=cell, seed=0, workdir="w", overrides=overrides)
+        job = Job(grid=path, cell=cell, seed=0, workdir="w", overrides=OVERRIDES)
         cost, total = grid_plan.cost_of(job), results[cell]["total"]
         assert (cost.images, cost.steps) == (total["images"], total["steps"])
         assert cost.multiply_adds == pytest.approx(total["multiply_adds"], rel=1e-9)
@@ -96,7 +96,7 @@ def test_cells_begin_with_one_pretrained_model_that_no_cost_has(
         text.replace("{start: {}}", f"{{start: {starts}}}")
         + f"pretrained: {{it: {patterns_yaml}}}\n"
     )
-    overrides = ("training.steps=4", "self_training.student_init=init")
+    overrides = (*OVERRIDES, "self_training.student_init=init")
     for_all = {"cells": ["it/teacher", "it/student"], "seeds": [0]}
     found = {
         job.cell: grid.run_job(job)
@@ -112,6 +112,21 @@ def test_cells_begin_with_one_pretrained_model_that_no_cost_has(
         last = tmp_path / "w/stages" / found[cell]["stages"][-1]
         config = config_lib.load(str(last / preflight.CONFIG_FILE))
         assert config.init.checkpoint == str(first)
+
+
+@pytest.mark.slow
+def test_two_processes_make_what_they_share_once(finished, tmp_path):
+    path, _, results = finished
+    for_two = {"cells": ["teacher", "student"], "seeds": [], "overrides": OVERRIDES}
+    todo = grid.jobs(path, str(tmp_path / "w"), **for_two)
+    assert grid.run(todo, processes=2) == {}
+    for job in todo:
+        assert grid.read_result(job)["stages"] == results[job.cell]["stages"]
+        assert grid.result_path(job).with_suffix(".log").exists()
+    rows = ledger.Ledger(tmp_path / "w/stages").rows()
+    trained = set(results["student"]["stages"])
+    looked_at = {f"evaluate_{results[job.cell]['stages'][-1]}" for job in todo}
+    assert set(rows) == trained | looked_at
 
 
 def test_a_second_call_reads_what_the_first_has_found(finished, monkeypatch):

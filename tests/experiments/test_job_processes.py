@@ -1,0 +1,85 @@
+"""What is promised of jobs in processes of their own."""
+
+import os
+import pathlib
+import signal
+import sys
+import time
+from typing import NamedTuple
+
+import pytest
+
+from st_keras.experiments import job_processes
+
+
+class Note(NamedTuple):
+    """A job, and where it leaves what it has to say."""
+
+    name: str
+    folder: pathlib.Path
+
+
+def work(note):
+    if note.name == "raises":
+        raise ValueError("no such cell")
+    if note.name == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if note.name.startswith("meets"):
+        (note.folder / note.name).touch()
+        deadline = time.time() + 60
+        while len(list(note.folder.glob("meets*"))) < 2:
+            assert time.time() < deadline, "the other is not here"
+            time.sleep(0.01)
+    print("heard")
+    print("of", file=sys.stderr)
+    cores = sorted(os.sched_getaffinity(0))
+    (note.folder / f"{note.name}.txt").write_text(f"{os.getpid()} {cores}")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_one_that_fails_or_is_killed_does_not_stop_the_others(tmp_path, processes):
+    jobs = [Note(name, tmp_path) for name in ("raises", "killed", "first", "second")]
+    ended = dict(job_processes.run(work, jobs, processes))
+    assert set(ended) == set(jobs)
+    raised, killed, first, second = (ended[job] for job in jobs)
+    assert raised.message == "no such cell"
+    assert "ValueError: no such cell" in raised.trace
+    assert "SIGKILL" in killed.message
+    assert first is None and second is None
+    pids = [(tmp_path / f"{n}.txt").read_text().split()[0] for n in ("first", "second")]
+    assert len({str(os.getpid()), *pids}) == 3
+
+
+def test_as_many_as_asked_run_at_once_on_cores_of_their_own(tmp_path):
+    jobs = [Note(name, tmp_path) for name in ("meets_a", "meets_b")]
+    assert [failure for _, failure in job_processes.run(work, jobs, 2)] == [None, None]
+    a, b = ((tmp_path / f"{job.name}.txt").read_text().split(" ", 1) for job in jobs)
+    assert a[0] != b[0]
+    if len(os.sched_getaffinity(0)) > 1:
+        assert not set(numbers(a[1])) & set(numbers(b[1]))
+
+
+def numbers(text):
+    return [int(number) for number in text.strip("[]").split(",")]
+
+
+def test_what_is_printed_goes_to_the_log_of_the_job(tmp_path, capfd):
+    job = Note("quiet", tmp_path)
+    ended = job_processes.run(
+        work, [job], 1, lambda job: tmp_path / "new" / f"{job.name}.log"
+    )
+    assert list(ended) == [(job, None)]
+    log = (tmp_path / "new/quiet.log").read_text()
+    assert "heard" in log and "of" in log
+    assert "heard" not in capfd.readouterr().out
+
+
+def test_what_runs_is_ended_when_the_caller_goes_away(tmp_path):
+    jobs = [Note("first", tmp_path), Note("meets_for_ever", tmp_path)]
+    ended = job_processes.run(work, jobs, 2)
+    next(ended)
+    ended.close()
+    time.sleep(0.5)
+    (tmp_path / "meets_too_late").touch()
+    time.sleep(0.5)
+    assert not (tmp_path / "meets_for_ever.txt").exists()
