@@ -13,7 +13,7 @@ JOBS ?= 2
 WORKDIR ?= runs/demo$(if $(filter segmentation,$(TASK)),_segmentation)
 DEMO := configs/demo/digits$(if $(filter segmentation,$(TASK)),_segmentation)_student.yaml
 
-.PHONY: demo mini mini-data test test-all lint docs clean
+.PHONY: demo mini mini-data notebooks test test-all lint docs clean
 
 ## Teacher, pseudo labels, student, control and report, on embedded data; with
 ## TASK=segmentation, of a model that says a class for every pixel.
@@ -24,11 +24,11 @@ demo: $(READY)
 		$(RUN) tools/make_records.py --source digits --output data/digits --overwrite
 	$(RUN) tools/self_train.py --config $(DEMO) --workdir $(WORKDIR) --set seed=$(SEED)
 
-## The paper's claims in miniature, on embedded data; with QUICK=1, its short form. The
-## same command goes on where a stopped one was.
+## The paper's claims in miniature, on embedded data, in JOBS processes; with QUICK=1, its
+## short form. The same command goes on where a stopped one was.
 mini: $(READY) mini-data
-	$(RUN) tools/grid.py --preset mini $(if $(QUICK),--quick --workdir \
-		runs/mini_quick,--workdir runs/mini)
+	$(RUN) tools/grid.py --preset mini --processes $(JOBS) $(if $(QUICK),--quick \
+		--workdir runs/mini_quick,--workdir runs/mini)
 
 mini-data: $(READY)
 	@test -f data/digits/test/dataset.json || \
@@ -37,6 +37,13 @@ mini-data: $(READY)
 		$(RUN) tools/make_records.py --source letters --output data/letters --overwrite
 	$(RUN) tools/make_split.py --records 'data/digits/train/*.tfrecord' \
 		--fractions 2.5,10,50 --ensure_classes --output data/digits/mini
+
+## Runs the notebooks of docs/notebooks and keeps what they gave.
+notebooks: $(READY)
+	$(RUN) -m pip install --quiet -c constraints.txt nbclient ipykernel
+	rm -rf runs/notebook_*
+	PATH="$(abspath $(VENV))/bin:$$PATH" python docs/run_notebooks.py \
+		docs/notebooks/*.ipynb
 
 ## The tests that CI runs, in JOBS processes of 2 to 4 GB each. A file stays in one, so
 ## that what its tests share is made once.

@@ -42,6 +42,10 @@ def quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TFDS_DISABLE_AUTO_UPDATE", "1")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    for category in (FutureWarning, DeprecationWarning):
+    categories = (FutureWarning, DeprecationWarning)
+    for category in categories:
         warnings.filterwarnings("ignore", category=category)
+    # Processes that this one starts are binaries too.
+    ignored = ",".join(f"ignore::{category.__name__}" for category in categories)
+    os.environ.setdefault("PYTHONWARNINGS", ignored)
     warnings.filterwarnings("ignore", message=".*TensorFlow Addons.*")

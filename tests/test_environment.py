@@ -80,6 +80,19 @@ def test_quiet_keeps_a_log_level_that_was_chosen(monkeypatch):
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
+def test_quiet_is_for_processes_that_are_started_too():
+    child = (
+        "import warnings; warnings.warn('old', FutureWarning); warnings.warn('real')"
+    )
+    code = (
+        "import subprocess, sys; from st_keras import environment; environment.quiet()"
+        f"; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "real" in done.stderr and "FutureWarning" not in done.stderr
+
+
 def test_quiet_hides_deprecations_but_not_real_warnings():
     with warnings.catch_warnings(record=True) as shown:
         warnings.resetwarnings()
