@@ -1,6 +1,7 @@
 """Runs jobs in processes of their own, several at once where asked."""
 
 import collections
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -47,9 +48,11 @@ def run(
         while waiting or running:
             while waiting and shares:
                 started = _start(work, waiting.popleft(), shares.pop(), log)
-                running[started.process.sentinel] = started
-            for sentinel in connection.wait(list(running)):
-                ended = running.pop(sentinel)
+                running[started.failures] = started
+            # Ready when there is something to read, or nothing ever will be: the end of
+            # a process would not come before what it says is read, if that is long.
+            for failures in connection.wait(list(running)):
+                ended = running.pop(failures)
                 shares.append(ended.cores)
                 yield ended.job, _failure(ended)
     finally:
@@ -103,14 +106,13 @@ def _work(work, job, cores: set[int], printed: pathlib.Path | None, failures) ->
 
 
 def _failure(ended: _Started) -> Failure | None:
+    said = None
+    with ended.failures as failures, contextlib.suppress(EOFError):
+        said = failures.recv()
     ended.process.join()
-    with ended.failures as failures:
-        if failures.poll():
-            try:
-                return failures.recv()
-            except EOFError:
-                pass
     code = ended.process.exitcode
+    if said:
+        return said
     if not code:
         return None
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"

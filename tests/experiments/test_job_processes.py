@@ -22,6 +22,8 @@ class Note(NamedTuple):
 def work(note):
     if note.name == "raises":
         raise ValueError("no such cell")
+    if note.name == "is long":
+        raise ValueError("long" * 2**18)  # More than a pipe holds.
     if note.name == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if note.name.startswith("meets"):
@@ -61,6 +63,11 @@ def test_as_many_as_asked_run_at_once_on_cores_of_their_own(tmp_path):
 
 def numbers(text):
     return [int(number) for number in text.strip("[]").split(",")]
+
+
+def test_a_long_message_is_read_to_its_end(tmp_path):
+    ((_, failure),) = job_processes.run(work, [Note("is long", tmp_path)])
+    assert failure.message == "long" * 2**18
 
 
 def test_what_is_printed_goes_to_the_log_of_the_job(tmp_path, capfd):
