@@ -1,9 +1,10 @@
-"""Makes pages of the site from files outside docs/ that its pages link.
+"""Makes pages of the site from notebooks, and from files outside docs/ that pages link.
 
 So a link such as `../configs/experiments/table2.yaml` leads to the file wherever the
 page is read: in the repository, or in the site that mkdocs builds.
 """
 
+import json
 import pathlib
 import posixpath
 import re
@@ -12,12 +13,19 @@ from mkdocs.structure.files import File, Files
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _DOCS, _SOURCE = "docs", "source"
+_NOTEBOOK = ".ipynb"
 _LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 _LANGUAGES = {".py": "python", ".yaml": "yaml", ".json": "json", "": "text"}
 
 
 def on_files(files: Files, config) -> Files:
     """Adds a page for each file that is linked, and for those that these link."""
+    for file in list(files):
+        if file.src_uri.endswith(_NOTEBOOK):
+            content = _notebook(f"{_DOCS}/{file.src_uri}")
+            page = f"{file.src_uri.removesuffix(_NOTEBOOK)}.md"
+            files.append(File.generated(config, page, content=content))
+            files.remove(file)
     pages = [file for file in files if file.src_uri.endswith(".md")]
     while pages:
         page = pages.pop()
@@ -63,7 +71,9 @@ def _path(uri: str, target: str) -> str:
 def _uri(path: str) -> str:
     """Returns what mkdocs calls a file of the repository."""
     if path.startswith(f"{_DOCS}/"):
-        return path.removeprefix(f"{_DOCS}/")
+        uri = path.removeprefix(f"{_DOCS}/")
+        is_notebook = uri.endswith(_NOTEBOOK)
+        return f"{uri.removesuffix(_NOTEBOOK)}.md" if is_notebook else uri
     return f"{_SOURCE}/{path}" + ("" if path.endswith(".md") else ".md")
 
 
@@ -73,3 +83,25 @@ def _content(path: str) -> str:
         return text
     language = _LANGUAGES.get(pathlib.Path(path).suffix, "text")
     return f"# {path}\n\n~~~~{language}\n{text}\n~~~~\n"
+
+
+def _notebook(path: str) -> str:
+    cells = json.loads((_ROOT / path).read_text(encoding="utf-8"))["cells"]
+    return "\n\n".join(part for cell in cells for part in _cell(cell)) + "\n"
+
+
+def _cell(cell: dict) -> list[str]:
+    """Returns a cell of a notebook as Markdown: its text, or code and what it gave."""
+    source = "".join(cell["source"])
+    if cell["cell_type"] != "code":
+        return [source]
+    parts = [f"~~~~python\n{source}\n~~~~"]
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        text = "".join(output.get("text", data.get("text/plain", "")))
+        if "image/png" in data:
+            picture = "".join(data["image/png"]).replace("\n", "")
+            parts.append(f"![What the cell drew](data:image/png;base64,{picture})")
+        elif text:
+            parts.append(f"~~~~text\n{text.rstrip()}\n~~~~")
+    return parts

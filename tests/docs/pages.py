@@ -1,5 +1,6 @@
 """The pages that are held against the code: README, CONTRIBUTING and docs/."""
 
+import json
 import pathlib
 import re
 from typing import NamedTuple
@@ -12,6 +13,7 @@ PAGES = [
     ROOT / "configs" / "README.md",
     *sorted(DOCS.rglob("*.md")),
 ]
+NOTEBOOKS = sorted(DOCS.rglob("*.ipynb"))
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -27,6 +29,12 @@ class Block(NamedTuple):
     def place(self) -> str:
         """Where it stands, for messages."""
         return f"{name(self.page)}:{self.line}"
+
+
+def cells(notebook: pathlib.Path) -> list[dict]:
+    """Returns the cells of a notebook, the source of each as one string."""
+    found = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [cell | {"source": "".join(cell["source"])} for cell in found]
 
 
 def name(page: pathlib.Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from st_keras import config as config_lib
 from st_keras.config import grid as grid_config
-from tests.docs.pages import PAGES, ROOT, name
+from tests.docs.pages import NOTEBOOKS, PAGES, ROOT, cells, name
 
 COMMAND = re.compile(r"python (tools/\w+\.py)((?:\\\n|[^\n`;|\\])*)")
 # Parses every command of one tool, each from its defaults, and does nothing else.
@@ -54,11 +54,14 @@ class Command(NamedTuple):
 
 @functools.cache
 def commands():
-    """Returns those of pages, headers of configs, and the tools' own help."""
+    """Returns those of pages, notebooks, configs' headers, and the tools' own help."""
     found = []
     files = [*PAGES, *ROOT.glob("configs/*/*.yaml"), *ROOT.glob("tools/*.py")]
-    for path in files:
-        text = path.read_text(encoding="utf-8")
+    for path in (*files, *NOTEBOOKS):
+        if path.suffix == ".ipynb":
+            text = "\n".join(cell["source"] for cell in cells(path))
+        else:
+            text = path.read_text(encoding="utf-8")
         if path.suffix == ".yaml":
             text = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
         for match in COMMAND.finditer(text):

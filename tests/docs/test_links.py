@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from tests.docs.pages import DOCS, PAGES, ROOT, name, prose
+from tests.docs.pages import DOCS, NOTEBOOKS, PAGES, ROOT, name, prose
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -48,7 +48,9 @@ def test_every_page_of_docs_is_in_the_navigation():
         for entry in (pages if isinstance(pages, list) else [{"": pages}])
         for path in entry.values()
     ]
-    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    # A notebook becomes a page.
+    files = (*DOCS.rglob("*.md"), *(path.with_suffix(".md") for path in NOTEBOOKS))
+    pages = {file.relative_to(DOCS).as_posix() for file in files}
     # Those of results/ are reached from results.md: see below.
     assert sorted(listed) == sorted(p for p in pages if not p.startswith("results/"))
 
@@ -89,3 +91,6 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     # A file outside docs/ that a page links is a page of the site.
     source = site / "source" / "configs" / "experiments" / "table2.yaml.html"
     assert "S1/random: 39.2" in source.read_text()
+    # A notebook is one too, with what it drew.
+    notebook = (site / "notebooks" / "detection.html").read_text()
+    assert "label_pictures(" in notebook and "data:image/png;base64," in notebook

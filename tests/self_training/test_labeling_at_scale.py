@@ -73,8 +73,8 @@ from st_keras.self_training import labeling, shards
 teacher, records, output = sys.argv[1:]
 sizes = []
 write = shards.LabelFolder.write
-def write_and_weigh(*args):
-    write(*args)
+def write_and_weigh(*args, **work):
+    write(*args, **work)
     sizes.append(psutil.Process().memory_info().rss)
 shards.LabelFolder.write = write_and_weigh
 labeling.label_pictures(teacher, output, records=records, num_shards=20)
