@@ -15,6 +15,7 @@ import tensorflow as tf
 from st_keras import models
 from st_keras.config import task
 from st_keras.models import randomness
+from st_keras.models.backbones.efficientnet import SCALINGS
 from st_keras.models.layers import Dropout
 
 SIZE_PX = (128, 256)  # Height and width differ, so that a swap shows.
@@ -86,7 +87,7 @@ SLOW = {
 # Tracing two replicas that share statistics takes minutes where there are many.
 SYNCHRONIZED = {"retinanet_tiny", "deeplab_v3_plus_tiny"}
 # Eight copies of 480 million numbers (weights, gradients, replicas) take over 24 GB in
-# float64. In float32 they tell shared statistics from others, not 1e-3 from 1e-2.
+# float64. Here an L2 has its own width, and as many blocks as B0: a fifth.
 TOO_LARGE = {
     "preset_classifier_efficientnet_l2",
     "preset_nas_fpn_segmenter_efficientnet_l2",
@@ -132,11 +133,10 @@ def nothing_is_dropped(monkeypatch):
 
 
 @pytest.fixture
-def in_float64(name):
+def in_float64():
     """For gradients of deep models: in float32 one replica is off by 1 % itself."""
-    floats = "float32" if name in TOO_LARGE else "float64"
-    tf.keras.backend.set_floatx(floats)
-    tf.keras.mixed_precision.set_global_policy(floats)
+    tf.keras.backend.set_floatx("float64")
+    tf.keras.mixed_precision.set_global_policy("float64")
     yield
     tf.keras.mixed_precision.set_global_policy("float32")
     tf.keras.backend.set_floatx("float32")
@@ -310,8 +310,12 @@ def files(tmp_path_factory):
         for name in MODELS | SLOW
     ],
 )
-def test_two_replicas_give_the_gradients_of_one(name, nothing_is_dropped, in_float64):
-    tolerance = 0.1 if name in TOO_LARGE else 1e-3
+def test_two_replicas_give_the_gradients_of_one(
+    name, nothing_is_dropped, in_float64, monkeypatch
+):
+    if name in TOO_LARGE:
+        shallow = dataclasses.replace(SCALINGS["l2"], depth=1.0)
+        monkeypatch.setitem(SCALINGS, "l2", shallow)
     build = (MODELS | SLOW)[name]
     model = build()
     randomize(model)
@@ -343,14 +347,14 @@ def test_two_replicas_give_the_gradients_of_one(name, nothing_is_dropped, in_flo
     loss, gradients = tf.nest.map_structure(
         lambda value: strategy.experimental_local_results(value)[0], step()
     )
-    np.testing.assert_allclose(loss, expected_loss, rtol=tolerance)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-3)
     scale = tf.linalg.global_norm(expected)
     for ours, theirs, variable in zip(
         gradients, expected, model.trainable_variables, strict=True
     ):
         error = tf.norm(ours - theirs) / scale
-        assert error < tolerance, f"{variable.name} is off by {error:.1e}"
+        assert error < 1e-3, f"{variable.name} is off by {error:.1e}"
     for ours, theirs in zip(
         twin.non_trainable_variables, expected_statistics, strict=True
     ):
-        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance / 10)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
