@@ -1,6 +1,8 @@
 """Runs notebooks from top to bottom and keeps what they gave, but for bars and logs.
 
-python docs/run_notebooks.py docs/notebooks/*.ipynb
+    python docs/run_notebooks.py docs/notebooks/*.ipynb
+
+`make notebooks` installs what that needs.
 """
 
 import pathlib
