@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import math
 import pathlib
 
 from st_keras.config.checks import check, check_choice, settings
@@ -58,6 +57,7 @@ class GridConfig:
     reference: str = ""  # Arm that the others are compared with, seed by seed.
     # Claim, cell, factor: the sum over its cells is above 0 where the claim holds.
     claims: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    only_claims: bool = False  # Leave out the cells that no claim has.
     # What the paper has, by cell as `arm` or `value/value/arm`.
     published: dict[str, float] = dataclasses.field(default_factory=dict)
     source: str = ""  # Where that stands.
@@ -78,9 +78,18 @@ class GridConfig:
                 )
         if self.reference:
             check_choice(self, "reference", tuple(self.arms))
-        for name, of_cells in (("published", self.published), *self.claims.items()):
-            unknown = sorted(set(of_cells) - set(self.cells()))
+        known = {_cell_name(point, arm) for point in self.points() for arm in self.arms}
+        for name, of_cells in self.claims.items():
+            unknown = sorted(set(of_cells) - known)
             check(name, ", ".join(unknown), not unknown, "of cells of the grid")
+        check(
+            "only_claims",
+            "true",
+            bool(self.claims) or not self.only_claims,
+            "false without `claims`",
+        )
+        unknown = sorted(set(self.published) - set(self.cells()))
+        check("published", ", ".join(unknown), not unknown, "of cells of the grid")
         check(
             "source",
             repr(self.source),
@@ -94,18 +103,24 @@ class GridConfig:
 
     def cells(self) -> dict[str, tuple[tuple[str, ...], str]]:
         """Returns point and arm of every cell by its name."""
-        return {
-            "/".join((*point, arm)): (point, arm)
+        wanted = {cell for factors in self.claims.values() for cell in factors}
+        found = {
+            _cell_name(point, arm): (point, arm)
             for point in self.points()
             for arm in self.arms
         }
+        if self.only_claims:
+            return {name: found[name] for name in found if name in wanted}
+        return found
 
     @property
     def runs(self) -> int:
         """How many results the grid has: cells times seeds."""
-        return (
-            len(self.arms) * math.prod(map(len, self.axes.values())) * len(self.seeds)
-        )
+        return len(self.cells()) * len(self.seeds)
+
+
+def _cell_name(point: tuple[str, ...], arm: str) -> str:
+    return "/".join((*point, arm))
 
 
 @settings
@@ -130,21 +145,21 @@ def load_grid(path: str) -> GridConfig:
 
 def cells_of(grid: GridConfig) -> list[Cell]:
     """Returns the cells in the order of the file."""
-    found = []
-    for name, (point, arm_name) in grid.cells().items():
-        arm = grid.arms[arm_name]
-        values = zip(grid.axes.values(), point, strict=True)
-        overrides = [text for axis, value in values for text in axis[value]]
-        found.append(
-            Cell(
-                name=name,
-                point=point,
-                arm_name=arm_name,
-                arm=arm,
-                overrides=(*overrides, *arm.set),
-            )
-        )
-    return found
+    return [cell_at(grid, point, arm) for point, arm in grid.cells().values()]
+
+
+def cell_at(grid: GridConfig, point: tuple[str, ...], arm_name: str) -> Cell:
+    """Returns one cell, also if the grid leaves it out."""
+    arm = grid.arms[arm_name]
+    values = zip(grid.axes.values(), point, strict=True)
+    overrides = [text for axis, value in values for text in axis[value]]
+    return Cell(
+        name=_cell_name(point, arm_name),
+        point=point,
+        arm_name=arm_name,
+        arm=arm,
+        overrides=(*overrides, *arm.set),
+    )
 
 
 def config_of_cell(

@@ -18,6 +18,7 @@ from st_keras.config import Config
 from st_keras.config.grid import (
     Cell,
     GridConfig,
+    cell_at,
     cells_of,
     config_of_cell,
     load_grid,
@@ -182,11 +183,7 @@ def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str
         return _self_training(config, stages, cell.arm.iterations)
     alone = teacher_config(config)
     if cell.arm.cost_of:
-        other = next(
-            other
-            for other in cells_of(grid)
-            if (other.point, other.arm_name) == (cell.point, cell.arm.cost_of)
-        )
+        other = cell_at(grid, cell.point, cell.arm.cost_of)
         cost = stages.total(_run_arm(job, grid, other, stages))
         steps = stages.steps_worth(cost, _supervised(alone, stages))
         alone = with_steps(alone, steps)

@@ -1,7 +1,7 @@
 """What a grid would run, and what that takes."""
 
 from st_keras.config import Config
-from st_keras.config.grid import cells_of, config_of_cell, load_grid
+from st_keras.config.grid import cell_at, cells_of, config_of_cell, load_grid
 from st_keras.data import dataset_info, splits
 from st_keras.experiments import ledger, multiply_adds, tables
 from st_keras.experiments.grid import Job, read_result
@@ -45,13 +45,12 @@ def format_plan(of_all: list[Job]) -> str:
 def cost_of(job: Job) -> Cost:
     """Returns what the stages behind a job take, without their time."""
     grid = load_grid(job.grid)
-    cells = {(cell.point, cell.arm_name): cell for cell in cells_of(grid)}
-    cell = next(cell for cell in cells.values() if cell.name == job.cell)
+    cell = next(cell for cell in cells_of(grid) if cell.name == job.cell)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     forward = _forward(config)
     alone = ledger.training(teacher_config(config), *forward)
     if cell.arm.cost_of:
-        cell = cells[cell.point, cell.arm.cost_of]
+        cell = cell_at(grid, cell.point, cell.arm.cost_of)
         config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
         whole = _self_training(config, cell.arm.iterations, forward)
         steps = ledger.steps_worth(whole, teacher_config(config), *forward)

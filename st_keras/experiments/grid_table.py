@@ -66,7 +66,7 @@ def collect(grid: GridConfig, of_all: list[Job]) -> dict:
             "total": found[0]["total"],
         }
         reference = "/".join((*point, grid.reference))
-        if grid.reference and arm != grid.reference:
+        if arm != grid.reference and reference in grid.cells():
             others = [results[reference, s]["metrics"][headline] for s in grid.seeds]
             cells[name]["gain"] = paired(values, others)
         if name in grid.published:
@@ -150,8 +150,10 @@ def _pivot(grid: GridConfig, content: dict) -> list[str]:
     for arm in grid.arms:
         for others in rest:
             names = ["/".join((v, *others, arm)) for v in grid.axes[first]]
-            cells = [content["cells"][name] for name in names]
-            rows.append([" / ".join((*others, arm)), *map(_text, cells)])
+            cells = [content["cells"].get(name) for name in names]
+            if any(cells):
+                texts = [_text(cell) if cell else "" for cell in cells]
+                rows.append([" / ".join((*others, arm)), *texts])
     return [tables.markdown([head, *rows]), ""]
 
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from st_keras.ops import logit_maps
+from st_keras.ops import bilinear, logit_maps
 from st_keras.types import IGNORED, Ratio
 
 
@@ -43,7 +43,7 @@ def pixel_loss(
     not; here no image's loss depends on those beside it.
     """
     if at == "labels":
-        logits = logit_maps.enlarge(logits, class_ids.shape[1:3], legacy=legacy)
+        logits = bilinear.resize(logits, class_ids.shape[1:3], legacy=legacy)
     else:
         size = logits.shape[1:3]
         class_ids = logit_maps.sample(class_ids, size, legacy=legacy)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from st_keras.models import randomness
 from st_keras.models.synchronized import SynchronizedBatchNorm
+from st_keras.ops import bilinear
 
 layers = tf.keras.layers
 
@@ -184,3 +185,38 @@ class Upsample(layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"size": self.size}
+
+
+@tf.keras.utils.register_keras_serializable("st_keras")
+class Bilinear(layers.Layer):
+    """Enlarges a map; computes in float32 whatever the model does."""
+
+    def __init__(
+        self, factor: int | tuple[int, int], *, legacy: bool = False, **kwargs
+    ):
+        """Makes the layer.
+
+        Args:
+          factor: Of height and width, whole numbers.
+          legacy: As TensorFlow 1 did: cell i lies on pixel i * factor. Today's resizing
+            puts the middles of cells and pixels on each other, half a cell away.
+          **kwargs: Of every Keras layer; its type is float32 whatever they say.
+
+        Raises:
+          ValueError: A factor is not a whole number, 1 or more.
+        """
+        super().__init__(**kwargs | {"dtype": "float32"})
+        self.factor = (
+            tuple(factor) if isinstance(factor, list | tuple) else (factor, factor)
+        )
+        if any(one != int(one) or one < 1 for one in self.factor):
+            raise ValueError(f"`factor` must be 1, 2, 3 or so on, got {factor}.")
+        self.legacy = legacy
+
+    def call(self, x):
+        _, height, width, _ = x.shape
+        size_px = height * self.factor[0], width * self.factor[1]
+        return bilinear.resize(x, size_px, legacy=self.legacy)
+
+    def get_config(self):
+        return super().get_config() | {"factor": self.factor, "legacy": self.legacy}

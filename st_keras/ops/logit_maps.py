@@ -1,29 +1,9 @@
-"""Between the cells of a segmenter's logits and the pixels of its input.
+"""From the pixels of a segmenter's input to the cells of its logits.
 
-Today's resizing puts the middles of cells and pixels on each other: a cell of 4 x 4
-pixels lies at 2, 2. TensorFlow 1 put the first corners on each other: the cell lies on
-the first of its pixels. What was learned one way must be read that way.
+The other way goes `bilinear.resize`.
 """
 
 import tensorflow as tf
-
-
-def enlarge(
-    logits: tf.Tensor, size_px: tuple[int, int], *, legacy: bool = False
-) -> tf.Tensor:
-    """Returns [B, H, W, K] float32 logits of pixels, bilinear.
-
-    Args:
-      logits: [B, h, w, K].
-      size_px: H and W.
-      legacy: A cell lies on its first pixel, not on its middle.
-    """
-    return tf.raw_ops.ResizeBilinear(
-        images=tf.cast(logits, tf.float32),
-        size=tuple(size_px),
-        align_corners=False,
-        half_pixel_centers=not legacy,
-    )
 
 
 def sample(

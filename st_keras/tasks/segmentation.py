@@ -17,7 +17,7 @@ from st_keras.losses import segmentation as losses
 from st_keras.metrics.judged_labels import JudgedPixels
 from st_keras.metrics.mean_iou import MeanIoU
 from st_keras.metrics.pixel_quality import PixelQuality
-from st_keras.ops import logit_maps, view_merging
+from st_keras.ops import bilinear, view_merging
 from st_keras.tasks.augmentation import augment_picture, build_augmentation
 from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
@@ -149,7 +149,7 @@ class SegmentationTask(Task):
 
     def see(self, outputs: dict, unlabeled: LabelMap) -> LabelMap:
         config = self._config
-        logits = logit_maps.enlarge(
+        logits = bilinear.resize(
             outputs["logits"], config.image_size_px, legacy=config.legacy_alignment
         )
         shares = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
@@ -220,7 +220,7 @@ class SegmentationTask(Task):
 
     def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
         size_px = self._config.image_size_px
-        logits = logit_maps.enlarge(
+        logits = bilinear.resize(
             outputs["logits"], size_px, legacy=self._config.legacy_alignment
         )
         picture = tf.cast(views.picture_size_px, tf.float32)

@@ -4,6 +4,7 @@ import pytest
 
 from st_keras.config import ConfigError
 from st_keras.config.grid import (
+    cell_at,
     cells_of,
     check_all,
     config_of_cell,
@@ -98,6 +99,28 @@ def test_without_axes_a_cell_is_called_like_its_arm(write):
     assert list(load_grid(write(text)).cells()) == ["alone", "student", "long", "soft"]
 
 
+CLAIMS = """
+only_claims: true
+claims:
+  It helps: {20/random/student: 1, 20/random/alone: -1}
+  Longer helps: {100/teacher/long: 1, 20/random/alone: -1}
+"""
+
+
+def test_cells_that_no_claim_has_can_be_left_out(write):
+    text = GRID[: GRID.index("published:")] + CLAIMS
+    grid = load_grid(write(text))
+    # In the order of the design, each once.
+    found = [*("20/random/alone", "20/random/student"), "100/teacher/long"]
+    assert list(grid.cells()) == found
+    assert [cell.name for cell in cells_of(grid)] == found
+    assert grid.runs == 6
+    # The arm whose cost `long` has is left out, and still known.
+    other = cell_at(grid, ("100", "teacher"), grid.arms["long"].cost_of)
+    assert other.name == "100/teacher/student"
+    assert other.overrides == ("init.kind=teacher", "init.checkpoint=runs/t")
+
+
 @pytest.mark.parametrize(
     "old, new, message",
     [
@@ -120,6 +143,11 @@ def test_without_axes_a_cell_is_called_like_its_arm(write):
             "source: a paper",
             "claims: {It helps: {20/student: 1}}\nsource: a paper",
             r"`It helps` must be of cells of the grid, got 20/student",
+        ),
+        (
+            "source: a paper",
+            "only_claims: true\nsource: a paper",
+            r"`only_claims` must be false without `claims`",
         ),
         ("title: A test", "titel: A test", r"no setting `titel`. Did you mean `title`"),
         (

@@ -242,6 +242,22 @@ claims:
         assert pathlib.Path(f"{folder}/out.png").read_bytes()[1:4] == b"PNG"
         assert json.loads(pathlib.Path(f"{folder}/out.json").read_text())["cells"]
 
+    def test_a_cell_that_is_left_out_is_a_gap(self, made_up):
+        path, folder, _ = made_up
+        grid_file = pathlib.Path(path)
+        claim = "only_claims: true\nclaims: {It is good: {20/alone: 1, 100/student: 1}}"
+        text = grid_file.read_text()
+        text = text[: text.index("published:")] + claim
+        grid_file.write_text(text)
+        text = grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
+        lines = text.splitlines()
+        assert "| alone | 32.0 (2.6) |  |" in lines
+        assert "| student |  | 46.0 (1.0) |" in lines
+        # Its reference, 100/alone, is none; nor is it compared.
+        row = "| 100/student | 46.0 (1.0) | 10 | 2.50 |  |  | 45.0 | 46.0 | 47.0 |"
+        assert row in lines
+        assert pathlib.Path(f"{folder}/out.png").exists()
+
     def test_a_cell_without_a_run_is_no_table(self, made_up):
         path, folder, of_all = made_up
         grid.result_path(of_all[2]).unlink()

@@ -5,7 +5,13 @@ import pytest
 import tensorflow as tf
 
 from st_keras.models import randomness
-from st_keras.models.layers import Dropout, Upsample, convolve, squeeze_excite
+from st_keras.models.layers import (
+    Bilinear,
+    Dropout,
+    Upsample,
+    convolve,
+    squeeze_excite,
+)
 
 SEED = (3, 5)
 
@@ -115,3 +121,45 @@ def test_upsampling_repeats_cells_and_sums_their_gradients():
     expected = np.broadcast_to(np.float32([6, 24, 42])[:, None], [2, 3, 2])
     np.testing.assert_array_equal(tape.gradient(total, x)[0], expected)
     assert Upsample.from_config(layer.get_config()).size == (2, 3)
+
+
+def test_old_resizing_puts_a_cell_on_the_first_of_its_pixels():
+    # Today's puts 0 and 8 on the middles, which gives 0, 2, 6, 8 and so on.
+    x = np.float32([[0, 8], [100, 116]]).reshape([1, 2, 2, 1])
+    assert Bilinear(2, legacy=True)(x).numpy().squeeze().tolist() == [
+        [0, 4, 8, 8],
+        [50, 56, 62, 62],
+        [100, 108, 116, 116],
+        [100, 108, 116, 116],
+    ]
+    assert Bilinear((1, 2))(x).numpy().squeeze().tolist() == [
+        [0, 2, 6, 8],
+        [100, 104, 112, 116],
+    ]
+
+
+def test_resizing_is_float32_where_the_model_computes_in_bfloat16():
+    # bfloat16 has 8 bits: from 256 on, it counts in twos.
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        layer = Bilinear(4, legacy=True)
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    row = tf.reshape(tf.constant([257.0, 259.0]), [1, 1, 2, 1])
+    enlarged = layer(row)
+    assert enlarged.dtype == tf.float32
+    # A quarter of the way for each new column; behind the last there is nothing.
+    expected = [257, 257.5, 258, 258.5, 259, 259, 259, 259]
+    assert enlarged.numpy()[0, 0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("factor", [0, 0.5, 1.5, (2, 0)])
+def test_only_whole_factors_resize(factor):
+    with pytest.raises(ValueError, match=r"`factor` must be 1, 2, .* got "):
+        Bilinear(factor)
+
+
+def test_resizing_is_remade_from_its_settings():
+    layer = Bilinear((2, 3), legacy=True, name="up")
+    again = Bilinear.from_config(layer.get_config())
+    assert (again.factor, again.legacy, again.name) == ((2, 3), True, "up")

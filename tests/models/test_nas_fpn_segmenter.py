@@ -13,7 +13,7 @@ from st_keras.models.authors.efficientnet import efficientnet_names
 from st_keras.models.authors.nas_fpn import nas_fpn_names
 from st_keras.models.authors.segmentation import segmentation_head_names
 from st_keras.models.heads.segmentation import segmentation_head
-from st_keras.models.necks.pyramid_fusion import LegacyBilinear, pyramid_fusion
+from st_keras.models.necks.pyramid_fusion import pyramid_fusion
 from tests.models import reference
 
 SIZE = (128, 256)  # Height and width differ, so that a swap shows.
@@ -155,62 +155,6 @@ def test_a_head_is_convolutions_norms_and_a_predictor():
         assert not bias.any()
 
 
-def test_resizing_is_that_of_tensorflow_1():
-    draw = np.random.default_rng(0)
-    x = draw.normal(size=[2, 3, 5, 4]).astype(np.float32)
-    for factor in (1, 2, 3, 32):
-        size = (3 * factor, 5 * factor)
-        np.testing.assert_array_equal(
-            LegacyBilinear(factor)(x), tf.compat.v1.image.resize_bilinear(x, size)
-        )
-    today = tf.image.resize(x, (6, 10), "bilinear")
-    assert np.abs(LegacyBilinear(2)(x) - today).max() > 0.5
-
-
-def test_cells_of_the_input_sit_on_the_first_of_theirs():
-    # Today's resizing puts 0 and 8 on the centres, which gives 0, 2, 6, 8 and so on.
-    x = np.float32([[0, 8], [100, 116]]).reshape([1, 2, 2, 1])
-    assert LegacyBilinear(2)(x).numpy().squeeze().tolist() == [
-        [0, 4, 8, 8],
-        [50, 56, 62, 62],
-        [100, 108, 116, 116],
-        [100, 108, 116, 116],
-    ]
-
-
-def test_resizing_is_float32_where_the_model_computes_in_bfloat16():
-    # bfloat16 has 8 bits: from 256 on, it counts in twos.
-    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        layer = LegacyBilinear(4)
-    finally:
-        tf.keras.mixed_precision.set_global_policy("float32")
-    row = tf.reshape(tf.constant([257.0, 259.0]), [1, 1, 2, 1])
-    enlarged = layer(row)
-    assert enlarged.dtype == tf.float32
-    # A quarter of the way for each new column; behind the last there is nothing.
-    expected = [257, 257.5, 258, 258.5, 259, 259, 259, 259]
-    assert enlarged.numpy()[0, 0, :, 0].tolist() == expected
-
-
-def test_resizing_and_its_gradient_compile_with_xla():
-    draw = np.random.default_rng(0)
-    x = tf.constant(draw.normal(size=[2, 3, 5, 4]), tf.float32)
-    weights = tf.constant(draw.normal(size=[2, 24, 40, 4]), tf.float32)
-    layer = LegacyBilinear(8)
-
-    def both(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-            loss = tf.reduce_sum(y * weights)
-        return y, tape.gradient(loss, x)
-
-    compiled = tf.function(both, jit_compile=True)
-    for found, expected in zip(compiled(x), both(x), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-
-
 def test_levels_are_added_in_float32_where_the_model_computes_in_bfloat16():
     shapes = {"3": (None, 4, 8, 2), "4": (None, 2, 4, 2), "5": (None, 1, 2, 2)}
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -244,9 +188,3 @@ def test_what_cannot_be_added_is_named(settings, message):
     shapes = {"3": (None, 4, 8, 2), "4": (None, 2, 4, 2)}
     with pytest.raises(ValueError, match=message):
         pyramid_fusion(**{"feature_shapes": shapes, **settings})
-
-
-@pytest.mark.parametrize("factor", [0, 0.5, 1.5])
-def test_only_whole_factors_resize(factor):
-    with pytest.raises(ValueError, match=rf"`factor` must be 1, 2, .* got {factor}"):
-        LegacyBilinear(factor)

@@ -4,7 +4,6 @@ python -m st_keras.experiments.benchmarks.lone step ours resnet50 256 4 91 float
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import time
 from tqdm import tqdm
 
 from st_keras.experiments.benchmarks import rows
+from st_keras.runtime.peak_memory import peak_memory_bytes
 
 _CALLS = 3  # Memory can grow after the first.
 _MOST_PAIRS = 3  # Of processes, which take long to start.
@@ -105,8 +105,7 @@ def _main(kind, side, backbone, size_px, batch_size, num_classes, precision) -> 
     }
     for _ in range(_CALLS):
         call()
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps(found | {"peak_mb": peak_kb / 1024}))
+    print(json.dumps(found | {"peak_mb": peak_memory_bytes() / 2**20}))
 
 
 def _prepare(kind: str, side: str, numbers: tuple, precision: str):

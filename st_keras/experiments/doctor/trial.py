@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-import resource
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from st_keras.data import decode, pipeline
 from st_keras.experiments.self_train import teacher_config
 from st_keras.runtime import run_log
 from st_keras.runtime.inference import Predictor
+from st_keras.runtime.peak_memory import peak_memory_bytes
 from st_keras.runtime.restored import restore_run
 from st_keras.tasks import Task
 from st_keras.training.loop import train
@@ -80,7 +80,7 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
         if pictures is not None:
             speed = _label(workdir, config, pictures)
     return dataclasses.replace(
-        trial, pictures_per_second=speed, peak_memory_bytes=_peak_memory_bytes()
+        trial, pictures_per_second=speed, peak_memory_bytes=peak_memory_bytes()
     )
 
 
@@ -150,8 +150,3 @@ def _views(task: Task, serialized: tf.Tensor) -> int:
     """Returns in how many ways a picture is looked at."""
     image = decode.decode_image(decode.decode_encoded(serialized))
     return int(task.views(image).scale_yx.shape[0])
-
-
-def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB.

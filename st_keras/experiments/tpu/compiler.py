@@ -12,8 +12,12 @@ from st_keras.experiments.tpu.chips import Chip
 
 _SCRIPT = pathlib.Path(__file__).with_name("compile_hlo.py")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-# As in `Used 20.51G of 15.48G hbm. Exceeded hbm capacity by 5.03G.`
-_TOO_LARGE = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm")
+# As in `Used 20.51G of 15.48G hbm. Exceeded hbm capacity by 5.03G.`, or `the total
+# memory required for HLO temporaries (23.06G) exceeds available HBM (15.48G)`.
+_TOO_LARGE = re.compile(
+    r"(?:Used|HLO temporaries) \(?([\d.]+)([KMGT]?)\)? "
+    r"(?:of|exceeds available HBM) \(?([\d.]+)([KMGT]?)"
+)
 _LONGEST_ERROR = 2000  # Letters of it that are kept.
 
 

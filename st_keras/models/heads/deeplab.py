@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from st_keras.models.layers import Norm, convolve
+from st_keras.models.layers import Bilinear, Norm, convolve
 
 layers = tf.keras.layers
 
@@ -50,10 +50,7 @@ def deeplab_head(
     }
     low = unit(inputs["low"], low_level_filters, 1, "low")
     factors = (low_shape[1] // high_shape[1], low_shape[2] // high_shape[2])
-    # In float32: TPUs have no bilinear resize of bfloat16.
-    high = layers.UpSampling2D(
-        factors, interpolation="bilinear", dtype="float32", name="high_up"
-    )(inputs["high"])
+    high = Bilinear(factors, name="high_up")(inputs["high"])
     x = layers.Concatenate(name="join")([high, low])
     for number in range(convs):
         x = unit(x, filters, 3, f"decoder{number}")

@@ -2,40 +2,9 @@
 
 import tensorflow as tf
 
+from st_keras.models.layers import Bilinear
+
 layers = tf.keras.layers
-
-
-@tf.keras.utils.register_keras_serializable("st_keras")
-class LegacyBilinear(layers.Layer):
-    """Enlarges a map as TensorFlow 1 did: cell i of the input sits on cell i * factor.
-
-    Today's resizing puts the centres of cells on each other, half a cell away, and the
-    authors' weights have learned the old way. Computes in float32, as theirs.
-    """
-
-    def __init__(self, factor: int, **kwargs):
-        """Makes the layer.
-
-        Args:
-          factor: Of height and width, a whole number.
-          **kwargs: Of every Keras layer; its type is float32 whatever they say.
-
-        Raises:
-          ValueError: The factor is not a whole number, 1 or more.
-        """
-        super().__init__(**kwargs | {"dtype": "float32"})
-        if factor != int(factor) or factor < 1:
-            raise ValueError(f"`factor` must be 1, 2, 3 or so on, got {factor}.")
-        self.factor = factor
-
-    def call(self, x):
-        size = [side * self.factor for side in x.shape[1:3]]
-        return tf.raw_ops.ResizeBilinear(
-            images=x, size=size, align_corners=False, half_pixel_centers=False
-        )
-
-    def get_config(self):
-        return super().get_config() | {"factor": self.factor}
 
 
 def pyramid_fusion(
@@ -68,7 +37,8 @@ def pyramid_fusion(
         for name, shape in feature_shapes.items()
     }
     enlarged = [
-        LegacyBilinear(2 ** (int(name) - level), name=f"level{name}_up")(feature)
+        # As in the authors' code; their weights have learned it so.
+        Bilinear(2 ** (int(name) - level), legacy=True, name=f"level{name}_up")(feature)
         for name, feature in inputs.items()
     ]
     fused = layers.Add(name="join", dtype="float32")(enlarged)
