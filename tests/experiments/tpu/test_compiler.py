@@ -48,7 +48,7 @@ def test_what_compiles_and_takes_more_than_the_chip_has_does_not_fit():
     [
         (
             "JaxRuntimeError: RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran "
-            "out of memory in memory space hbm. Used 20.50G of 15.48G hbm. Exceeded hbm "
+            "XLA:TPU compile permanent error. Used 20.50G of 15.48G hbm. Exceeded hbm "
             "capacity by 5.02G.\n\nTotal hbm usage >= 21.02G:\n    reserved 530.00M",
             "Used 20.50G of 15.48G",
         ),
