@@ -10,7 +10,10 @@ _GREY, _BLUE, _ORANGE = "#9aa5b1", "#1f6feb", "#d9822b"
 
 
 def draw(path: str, grid: GridConfig, content: dict) -> None:
-    """Writes a PNG; with an axis, lines over its values, otherwise a row for each arm.
+    """Writes a PNG of lines over the first axis, or of rows of dots.
+
+    A row is of an arm where there are no axes, and of a claim, around 0, where there
+    are only the cells of claims, which make no lines.
 
     Args:
       path: The file.
@@ -20,32 +23,34 @@ def draw(path: str, grid: GridConfig, content: dict) -> None:
     # Loaded here: it takes half a second.
     from matplotlib.figure import Figure
 
-    rows = len(content["cells"])
-    height = 4.2 if grid.axes else 1.2 + _INCHES_PER_ROW * rows
+    are_lines = bool(grid.axes) and not grid.only_claims
+    of_rows = content["claims" if grid.only_claims else "cells"]
+    height = 4.2 if are_lines else 1.2 + _INCHES_PER_ROW * len(of_rows)
     figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
     axes = figure.subplots()
-    if grid.axes:
+    if are_lines:
         _lines(axes, grid, content)
     else:
-        _dots(axes, grid, content)
-    axes.set_title(grid.title, fontsize=10)
+        _dots(axes, of_rows, grid.reference)
+        unit = content["headline"]
+        axes.set_xlabel(f"{unit}, above 0 as claimed" if grid.only_claims else unit)
+    if grid.only_claims:
+        axes.axvline(0.0, color=_GREY, lw=1)
+    figure.suptitle(grid.title, fontsize=10)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     with writing.replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
 
 
-def _dots(axes, grid: GridConfig, content: dict) -> None:
-    names = list(content["cells"])
-    for row, name in enumerate(names):
-        cell = content["cells"][name]
-        color = _ORANGE if name == grid.reference else _BLUE
-        axes.plot(cell["values"], [row] * len(cell["values"]), "o", color=_GREY, ms=4)
-        axes.plot([cell["mean"]], [row], "|", color=color, ms=16, mew=3)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+def _dots(axes, of_rows: dict[str, dict], reference: str) -> None:
+    for row, (name, found) in enumerate(of_rows.items()):
+        color = _ORANGE if name == reference else _BLUE
+        axes.plot(found["values"], [row] * len(found["values"]), "o", color=_GREY, ms=4)
+        axes.plot([found["mean"]], [row], "|", color=color, ms=16, mew=3)
+    axes.set_yticks(range(len(of_rows)), list(of_rows), fontsize=8)
     axes.invert_yaxis()
     axes.grid(axis="x", color="#e6e9ec")
-    axes.set_xlabel(content["headline"])
 
 
 def _lines(axes, grid: GridConfig, content: dict) -> None:
