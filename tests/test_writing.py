@@ -62,10 +62,16 @@ def test_one_process_waits_until_the_other_has_left_or_is_dead(tmp_path):
         f"with writing.alone({str(tmp_path / 'lock')!r}):\n"
         "    print('here', flush=True)\n    time.sleep(600)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as one:
+    command = [sys.executable, "-c", code]
+    one, other = None, None
+    try:
+        one = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert one.stdout.readline() == b"here\n"
-        with subprocess.Popen([sys.executable, "-c", code], stdout=-1) as other:
-            assert not select.select([other.stdout], [], [], 2)[0]
-            one.kill()
-            assert other.stdout.readline() == b"here\n"
-            other.kill()
+        other = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert not select.select([other.stdout], [], [], 2)[0]
+        one.kill()
+        assert other.stdout.readline() == b"here\n"
+    finally:
+        for process in filter(None, (one, other)):
+            process.kill()
+            process.communicate()
