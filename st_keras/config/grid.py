@@ -78,9 +78,8 @@ class GridConfig:
                 )
         if self.reference:
             check_choice(self, "reference", tuple(self.arms))
-        known = {_cell_name(point, arm) for point in self.points() for arm in self.arms}
         for name, of_cells in self.claims.items():
-            unknown = sorted(set(of_cells) - known)
+            unknown = sorted(set(of_cells) - set(self._product()))
             check(name, ", ".join(unknown), not unknown, "of cells of the grid")
         check(
             "only_claims",
@@ -103,15 +102,18 @@ class GridConfig:
 
     def cells(self) -> dict[str, tuple[tuple[str, ...], str]]:
         """Returns point and arm of every cell by its name."""
-        wanted = {cell for factors in self.claims.values() for cell in factors}
-        found = {
-            _cell_name(point, arm): (point, arm)
+        found = self._product()
+        if self.only_claims:
+            wanted = {cell for factors in self.claims.values() for cell in factors}
+            return {name: found[name] for name in found if name in wanted}
+        return found
+
+    def _product(self) -> dict[str, tuple[tuple[str, ...], str]]:
+        return {
+            cell_name(point, arm): (point, arm)
             for point in self.points()
             for arm in self.arms
         }
-        if self.only_claims:
-            return {name: found[name] for name in found if name in wanted}
-        return found
 
     @property
     def runs(self) -> int:
@@ -119,7 +121,8 @@ class GridConfig:
         return len(self.cells()) * len(self.seeds)
 
 
-def _cell_name(point: tuple[str, ...], arm: str) -> str:
+def cell_name(point: tuple[str, ...], arm: str) -> str:
+    """Returns what a cell is called: its point's values, then its arm."""
     return "/".join((*point, arm))
 
 
@@ -154,7 +157,7 @@ def cell_at(grid: GridConfig, point: tuple[str, ...], arm_name: str) -> Cell:
     values = zip(grid.axes.values(), point, strict=True)
     overrides = [text for axis, value in values for text in axis[value]]
     return Cell(
-        name=_cell_name(point, arm_name),
+        name=cell_name(point, arm_name),
         point=point,
         arm_name=arm_name,
         arm=arm,

@@ -1,7 +1,7 @@
 """Draws what a grid has found: a dot for each seed, a bar for each mean."""
 
 from st_keras import writing
-from st_keras.config.grid import GridConfig
+from st_keras.config.grid import GridConfig, cell_name
 
 _INCHES_PER_ROW = 0.34
 _WIDTH_INCHES = 7.0
@@ -59,20 +59,17 @@ def _lines(axes, grid: GridConfig, content: dict) -> None:
     rest = list(dict.fromkeys(point[1:] for point in grid.points()))
     for arm in grid.arms:
         for others in rest:
-            names = {value: "/".join((value, *others, arm)) for value in values}
-            there = [value for value in values if names[value] in content["cells"]]
-            if not there:
-                continue
-            cells = [content["cells"][names[value]] for value in there]
+            names = [cell_name((value, *others), arm) for value in values]
+            cells = [content["cells"][name] for name in names]
             means = [cell["mean"] for cell in cells]
             spread = [cell["sd"] or 0.0 for cell in cells]
             label = " / ".join((*others, arm))
             line, *_ = axes.errorbar(
-                there, means, yerr=spread, marker="o", ms=4, capsize=3, label=label
+                values, means, yerr=spread, marker="o", ms=4, capsize=3, label=label
             )
             if all("published" in cell for cell in cells):
                 paper = [cell["published"] for cell in cells]
-                axes.plot(there, paper, "--", color=line.get_color(), lw=1, alpha=0.6)
+                axes.plot(values, paper, "--", color=line.get_color(), lw=1, alpha=0.6)
     axes.set_xlabel(first)
     axes.set_ylabel(content["headline"])
     axes.grid(axis="y", color="#e6e9ec")

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from st_keras import writing
-from st_keras.config.grid import GridConfig, load_grid
+from st_keras.config.grid import GridConfig, cell_name, load_grid
 from st_keras.experiments import grid_figure, tables
 from st_keras.experiments.grid import Job, jobs, read_result
 from st_keras.runtime.run_log import write_json
@@ -65,7 +65,7 @@ def collect(grid: GridConfig, of_all: list[Job]) -> dict:
             "steps": [result["steps"] for result in found],
             "total": found[0]["total"],
         }
-        reference = "/".join((*point, grid.reference))
+        reference = cell_name(point, grid.reference)
         if arm != grid.reference and reference in grid.cells():
             others = [results[reference, s]["metrics"][headline] for s in grid.seeds]
             cells[name]["gain"] = paired(values, others)
@@ -149,7 +149,7 @@ def _pivot(grid: GridConfig, content: dict) -> list[str]:
     rows = []
     for arm in grid.arms:
         for others in rest:
-            names = ["/".join((v, *others, arm)) for v in grid.axes[first]]
+            names = [cell_name((v, *others), arm) for v in grid.axes[first]]
             cells = [content["cells"].get(name) for name in names]
             if any(cells):
                 texts = [_text(cell) if cell else "" for cell in cells]

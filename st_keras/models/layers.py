@@ -189,7 +189,11 @@ class Upsample(layers.Layer):
 
 @tf.keras.utils.register_keras_serializable("st_keras")
 class Bilinear(layers.Layer):
-    """Enlarges a map; computes in float32 whatever the model does."""
+    """Enlarges [B, h, w, C], static h and w; in float32 whatever the model computes in.
+
+    Keras' UpSampling2D gives the same where cells lie on their middles; see
+    `ops/bilinear.py` for what XLA makes of that.
+    """
 
     def __init__(
         self, factor: int | tuple[int, int], *, legacy: bool = False, **kwargs

@@ -226,10 +226,17 @@ claims:
         found = (opposite["mean"], opposite["p"], opposite["holds"])
         assert found == (-3.0, 0.035, False)
 
+    def write(self, path, folder):
+        """Returns the lines of the page; it and its figure are on the disk."""
+        output = str(folder / "out")
+        text = grid_table.write(path, str(folder / "w"), output, "make it")
+        assert pathlib.Path(f"{output}.md").read_text() == text
+        assert pathlib.Path(f"{output}.png").read_bytes()[1:4] == b"PNG"
+        return text.splitlines()
+
     def test_the_page_has_both_tables_and_the_figure_is_there(self, made_up):
         path, folder, _ = made_up
-        text = grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
-        lines = text.splitlines()
+        lines = self.write(path, folder)
         assert "|  | labels 20 | labels 100 |" in lines
         assert "| alone | 32.0 (2.6), paper 30.7 | 45.0 (1.0) |" in lines
         row = "| 20/student | 35.0 (2.0) | 10 | 2.50 |  |  | 33.0 | 35.0 | 37.0 |"
@@ -238,8 +245,6 @@ claims:
         cells = "+1 20/student -1 20/alone"
         row = f"| A student is better | {cells} | +3.0 (1.0) | 0.035 | yes |"
         assert row in lines
-        assert pathlib.Path(f"{folder}/out.md").read_text() == text
-        assert pathlib.Path(f"{folder}/out.png").read_bytes()[1:4] == b"PNG"
         assert json.loads(pathlib.Path(f"{folder}/out.json").read_text())["cells"]
 
     def test_a_cell_that_is_left_out_is_a_gap(self, made_up):
@@ -249,14 +254,12 @@ claims:
         text = grid_file.read_text()
         text = text[: text.index("published:")] + claim
         grid_file.write_text(text)
-        text = grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
-        lines = text.splitlines()
+        lines = self.write(path, folder)
         assert "| alone | 32.0 (2.6) |  |" in lines
         assert "| student |  | 46.0 (1.0) |" in lines
         # Its reference, 100/alone, is none; nor is it compared.
         row = "| 100/student | 46.0 (1.0) | 10 | 2.50 |  |  | 45.0 | 46.0 | 47.0 |"
         assert row in lines
-        assert pathlib.Path(f"{folder}/out.png").exists()
 
     def test_a_cell_without_a_run_is_no_table(self, made_up):
         path, folder, of_all = made_up

@@ -60,7 +60,6 @@ def check_report(workdir, report, number):
     assert "chosen:" not in text and "Pictures are not shown" not in text
 
 
-@pytest.mark.slow
 def test_each_student_has_the_thresholds_of_its_own_teacher(finished):
     _, workdir, _ = finished
     for number in (1, 2):
@@ -75,13 +74,11 @@ def test_each_student_has_the_thresholds_of_its_own_teacher(finished):
         assert len(scores) == len(found["class_names"]) and max(scores) > 0.0
 
 
-@pytest.mark.slow
 def test_the_report_tells_the_thresholds_and_what_they_keep(finished):
     _, workdir, report = finished
     check_report(workdir, report, 2)
 
 
-@pytest.mark.slow
 def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
     config, workdir, report = finished
 

@@ -14,9 +14,10 @@ _SCRIPT = pathlib.Path(__file__).with_name("compile_hlo.py")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # As in `Used 20.51G of 15.48G hbm. Exceeded hbm capacity by 5.03G.`, or `the total
 # memory required for HLO temporaries (23.06G) exceeds available HBM (15.48G)`.
-_TOO_LARGE = re.compile(
-    r"(?:Used|HLO temporaries) \(?([\d.]+)([KMGT]?)\)? "
-    r"(?:of|exceeds available HBM) \(?([\d.]+)([KMGT]?)"
+_SIZE = r"([\d.]+)([KMGT]?)"
+_TOO_LARGE = (
+    re.compile(rf"Used {_SIZE} of {_SIZE} hbm"),
+    re.compile(rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)"),
 )
 _LONGEST_ERROR = 2000  # Letters of it that are kept.
 
@@ -85,7 +86,8 @@ def read_answer(found: dict, chip: Chip) -> Compiled:
     seconds = found["compile_seconds"]
     if not found["compiles"]:
         error = found["error"][:_LONGEST_ERROR]
-        sizes = _TOO_LARGE.search(found["error"])
+        matches = (pattern.search(found["error"]) for pattern in _TOO_LARGE)
+        sizes = next(filter(None, matches), None)
         if sizes is None:
             return Compiled(verdict="refused", error=error, compile_seconds=seconds)
         needed, needed_unit, room, room_unit = sizes.groups()
