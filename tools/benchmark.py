@@ -17,6 +17,7 @@ They make their own pictures where no records are given. One suite takes from fi
 minutes to an hour on two cores.
 """
 
+import os
 import shlex
 import sys
 
@@ -40,12 +41,17 @@ _PICTURES = flags.DEFINE_integer(
 _PAIRS = flags.DEFINE_integer(
     "pairs", 5, "How often both sides are measured, in turn.", lower_bound=1
 )
+_DEVICE = flags.DEFINE_enum(
+    "device", None, ["cpu"], "cpu: not even if there is a GPU. Else what there is."
+)
 flags.mark_flags_as_required(["suite", "json"])
 
 
 def main(argv):
     del argv
     environment.quiet()
+    if _DEVICE.value == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Of what it starts, too.
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras.experiments.benchmarks import suites
 

@@ -27,7 +27,9 @@ _IDS = flags.DEFINE_string("ids", "", "File of ids of the pictures; empty: all."
 _SCORE_FLOOR = flags.DEFINE_float(
     "score_floor", 0.05, "Weaker boxes are not written.", 0.0, 1.0
 )
-_SHARDS = flags.DEFINE_integer("shards", 1, "Files of the whole output.", 1)
+_SHARDS = flags.DEFINE_integer(
+    "shards", 0, "Files of the whole output; 0: one per 500 pictures.", 0
+)
 _SHARD_RANGE = flags.DEFINE_string(
     "shard_range", "", "Those to write here, such as 0:64; empty: all."
 )

@@ -109,6 +109,9 @@ class TrainingConfig:
     # Slices that each replica takes its images in, with one update for all: for batches
     # that do not fit. What is learned is the same; BatchNorm sees a slice at a time.
     accumulation_steps: int = 1
+    # Compute the inside of the backbone's blocks again for the gradient, instead of
+    # keeping it: less memory for a third more work.
+    rematerialize: bool = False
     pictures_every_steps: int = 0  # Training pictures to TensorBoard; 0: only first.
     # What is done about a step with a loss or a gradient that is not finite, besides
     # keeping all of it in `debug/step_N` for tools/replay.py. abort: the run stops.
@@ -203,6 +206,11 @@ class RuntimeConfig:
             not self.tpu or self.strategy == "tpu",
             "empty unless `strategy` is tpu",
         )
+
+    @property
+    def compiles_steps(self) -> bool:
+        """Whether XLA compiles the step of a run."""
+        return self.jit_compile or self.strategy == "tpu"
 
 
 @settings

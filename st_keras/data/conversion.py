@@ -22,7 +22,6 @@ from st_keras.data.skipping import KEPT, Reason, SkipLog, SkipPicture
 from st_keras.data.sources.source import Item, Scene, Source, storable
 
 SKIPPED_FILE = "skipped.txt"
-_IMAGES_PER_SHARD = 500
 _SHARDS = "records-*-of-*.tfrecord"
 
 
@@ -71,7 +70,7 @@ def convert(
     infos = {}
     for split in chosen:
         count = len(items[split])
-        shards = min(num_shards or math.ceil(count / _IMAGES_PER_SHARD), count)
+        shards = min(num_shards or math.ceil(count / records.PICTURES_PER_SHARD), count)
         conversion = _Conversion(source, split, max_side_px, SkipLog(strict))
         infos[split] = conversion.run(items[split], folders[split], shards)
         print(_summary(folders[split], infos[split]))

@@ -38,6 +38,8 @@ CONFIDENCE = "image/segmentation/confidence/encoded"
 CLASS_SCORE = "image/class/score"
 
 HUMAN = "human"
+
+PICTURES_PER_SHARD = 500  # Where nobody says how many files there are to be.
 IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
 
 

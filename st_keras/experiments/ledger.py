@@ -50,7 +50,9 @@ def training(config: Config, forward: int, joint_forward: int = 0) -> Cost:
         if config.training.accumulation_steps > 1:
             seen += learned
     joint = config.joint.images_per_step if config.joint else 0
-    of_model = (_PASSES_OF_A_STEP * learned + seen) * forward
+    # The backbone once more; it is nearly all of a model.
+    passes = _PASSES_OF_A_STEP + config.training.rematerialize
+    of_model = (passes * learned + seen) * forward
     of_classifier = _PASSES_OF_A_STEP * joint * joint_forward
     return Cost(
         images=(learned + seen + joint) * config.training.steps,

@@ -11,7 +11,6 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras import writing
 from st_keras.config import Config, RuntimeConfig, SelfTrainingConfig
-from st_keras.data import dataset_info
 from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.ledger import Cost, Ledger
 from st_keras.runtime import hosts as hosts_lib
@@ -22,8 +21,6 @@ from st_keras.self_training import calibration, labeling
 from st_keras.self_training.shards import MANIFEST_FILE
 from st_keras.training import evaluate
 from st_keras.training.loop import SUMMARY_FILE, train
-
-_MIN_SHARD_IMAGES = 500
 
 Pictures = tuple[str, str]  # Glob of records and file of ids; empty: all of them.
 
@@ -81,14 +78,12 @@ class Stages:
         """Lets the model of a stage label pictures and returns the folder."""
         records, ids_file = pictures
         output = self.path(name)
-        images = dataset_info.load(records).images
         labeling.label_pictures(
             self.path(model),
             output,
             records=records,
             ids_file=ids_file,
             score_floor=settings.score_floor,
-            num_shards=max(1, images // _MIN_SHARD_IMAGES),
             strategy=self._runtime.strategy,
             tpu=self._runtime.tpu,
         )

@@ -32,6 +32,9 @@ _OF_HOSTS = (
     tf.errors.UnavailableError,
     tf.errors.DeadlineExceededError,
     tf.errors.AbortedError,
+)
+# These also come of what happens on this host alone, and name its devices.
+_OF_HOSTS_OR_NOT = (
     tf.errors.CancelledError,
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
@@ -143,9 +146,12 @@ class Hosts:
         try:
             yield
         except tf.errors.OpError as error:
-            if self.count == 1 or not _is_about_hosts(error):
+            if self.count == 1:
                 raise
-            lost = self._silent() or f"another: {error.message.splitlines()[0]}"
+            silent = self._silent()
+            if not (_is_about_hosts(error) or silent and _may_be_about_hosts(error)):
+                raise
+            lost = silent or f"another: {error.message.splitlines()[0]}"
             raise HostLostError(
                 f"{self._name}, {doing}, has lost {lost}. {_RESTART}"
             ) from error
@@ -305,8 +311,14 @@ def _configure_heartbeats(cluster: dict[str, list[str]]) -> None:
 
 
 def _is_about_hosts(error: tf.errors.OpError) -> bool:
-    told = ("Collective", "Barrier", "CoordinationService", "/task:", "heartbeat")
-    return isinstance(error, _OF_HOSTS) and any(word in error.message for word in told)
+    told = ("Collective", "Barrier", "CoordinationService", "heartbeat")
+    if isinstance(error, _OF_HOSTS):
+        told += ("/task:",)
+    return _may_be_about_hosts(error) and any(word in error.message for word in told)
+
+
+def _may_be_about_hosts(error: tf.errors.OpError) -> bool:
+    return isinstance(error, _OF_HOSTS + _OF_HOSTS_OR_NOT)
 
 
 def _answers(address: str) -> bool:

@@ -45,33 +45,32 @@ def configure(config: RuntimeConfig) -> None:
     tf.keras.mixed_precision.set_global_policy(config.precision)
     # XLA knows no gradient of a max-pool under this switch, on no device; and what it
     # compiles for CPUs and TPUs gives the same numbers anyway.
-    is_compiled = config.jit_compile or config.strategy == "tpu"
-    if config.deterministic and not is_compiled:
+    if config.deterministic and not config.compiles_steps:
         tf.config.experimental.enable_op_determinism()
-
-
-def replicas_of_this_host(strategy: tf.distribute.Strategy) -> range:
-    """Returns the numbers, within the whole job, of the replicas this host feeds."""
-    job = hosts.of_strategy(strategy)
-    here = strategy.num_replicas_in_sync // job.count
-    return range(job.index * here, (job.index + 1) * here)
 
 
 def feed(
     strategy: tf.distribute.Strategy, make: Callable[[range], tf.data.Dataset]
 ) -> Iterator:
-    """Returns what feeds the replicas of this host, step by step.
+    """Returns what feeds the replicas, step by step.
 
     Args:
       strategy: Of the run.
       make: Returns the batches of some replicas of the job, in turn.
     """
-    here = replicas_of_this_host(strategy)
     if strategy.num_replicas_in_sync == 1 and "CPU" in _device(strategy):
         # Nothing is to be sent anywhere. The other way, what sends it has an autotuner
         # of its own, for which the end of a run may wait: see data/untuned.py.
-        return iter(make(here))
-    return iter(strategy.distribute_datasets_from_function(lambda _: make(here)))
+        return iter(make(range(1)))
+
+    def make_for(host: tf.distribute.InputContext) -> tf.data.Dataset:
+        # Asked once for each host: by every host of a multi_worker job for itself, by
+        # the one process of a TPU slice for all that the slice has.
+        replicas = host.num_replicas_in_sync // host.num_input_pipelines
+        first = host.input_pipeline_id * replicas
+        return make(range(first, first + replicas))
+
+    return iter(strategy.distribute_datasets_from_function(make_for))
 
 
 def set_seed(seed: int) -> None:

@@ -1,6 +1,7 @@
 """The arrow from teacher to student: a trained model labels pictures."""
 
 import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from tqdm import tqdm
 
 from st_keras.config import digest
 from st_keras.data import dataset_info, splits
-from st_keras.data.records import Record
+from st_keras.data.records import PICTURES_PER_SHARD, Record
 from st_keras.data.skipping import SkipLog
 from st_keras.data.unlabeled import FilePictures, Pictures, RecordPictures
 from st_keras.runtime import hosts as hosts_lib
@@ -28,7 +29,7 @@ def label_pictures(
     images: str = "",
     ids_file: str = "",
     score_floor: float = 0.05,
-    num_shards: int = 1,
+    num_shards: int = 0,
     shard_range: tuple[int, int] | None = None,
     resume: bool = True,
     strategy: str = "one_device",
@@ -52,7 +53,8 @@ def label_pictures(
       images: Folder of picture files, or a text file with one path per line.
       ids_file: Ids of the pictures in `records` to label; empty: all.
       score_floor: In [0, 1); boxes at or under it are not written.
-      num_shards: Files of the whole output, each of a stretch of the pictures.
+      num_shards: Files of the whole output, each of a stretch of the pictures; a killed
+        call loses those it was at. 0 means one per 500 pictures.
       shard_range: The first shard to write and the one after the last; None: all.
       resume: Accept a folder in which this job has been begun.
       strategy: On which devices, as `runtime.strategy`.
@@ -68,13 +70,15 @@ def label_pictures(
       HostLostError: Another host of the job has died.
     """
     hosts = hosts_lib.join(strategy)
+    teacher_file = find_model(checkpoint)
+    pictures = _open(records, images, ids_file)
+    if not num_shards:
+        num_shards = max(1, math.ceil(pictures.positions / PICTURES_PER_SHARD))
     first, last = shard_range or (0, num_shards)
     if not 0 <= first < last <= num_shards:
         raise ValueError(
             f"`shard_range` must be within 0:{num_shards}, got {first}:{last}."
         )
-    teacher_file = find_model(checkpoint)
-    pictures = _open(records, images, ids_file)
     if num_shards > pictures.positions:
         raise ValueError(
             f"`shards` must be at most the {pictures.positions} pictures of "

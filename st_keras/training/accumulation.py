@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from st_keras.models import moving_averages
 from st_keras.tasks import Task
 from st_keras.types import Batch, Ratio
 
@@ -45,11 +46,10 @@ def gradients(
       model: Whose averages must not move while the totals are looked at.
     """
     if looks_first:
-        averages = _Averages(model)
-        seen = _over_slices(
-            lambda number, seen: _add_totals(seen, forward(number)), counted, slices
-        )
-        averages.restore()
+        with moving_averages.kept([model]):
+            seen = _over_slices(
+                lambda number, seen: _add_totals(seen, forward(number)), counted, slices
+            )
         weights, logs = _weights(objective, seen)
     else:
         weights, _ = _weights(objective, counted)
@@ -157,26 +157,6 @@ def _with_totals(ratios: Ratios, totals: list[tf.Tensor]) -> Ratios:
 def _add_totals(seen: Ratios, more: Ratios) -> Ratios:
     pairs = zip(_totals(seen), _totals(more), strict=True)
     return _with_totals(seen, [total + other for total, other in pairs])
-
-
-class _Averages:
-    """Puts the averages of BatchNorm layers back after a pass that must not count."""
-
-    def __init__(self, model: tf.keras.Model):
-        """Remembers them as they are; to be called in each replica."""
-        norms = tf.keras.layers.BatchNormalization
-        self._averages = [
-            variable
-            for layer in model.submodules
-            if isinstance(layer, norms)
-            for variable in (layer.moving_mean, layer.moving_variance)
-        ]
-        self._values = [tf.identity(v.read_value()) for v in self._averages]
-
-    def restore(self) -> None:
-        """Puts them back."""
-        for variable, value in zip(self._averages, self._values, strict=True):
-            variable.assign(value)
 
 
 def _talks_between_replicas() -> bool:

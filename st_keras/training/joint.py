@@ -1,11 +1,11 @@
 """A classification that is learned in the same step, by the same backbone."""
 
 import contextlib
-from collections.abc import Iterator
 
 import tensorflow as tf
 
 from st_keras.config import JointConfig
+from st_keras.models import moving_averages
 from st_keras.tasks import Task
 
 
@@ -42,14 +42,9 @@ class Joint:
         self.head = classifier.get_layer("head")
         self.weight = weight
 
-    @contextlib.contextmanager
-    def statistics_kept(self) -> Iterator[None]:
+    def averages_kept(self) -> contextlib.AbstractContextManager[None]:
         """Gives the shared backbone back the averages it had; in a replica."""
-        shared = self.model.get_layer("backbone").non_trainable_variables
-        before = [variable.read_value() for variable in shared]
-        yield
-        for variable, value in zip(shared, before, strict=True):
-            variable.assign(value)
+        return moving_averages.kept([self.model.get_layer("backbone")])
 
 
 def build_joint(

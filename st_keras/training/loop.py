@@ -18,6 +18,7 @@ from tqdm import tqdm
 from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.data import dataset_info, drawing, pipeline, splits
+from st_keras.models import moving_averages
 from st_keras.runtime import (
     checkpoints,
     failures,
@@ -151,17 +152,24 @@ def train(
                 strategy,
                 build_step(drawn, task, model, optimizer, blend, **beside),
                 averaged,
-                jit_compile=config.runtime.jit_compile or on_tpu,
+                jit_compile=config.runtime.compiles_steps,
             )
         return functools.partial(compiled[drawn.seed], iterator)
 
     box = BlackBox(
-        *(config, workdir, strategy, task, model, optimizer, blend),
+        config,
+        workdir,
+        strategy,
+        task,
+        model,
+        optimizer,
+        blend,
         saved=saved,
         **beside,
     )
     guard = rescue.Rescue(
-        *(config, workdir),
+        config,
+        workdir,
         strategy=strategy,
         saved=saved,
         optimizer=optimizer,
@@ -216,13 +224,17 @@ def train(
             if _is_due(step, config.training.pictures_every_steps):
                 _log_pictures(log, batches, step)
             is_last = step == config.training.steps
-            if config.evaluation.records and (
+            is_judged = config.evaluation.records and (
                 is_last or _is_due(step, config.evaluation.every_steps)
-            ):
+            )
+            is_saved = is_last or _is_due(step, config.training.checkpoint_every_steps)
+            if replicas > 1 and (is_judged or is_saved):
+                moving_averages.agree([model, averaged.model] if averaged else [model])
+            if is_judged:
                 metrics = _evaluate(config, task, judged)
                 log.numbers(step, _flat(metrics))
             # The last thing of a round: what it has written is then never redone.
-            if is_last or _is_due(step, config.training.checkpoint_every_steps):
+            if is_saved:
                 saved.save()
                 if hosts.is_chief:
                     clock.save()

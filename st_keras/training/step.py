@@ -1,11 +1,13 @@
 """One training step: human and pseudo examples go through the model together."""
 
+import contextlib
 import dataclasses
 
 import tensorflow as tf
 
 from st_keras.config import Config
 from st_keras.models import randomness
+from st_keras.models.rematerialization import Rematerialization
 from st_keras.ops import images
 from st_keras.self_training.blend import Blend
 from st_keras.self_training.online import OnlineTeacher, build_online
@@ -56,6 +58,11 @@ def build_step(
     """
     # AdamW decays by itself; SGD gets the paper's L2 on kernels.
     is_coupled = config.optimization.optimizer == "sgd"
+    rematerialization = None
+    if config.training.rematerialize:
+        rematerialization = Rematerialization(
+            model, is_compiled=config.runtime.compiles_steps
+        )
     return TrainStep(
         task,
         model,
@@ -67,6 +74,7 @@ def build_step(
         joint=joint,
         online=build_online(config.pseudo, task, average),
         slices=config.training.accumulation_steps,
+        rematerialization=rematerialization,
     )
 
 
@@ -95,6 +103,7 @@ class TrainStep:
         joint: Joint | None = None,
         online: OnlineTeacher | None = None,
         slices: int = 1,
+        rematerialization: Rematerialization | None = None,
     ):
         """Makes the step.
 
@@ -110,6 +119,7 @@ class TrainStep:
           joint: A classification beside the task; None: none.
           online: Labels the pseudo part; None: it comes with its labels.
           slices: That a replica takes its examples in, one after the other.
+          rematerialization: Of the model; None: all activations are kept.
         """
         self._task = task
         self._model = model
@@ -121,6 +131,7 @@ class TrainStep:
         self._clip_norm = clip_norm
         self._seed = seed
         self._slices = slices
+        self._rematerialization = rematerialization
 
     def __call__(self, parts: dict[str, Batch]) -> dict[str, tf.Tensor]:
         """Takes one step and returns named [] float32 numbers, equal in all replicas.
@@ -201,13 +212,36 @@ class TrainStep:
     ) -> dict[str, dict[str, Ratio]]:
         own = {part: batch for part, batch in parts.items() if part != "joint"}
         seed = self._step_seed(slice_number)
-        ratios = _look(self._task, self._model, own, seed)
+        ratios = self._look(self._task, self._model, own, seed)
         if self._joint:
             seed = randomness.fold_in(seed, _JOINT_SEED)
-            with self._joint.statistics_kept():
+            with self._joint.averages_kept():
                 beside = {"joint": parts["joint"]}
-                ratios |= _look(self._joint.task, self._joint.model, beside, seed)
+                ratios |= self._look(self._joint.task, self._joint.model, beside, seed)
         return ratios
+
+    def _look(
+        self, task: Task, model: tf.keras.Model, parts: dict[str, Batch], seed
+    ) -> dict[str, dict[str, Ratio]]:
+        """Returns the losses of parts that go through a model together."""
+        pixels = tf.concat([batch.image for batch in parts.values()], axis=0)
+        features = images.normalize(pixels, model.compute_dtype)
+        with randomness.seeded(seed), self._keeping_less():
+            outputs = model(features, training=True)
+        sizes = [batch.image.shape[0] for batch in parts.values()]
+        split = {name: tf.split(value, sizes) for name, value in outputs.items()}
+        return {
+            part: task.losses(
+                batch.labels, {name: values[i] for name, values in split.items()}
+            )
+            for i, (part, batch) in enumerate(parts.items())
+        }
+
+    def _keeping_less(self) -> contextlib.AbstractContextManager:
+        """Of activations, where it is wanted; a joint classifier has the backbone."""
+        if self._rematerialization is None:
+            return contextlib.nullcontext()
+        return self._rematerialization.on()
 
     def _step_seed(self, slice_number) -> tf.Tensor:
         """Returns a [2] int32 seed of its own for each step, replica and slice."""
@@ -249,24 +283,6 @@ class TrainStep:
             factors["joint"] = self._joint.weight
         logs["loss"] = sum(factor * means[part] for part, factor in factors.items())
         return sum(factor * shares[part] for part, factor in factors.items()), logs
-
-
-def _look(
-    task: Task, model: tf.keras.Model, parts: dict[str, Batch], seed: tf.Tensor
-) -> dict[str, dict[str, Ratio]]:
-    """Returns the losses of parts that go through a model together."""
-    pixels = tf.concat([batch.image for batch in parts.values()], axis=0)
-    features = images.normalize(pixels, model.compute_dtype)
-    with randomness.seeded(seed):
-        outputs = model(features, training=True)
-    sizes = [batch.image.shape[0] for batch in parts.values()]
-    split = {name: tf.split(value, sizes) for name, value in outputs.items()}
-    return {
-        part: task.losses(
-            batch.labels, {name: values[i] for name, values in split.items()}
-        )
-        for i, (part, batch) in enumerate(parts.items())
-    }
 
 
 def _sum_over_replicas(values):

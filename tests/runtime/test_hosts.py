@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+import tensorflow as tf
 
 from st_keras.runtime import hosts
 from tests.host_processes import said, start_hosts, wait_for
@@ -47,6 +48,31 @@ def test_the_chief_comes_before_the_workers(kind, index, number):
 def test_a_host_that_is_not_listed_is_refused(text):
     with pytest.raises(ValueError, match="`TF_CONFIG` must list the hosts and say"):
         hosts.read_hosts(text)
+
+
+def error_on(job, kind, message):
+    with job.explaining("training"):
+        raise kind(None, None, message)
+
+
+HERE = (
+    "No algorithm worked! [[{{node /job:worker/replica:0/task:0/device:GPU:0/conv}}]]"
+)
+
+
+def test_an_error_of_a_device_here_is_not_blamed_on_another_host():
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        address = f"127.0.0.1:{there.getsockname()[1]}"
+        job = hosts.Hosts(("127.0.0.1:1", address), 0)
+        with pytest.raises(tf.errors.InternalError):
+            error_on(job, tf.errors.InternalError, HERE)
+        # Of what only others can cause, and of those who are silent, it is.
+        with pytest.raises(hosts.HostLostError, match="has lost another: Collective"):
+            error_on(job, tf.errors.InternalError, "Collective ops is aborted")
+        with pytest.raises(hosts.HostLostError, match="has lost another"):
+            error_on(job, tf.errors.UnavailableError, "/job:worker/task:1 is gone")
+    with pytest.raises(hosts.HostLostError, match=f"has lost host 1 .{address}"):
+        error_on(job, tf.errors.InternalError, HERE)
 
 
 def free_port():

@@ -68,6 +68,25 @@ def test_each_replica_is_fed_its_turn(devices):
     assert numbers == ([[0], [1]] if devices == 1 else [[0, 1], [2, 3]])
 
 
+class Slice:
+    """What TPUStrategy is to its feeder: one process that feeds several hosts."""
+
+    num_replicas_in_sync = 8
+
+    def distribute_datasets_from_function(self, make):
+        contexts = [
+            tf.distribute.InputContext(
+                num_input_pipelines=2, input_pipeline_id=host, num_replicas_in_sync=8
+            )
+            for host in range(2)
+        ]
+        return [make(context) for context in contexts]
+
+
+def test_the_hosts_of_a_tpu_slice_are_fed_other_replicas_each():
+    assert list(strategy.feed(Slice(), list)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
 def test_precision_is_that_of_layers_made_later():
     strategy.configure(RuntimeConfig(precision="mixed_bfloat16"))
     assert tf.keras.layers.Dense(1).compute_dtype == "bfloat16"

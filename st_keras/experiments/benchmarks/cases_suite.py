@@ -23,6 +23,7 @@ def run(
     cases: dict[str, Sizes],
     ends: Sequence[str],
     measure: Measure,
+    slow_ends: Sequence[str] = (),
 ) -> dict:
     """Measures, and writes what it finds as JSON, row by row.
 
@@ -30,11 +31,12 @@ def run(
       kind: step or predict; the suite's name.
       output: JSON file.
       command: What repeats the measurement; it is written along.
-      only: Names of rows, each a case and an end; empty is all.
+      only: Names of rows, each a case and an end; empty is all but the slow ones.
       pairs: How often both sides are measured.
       cases: Sizes by the names of cases.
       ends: What is added to a case's name, one for each way to measure it.
       measure: Gives the rows that need no process of their own.
+      slow_ends: Of these, those that take hours.
 
     Returns:
       What is in the file.
@@ -42,7 +44,11 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
-    chosen = suite.chosen([f"{name}{end}" for name in cases for end in ends], only)
+    chosen = suite.chosen(
+        [f"{name}{end}" for name in cases for end in ends],
+        only,
+        slow={f"{name}{end}" for name in cases for end in slow_ends},
+    )
     content = {
         "rows": [],
         "batch": {name: sizes.batch_size for name, sizes in cases.items()},

@@ -28,7 +28,7 @@ def draw(path: str, curves: dict[str, dict]) -> None:
         x = [point["x"] for point in curve["points"]]
         y = [point["seconds"] for point in curve["points"]]
         panel.loglog(x, y, "o-", color=_BLUE, ms=4)
-        # What it would be if the last point's cost per unit held for all.
+        # Linear, through the last point.
         panel.loglog(x, [y[-1] * at / x[-1] for at in x], "--", color=_GREY, lw=1)
         panel.set_title(f"{name.split('/')[-1]}: {curve['what']}", fontsize=6)
         panel.set_xlabel(curve["unit"], fontsize=7)

@@ -11,7 +11,14 @@ from tqdm import tqdm
 
 from st_keras.data import decode
 from st_keras.data.unlabeled import RecordPictures
-from st_keras.experiments.benchmarks import all_cores, label_peer, rows, suite, twins
+from st_keras.experiments.benchmarks import (
+    all_cores,
+    label_peer,
+    predictions,
+    rows,
+    suite,
+    twins,
+)
 from st_keras.experiments.benchmarks.twins import Sizes, Twins
 from st_keras.ops import images
 from st_keras.runtime import preflight
@@ -96,7 +103,7 @@ def run(
       output: JSON file.
       command: What repeats the measurement; it is written along.
       records: Glob of TFRecords with a dataset.json; empty makes scenes.
-      only: Of `names`; empty is all.
+      only: Of `names`; empty is all but those that take hours.
       pairs: How often both sides are measured.
       cases: By the names of rows.
       pictures: Scenes to make, a multiple of the batch.
@@ -107,7 +114,13 @@ def run(
     Raises:
       ValueError: A name is unknown, or there are no such records.
     """
-    chosen = suite.chosen(names(cases), only)
+    slow = {
+        f"{name}/{end}"
+        for name, case in cases.items()
+        for end, version in case.peers.items()
+        if version == predictions.SLOW
+    }
+    chosen = suite.chosen(names(cases), only, slow)
     content = {
         "rows": [],
         "records": records or f"{pictures} made: see scenes.py",

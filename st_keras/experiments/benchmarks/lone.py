@@ -125,7 +125,8 @@ def _prepare(kind: str, side: str, numbers: tuple, precision: str):
         step = steps.peer(config, task, model)
         batches = iter(steps.peer_batches(task, pictures))
         return lambda: step(*next(batches))
-    return predictions.peer(model, pictures.pixels)
+    fast = predictions.with_suppression(task, model, "batched")
+    return predictions.peer(fast, pictures.pixels)
 
 
 if __name__ == "__main__":

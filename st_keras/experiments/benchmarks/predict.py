@@ -14,6 +14,7 @@ from st_keras.experiments.benchmarks import (
     steps,
     twins,
 )
+from st_keras.experiments.benchmarks.predictions import SLOW
 from st_keras.experiments.benchmarks.twins import Sizes
 
 _CALLS = 4  # Per measurement.
@@ -38,7 +39,7 @@ ENDS = {
     "/peer_batched_nms": _NOTE.format("batched, the fastest it has on a CPU"),
     **lone.ENDS,
 }
-_VERSIONS = {"": "v2", "/peer_batched_nms": "batched"}
+_VERSIONS = {"": SLOW, "/peer_batched_nms": "batched"}
 NAMES = tuple(f"{name}{end}" for name in CASES for end in ENDS)
 
 
@@ -55,7 +56,7 @@ def run(
     Args:
       output: JSON file.
       command: What repeats the measurement; it is written along.
-      only: Of `NAMES`; empty is all.
+      only: Of `NAMES`; empty is all but those that take hours.
       pairs: How often both sides are measured.
       cases: Sizes by the names of rows.
 
@@ -74,6 +75,7 @@ def run(
         cases=cases,
         ends=ENDS,
         measure=_measure,
+        slow_ends=[end for end, version in _VERSIONS.items() if version == SLOW],
     )
 
 

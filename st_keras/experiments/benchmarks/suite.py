@@ -2,18 +2,21 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from st_keras.experiments.benchmarks import rows, scenes
 from st_keras.runtime import run_log
 
 
-def chosen(names: Sequence[str], only: Sequence[str]) -> list[str]:
+def chosen(
+    names: Sequence[str], only: Sequence[str], slow: Collection[str] = ()
+) -> list[str]:
     """Returns the names to measure, in their order.
 
     Args:
       names: All of a suite.
-      only: Of these; empty is all.
+      only: Of these; empty is all but the slow ones.
+      slow: Those that take hours.
 
     Raises:
       ValueError: One is unknown.
@@ -23,7 +26,7 @@ def chosen(names: Sequence[str], only: Sequence[str]) -> list[str]:
         raise ValueError(
             f"`--only` must be from {', '.join(names)}; got {', '.join(unknown)}."
         )
-    return [name for name in names if not only or name in only]
+    return [name for name in names if name in (only or set(names).difference(slow))]
 
 
 @contextlib.contextmanager

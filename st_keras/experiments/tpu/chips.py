@@ -15,7 +15,8 @@ class Chip:
     slice_prefix: str  # Of the accelerator's name...
     slice_units: int  # ...in which a replica counts for so many.
     fewest_replicas: int  # Of a slice.
-    hbm_bytes: int  # Of a replica, as the next two.
+    hbm_bytes: int  # Of a replica, as the next three.
+    reserved_bytes: int = 0  # That the compiler says it cannot have; 0: not known.
     flops_per_second: float  # bfloat16.
     hbm_bytes_per_second: float
     topology: str  # What the compiler calls a small slice of it.
@@ -40,6 +41,7 @@ CHIPS = {
         slice_units=1,
         fewest_replicas=8,
         hbm_bytes=16 * _GIB,
+        reserved_bytes=round(0.52 * _GIB),  # "of 15.48G hbm".
         flops_per_second=123e12 / 2,
         hbm_bytes_per_second=900e9 / 2,
         topology="v3:2x2x1",

@@ -24,6 +24,13 @@ def run(
     """
     chip, replicas = chips.parse(tpu)
     known = results.read(path) if path else []
+
+    def keep(row: results.Row) -> None:
+        nonlocal known
+        known = results.merged(known, [row])
+        if path:
+            run_log.write_json(path, results.to_json(known))
+
     environment.python()  # Before minutes are spent on a model.
     rows = examine.examine(
         config,
@@ -32,9 +39,7 @@ def run(
         replicas=replicas,
         step=step,
         timeout_seconds=60.0 * minutes,
+        keep=keep,
     )
-    if path:
-        merged = results.merged(known, rows)
-        run_log.write_json(path, results.to_json(merged, environment.versions()))
     print(page.format_page(rows))
     return any(row.compiled.verdict == "fits" for row in rows)

@@ -15,9 +15,9 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # As in `Used 20.51G of 15.48G hbm. Exceeded hbm capacity by 5.03G.`, or `the total
 # memory required for HLO temporaries (23.06G) exceeds available HBM (15.48G)`.
 _SIZE = r"([\d.]+)([KMGT]?)"
-_TOO_LARGE = (
-    re.compile(rf"Used {_SIZE} of {_SIZE} hbm"),
-    re.compile(rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)"),
+_TOO_LARGE = re.compile(rf"Used {_SIZE} of {_SIZE} hbm")
+_TOO_LARGE_ALREADY = re.compile(
+    rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)"
 )
 _LONGEST_ERROR = 2000  # Letters of it that are kept.
 
@@ -33,7 +33,8 @@ class Compiled:
     # Arguments, outputs, aliased (outputs that take the place of an argument),
     # temporaries, code; empty where it did not compile.
     memory_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
-    needed_bytes: float = 0.0  # All of it together.
+    needed_bytes: float = 0.0  # All of it together...
+    is_partial: bool = False  # ...or temporaries alone, which were too large already.
     room_bytes: float = 0.0  # That the compiler has for it; 0: it did not say.
     flops: float = 0.0
     traffic_bytes: float = 0.0  # Between the memory and the cores.
@@ -86,8 +87,8 @@ def read_answer(found: dict, chip: Chip) -> Compiled:
     seconds = found["compile_seconds"]
     if not found["compiles"]:
         error = found["error"][:_LONGEST_ERROR]
-        matches = (pattern.search(found["error"]) for pattern in _TOO_LARGE)
-        sizes = next(filter(None, matches), None)
+        partial = _TOO_LARGE_ALREADY.search(found["error"])
+        sizes = partial or _TOO_LARGE.search(found["error"])
         if sizes is None:
             return Compiled(verdict="refused", error=error, compile_seconds=seconds)
         needed, needed_unit, room, room_unit = sizes.groups()
@@ -96,6 +97,7 @@ def read_answer(found: dict, chip: Chip) -> Compiled:
             error=sizes.group(0),
             compile_seconds=seconds,
             needed_bytes=float(needed) * _UNITS[needed_unit],
+            is_partial=bool(partial),
             room_bytes=float(room) * _UNITS[room_unit],
         )
     memory = found["memory_bytes"]

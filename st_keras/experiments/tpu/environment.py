@@ -27,8 +27,7 @@ def folder() -> pathlib.Path:
     if named:
         return pathlib.Path(named).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    digest = hashlib.sha256(PINS.read_bytes()).hexdigest()[:8]
-    return pathlib.Path(cache).expanduser() / "st_keras" / f"tpu_compiler_{digest}"
+    return pathlib.Path(cache).expanduser() / "st_keras" / f"tpu_compiler_{_digest()}"
 
 
 def versions() -> dict[str, str]:
@@ -38,8 +37,9 @@ def versions() -> dict[str, str]:
 
 
 def is_ready() -> bool:
-    """Whether the environment was made to its end."""
-    return (folder() / _READY).exists()
+    """Whether the environment was made to its end, with these pins."""
+    ready = folder() / _READY
+    return ready.exists() and ready.read_text(encoding="utf-8") == _digest()
 
 
 def python() -> str:
@@ -59,8 +59,12 @@ def python() -> str:
     _run([_base_python(), "-m", "venv", str(place)], place)
     install = [str(interpreter), "-m", "pip", "install", "--quiet", "-r", str(PINS)]
     _run([*install, "--disable-pip-version-check"], place)
-    (place / _READY).touch()
+    (place / _READY).write_text(_digest(), encoding="utf-8")
     return str(interpreter)
+
+
+def _digest() -> str:
+    return hashlib.sha256(PINS.read_bytes()).hexdigest()[:8]
 
 
 def _base_python() -> str:

@@ -78,7 +78,10 @@ def memory(measured: Mapping[int, float], fixed_bytes: float = 0.0) -> Memory:
       fixed_bytes: That do not grow with the images, as variables and code.
     """
     few, many = min(measured), max(measured)
-    if few == many:
+    # Of two sizes that take the same, by the tiles of the memory, the smaller says
+    # nothing.
+    if few == many or measured[few] >= measured[many]:
+        few = many
         per_image = (measured[few] - fixed_bytes) / few
         return Memory(fixed_bytes=fixed_bytes, per_image_bytes=per_image)
     per_image = (measured[many] - measured[few]) / (many - few)

@@ -2,11 +2,18 @@
 
 import dataclasses
 import gc
+from collections.abc import Callable
 
 from absl import logging
 
 from st_keras.config import Config
-from st_keras.experiments.tpu import compiler, estimate, lowering, page
+from st_keras.experiments.tpu import (
+    compiler,
+    environment,
+    estimate,
+    lowering,
+    page,
+)
 from st_keras.experiments.tpu.chips import Chip
 from st_keras.experiments.tpu.results import Row
 
@@ -21,6 +28,7 @@ def examine(
     replicas: int | None = None,
     step: str = "train",
     timeout_seconds: float = 3600.0,
+    keep: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Returns the compilations that were made, in turn.
 
@@ -36,13 +44,14 @@ def examine(
       replicas: Of the slice; None: to be found.
       step: One of `lowering.STEPS`.
       timeout_seconds: Of each compilation.
+      keep: Called with each as soon as it is made.
 
     Raises:
       ValueError: The config's images cannot be spread over the replicas.
       OSError: The compiler cannot be had.
     """
-    parts = images_per_step(config)
-    case = _Case(config, name, chip, step, timeout_seconds, parts)
+    parts = images_per_step(config, step)
+    case = _Case(config, name, chip, step, timeout_seconds, parts, keep)
     if replicas is not None:
         for part, images in parts.items():
             if images % replicas:
@@ -61,8 +70,10 @@ def examine(
     return _search(case, counts)
 
 
-def images_per_step(config: Config) -> dict[str, int]:
+def images_per_step(config: Config, step: str) -> dict[str, int]:
     """Returns the images of a step by part, over all replicas."""
+    if step != "train":  # Labelling looks at as many as judging.
+        return {"evaluation": config.evaluation.images_per_step}
     parts = {"human": config.human.images_per_step}
     if config.pseudo:
         parts["pseudo"] = config.pseudo.images_per_step
@@ -77,6 +88,7 @@ class _Case:
     step: str
     timeout_seconds: float
     parts: dict[str, int]
+    keep: Callable[[Row], None]
 
     def compile(self, replicas: int) -> Row:
         images = {part: count // replicas for part, count in self.parts.items()}
@@ -86,7 +98,7 @@ class _Case:
         compiled = compiler.compile_step(
             lowered.hlo, self.chip, timeout_seconds=self.timeout_seconds
         )
-        return Row(
+        row = Row(
             config=self.name,
             step=self.step,
             chip=self.chip.name,
@@ -95,7 +107,11 @@ class _Case:
             steps=self.config.training.steps,
             parameters=lowered.parameters,
             compiled=compiled,
+            slices=self.config.training.accumulation_steps,
+            compiler=environment.versions(),
         )
+        self.keep(row)
+        return row
 
 
 def _search(case: _Case, counts: list[int]) -> list[Row]:
@@ -125,7 +141,7 @@ def _next_place(rows: dict[int, Row], counts: list[int], case: _Case) -> int:
     """Returns which size to compile next; one that was, when it is known what fits."""
     sizes = [sum(case.parts.values()) // count for count in counts]
     made = list(rows.values())
-    room = min(page.room_bytes(made), case.chip.hbm_bytes)
+    room = page.room_bytes(made, case.chip)
     most = page.memory_of(made).most_images(room)
     guess = max((i for i, size in enumerate(sizes) if size <= most), default=0)
     fitting = [i for i, row in rows.items() if row.compiled.verdict == "fits"]

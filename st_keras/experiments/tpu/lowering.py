@@ -37,8 +37,9 @@ class Lowered:
 def lower(config: Config, step: str, images: Mapping[str, int]) -> Lowered:
     """Returns one replica's step, as it is without other replicas.
 
-    Sums over replicas and BatchNorm's exchange are not in it: what they send is small
-    beside what a step computes, and they need no memory that grows with the batch.
+    Layers are those of a run on many, but here nobody is there to send them sums. What
+    a BatchNorm or a gradient sends has no memory that grows with the batch. An average
+    of the weights (`optimization.ema_decay`) is not in it: its step is of its own.
 
     Args:
       config: Of any run; that it be for a TPU is taken for granted.
@@ -57,12 +58,13 @@ def lower(config: Config, step: str, images: Mapping[str, int]) -> Lowered:
     if not config.section.class_names:
         config = with_class_names(config, info)
     runtime = dataclasses.replace(config.runtime, strategy="tpu", tpu="local")
+    config = dataclasses.replace(config, runtime=runtime)
     strategies.configure(runtime)
     tf.keras.backend.clear_session()
     purpose = "labeling" if step == "labeling" else "evaluation"
     task = build_task(config, xla=True, purpose=purpose)
-    # One replica has no others to take means with.
-    model = task.build_model(sync_batch_norm=False)
+    # The layer that a run on several replicas has: it keeps more than Keras' own.
+    model = task.build_model(sync_batch_norm=config.runtime.sync_batch_norm)
     if step == "train":
         run, specs = _train_step(config, task, model, info, images)
     else:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from st_keras.experiments import tables
 from st_keras.experiments.tpu import estimate
+from st_keras.experiments.tpu.chips import Chip
 from st_keras.experiments.tpu.results import Row
 
 _GIB = 2**30
@@ -51,11 +52,15 @@ def what_fits(rows: Sequence[Row]) -> str:
         text += f", so the {sum(parts.values())} of a step take a "
         text += chip.slice_name(count)
     line = memory_of(rows)
-    sizes = {row.images_per_replica for row in rows if row.compiled.needed_bytes}
+    sizes = {
+        row.images_per_replica
+        for row in rows
+        if row.compiled.needed_bytes and not row.compiled.is_partial
+    }
     by = "By the line through all sizes"
     if len(sizes) == 1:
         by = "If all but variables and code grows with the images"
-    most = line.most_images(room_bytes(rows))
+    most = line.most_images(room_bytes(rows, chip))
     text += f". {by}, one takes {gib(line.per_image_bytes)}, and up to {most} would fit"
     if count := estimate.fewest_replicas(parts, chip, most):
         text += f"; the fewest replicas would be those of a {chip.slice_name(count)}"
@@ -65,16 +70,17 @@ def what_fits(rows: Sequence[Row]) -> str:
 def memory_of(rows: Sequence[Row]) -> estimate.Memory:
     """Returns the memory of a step by its images, of rows whose memory is known."""
     known = [row for row in rows if row.compiled.needed_bytes]
+    known = [row for row in known if not row.compiled.is_partial] or known
     return estimate.memory(
         {row.images_per_replica: row.compiled.needed_bytes for row in known},
         max(row.compiled.fixed_bytes for row in known),
     )
 
 
-def room_bytes(rows: Sequence[Row]) -> float:
-    """Returns what the compiler has for a step; the chip's memory, if it never said."""
+def room_bytes(rows: Sequence[Row], chip: Chip) -> float:
+    """Returns what the compiler has for a step, as far as it ever said."""
     said = [row.compiled.room_bytes for row in rows if row.compiled.room_bytes]
-    return min([*said, rows[0].kind_of_tpu.hbm_bytes])
+    return min([*said, chip.hbm_bytes - chip.reserved_bytes])
 
 
 def gib(count_bytes: float) -> str:
@@ -92,8 +98,8 @@ def _table(rows: Sequence[Row]) -> str:
         ("  arguments", lambda r: _part(r, "arguments")),
         ("  temporaries", lambda r: _part(r, "temporaries")),
         ("  code", lambda r: _part(r, "code")),
-        ("TFLOP a step", lambda r: f"{r.compiled.flops / 1e12:.3f}"),
-        ("memory traffic", lambda r: gib(r.compiled.traffic_bytes)),
+        ("TFLOP a step", lambda r: f"{r.slices * r.compiled.flops / 1e12:.3f}"),
+        ("memory traffic", lambda r: gib(r.slices * r.compiled.traffic_bytes)),
         ("FLOP per byte", lambda r: _of_roofline(r, lambda x: f"{x.intensity:.0f}")),
         ("bound by", lambda r: _of_roofline(r, lambda x: x.bound)),
         ("step, at best", lambda r: _of_roofline(r, _milliseconds)),
@@ -109,7 +115,9 @@ def roofline_of(row: Row) -> estimate.Roofline | None:
     compiled = row.compiled
     if not compiled.flops:
         return None
-    return estimate.roofline(compiled.flops, compiled.traffic_bytes, row.kind_of_tpu)
+    # The compiler counts what is in a loop once.
+    flops, traffic = compiled.flops * row.slices, compiled.traffic_bytes * row.slices
+    return estimate.roofline(flops, traffic, row.kind_of_tpu)
 
 
 def cost_of(row: Row) -> estimate.Cost | None:

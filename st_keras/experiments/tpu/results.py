@@ -21,6 +21,8 @@ class Row:
     steps: int  # Of the config's run.
     parameters: int
     compiled: Compiled
+    slices: int = 1  # That a replica takes its images in.
+    compiler: dict[str, str] = dataclasses.field(default_factory=dict)  # Versions.
 
     @property
     def kind_of_tpu(self) -> Chip:
@@ -63,10 +65,9 @@ def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
     return list({row.key: row for row in (*old, *new)}.values())
 
 
-def to_json(rows: Sequence[Row], versions: dict[str, str]) -> dict:
+def to_json(rows: Sequence[Row]) -> dict:
     """Returns what `read` reads."""
     return {
         "command": "python tools/doctor.py --config CONFIG --tpu SLICE --json FILE",
-        "compiler": versions,
         "rows": [dataclasses.asdict(row) for row in rows],
     }

@@ -84,7 +84,7 @@ def _cells(row: Row) -> list[str]:
         *parts,
         needed,
         {"fits": "yes", "too large": "no"}.get(compiled.verdict, compiled.verdict),
-        f"{compiled.flops / 1e12:.2f}" if bound else "",
+        f"{row.slices * compiled.flops / 1e12:.2f}" if bound else "",
         f"{bound.intensity:.0f}" if bound else "",
         f"{1000 * bound.seconds:.0f} ms ({bound.bound})" if bound else "",
         f"{cost.hours:.1f} h" if cost else "",

@@ -10,28 +10,41 @@ from st_keras.experiments.benchmarks import growth, suites
 from st_keras.experiments.benchmarks.growth import CURVES, Curve
 
 
-def sleeping(seconds_of):
-    return lambda x: lambda: time.sleep(seconds_of(x))
+def working(seconds_of):
+    def prepare(x):
+        def work():
+            end = time.process_time() + seconds_of(x)
+            while time.process_time() < end:
+                pass
+
+        return work
+
+    return prepare
 
 
 MADE_UP = {
-    "growth/linear": Curve("dots", "naps", (2, 8), sleeping(lambda x: 0.01 * x)),
-    "growth/square": Curve("dots", "naps", (2, 8), sleeping(lambda x: 0.005 * x * x)),
+    "growth/linear": Curve("dots", "turns", (2, 4, 8), working(lambda x: 0.01 * x)),
+    "growth/square": Curve("dots", "turns", (2, 8), working(lambda x: 0.005 * x * x)),
+    # Three times as much in the end, for four times as many; and yet it is a square.
+    "growth/square_beside_much": Curve(
+        "dots", "turns", (2, 4, 8), working(lambda x: 0.1 + 0.005 * x * x)
+    ),
 }
 
 
 def test_a_cost_that_grows_faster_than_what_there_is_is_seen(tmp_path):
     path = tmp_path / "growth.json"
     content = growth.run(str(path), command="python x", pairs=3, curves=MADE_UP)
-    linear, square = content["curves"].values()
-    assert linear["per_unit"] == pytest.approx(1.0, abs=0.2)
-    # Four times as many, sixteen times as long.
-    assert square["per_unit"] == pytest.approx(4.0, abs=0.8)
+    linear, square, beside = content["curves"].values()
+    assert linear["exponent"] == pytest.approx(1.0, abs=0.1)
+    assert square["exponent"] == pytest.approx(2.0, abs=0.1)
+    # From 0.18 to 0.42 s, for twice as many: log2(2.33).
+    assert beside["exponent"] == pytest.approx(1.22, abs=0.1)
     written = json.loads(path.read_text())
     assert written["curves"] == content["curves"]
     assert (tmp_path / "growth.png").read_bytes()[1:4] == b"PNG"
     text = suites.run("table", str(path), command="")
-    assert "| growth/linear | naps | 2 dots | 8 dots |" in text
+    assert "| growth/linear | turns | 2 dots | 8 dots |" in text
 
 
 def test_a_point_is_prepared_once_and_measured_after_a_first_time():

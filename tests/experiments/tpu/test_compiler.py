@@ -133,8 +133,20 @@ def test_an_older_python_makes_the_environment_with_a_newer_one(
 
 def test_an_environment_that_is_there_is_used_as_it_is(no_environment):
     environment.folder().mkdir()
-    (environment.folder() / ".ready").touch()
+    (environment.folder() / ".ready").write_text(environment._digest())
     assert environment.python() == str(environment.folder() / "bin" / "python")
+
+
+def test_an_environment_of_other_pins_is_installed_again(no_environment, monkeypatch):
+    commands = []
+    monkeypatch.setattr(
+        environment, "_run", lambda command, place: commands.append(command)
+    )
+    environment.folder().mkdir()
+    (environment.folder() / ".ready").write_text("00000000")
+    environment.python()
+    assert [command[1:3] for command in commands] == [["-m", "venv"], ["-m", "pip"]]
+    assert environment.is_ready()
 
 
 def test_every_package_is_pinned():

@@ -50,6 +50,13 @@ def test_memory_of_one_size_grows_by_all_that_is_not_fixed():
     assert line.most_images(16e9) == 10
 
 
+def test_of_two_sizes_that_take_the_same_the_larger_counts():
+    # As if there were only 2 images in 7 GB, 1 of it fixed.
+    line = estimate.memory({1: 7e9, 2: 7e9}, fixed_bytes=1e9)
+    assert line.per_image_bytes == pytest.approx(3e9)
+    assert line.most_images(16e9) == 5
+
+
 def test_a_batch_is_spread_over_powers_of_two_that_divide_every_part():
     # 24 pseudo images divide by 8 and no more; a v4 has no slice under 4 chips.
     parts = {"human": 64, "pseudo": 24}

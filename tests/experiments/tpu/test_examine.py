@@ -1,7 +1,6 @@
 """Which sizes are compiled to find out what fits, and what is said of them."""
 
 import dataclasses
-import json
 import pathlib
 
 import pytest
@@ -144,7 +143,53 @@ def test_rows_are_kept_in_a_file_and_a_new_one_takes_the_place_of_the_old(
     rows = results.read(path)
     assert [row.images_per_replica for row in rows] == [4, 8]
     assert rows[0].compiled.flops == 4 * 6.15e12
-    assert "jax" in json.loads((tmp_path / "tpu.json").read_text())["compiler"]
+    assert "jax" in rows[0].compiler
+
+
+def test_what_was_compiled_is_kept_though_the_next_size_fails(
+    config, compiled, tmp_path, monkeypatch
+):
+    once = compiler.compile_step
+
+    def compile_step(*arguments, **settings):
+        if len(compiled) > 1:
+            raise KeyboardInterrupt
+        return once(*arguments, **settings)
+
+    monkeypatch.setattr(compiler, "compile_step", compile_step)
+    path = str(tmp_path / "tpu.json")
+    with pytest.raises(KeyboardInterrupt):
+        command.run(config, "c.yaml", "v3", step="train", minutes=1.0, path=path)
+    assert [row.images_per_replica for row in results.read(path)] == [2]
+
+
+@pytest.mark.parametrize("step", ["evaluation", "labeling"])
+def test_looking_takes_the_batch_of_evaluation(config, compiled, step):
+    settings = dataclasses.replace(config.evaluation, images_per_step=64)
+    config = dataclasses.replace(config, evaluation=settings)
+    (row,) = examine.examine(config, "c.yaml", V3, replicas=32, step=step)
+    assert row.images == {"evaluation": 2}
+    with pytest.raises(ValueError, match="`evaluation.images_per_step` is 64, which"):
+        examine.examine(config, "c.yaml", V3, replicas=24, step=step)
+
+
+def test_the_time_of_slices_is_that_of_all_of_them(config, compiled):
+    # The compiler counts a loop's body once: 4 images at 0.1 s each.
+    (row,) = examine.examine(config, "c.yaml", V3, replicas=64)
+    assert page.roofline_of(row).seconds == pytest.approx(0.4)
+    sliced = dataclasses.replace(row, slices=4)
+    assert page.roofline_of(sliced).seconds == pytest.approx(1.6)
+    assert "98.400" in page.format_page([sliced])  # TFLOP, of 24.6 each.
+
+
+def test_temporaries_alone_say_nothing_of_what_an_image_takes(config, compiled):
+    fitting, larger = examine.examine(config, "c.yaml", V3)[:2]
+    alone = dataclasses.replace(
+        larger.compiled, verdict="too large", needed_bytes=20 * GIB, is_partial=True
+    )
+    known = [fitting, dataclasses.replace(larger, compiled=alone)]
+    assert page.memory_of(known) == page.memory_of([fitting])
+    assert page.memory_of(known[1:]).at(4) > 19 * GIB
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

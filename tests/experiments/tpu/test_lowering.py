@@ -83,15 +83,36 @@ def test_convolutions_are_in_the_precision_of_the_config(student, tmp_path):
     assert kernels(lowering.lower(plain, "evaluation", PARTS)) == {"F32"}
 
 
-def kernels(step):
-    """Returns the dtypes of all convolutions."""
+def instructions(step, opcode):
     module = hlo_pb2.HloModuleProto.FromString(step.hlo)
-    return {
-        xla_data_pb2.PrimitiveType.Name(instruction.shape.element_type)
+    return [
+        instruction
         for computation in module.computations
         for instruction in computation.instructions
-        if instruction.opcode == "convolution"
+        if instruction.opcode == opcode
+    ]
+
+
+def kernels(step):
+    """Returns the dtypes of all convolutions."""
+    return {
+        xla_data_pb2.PrimitiveType.Name(instruction.shape.element_type)
+        for instruction in instructions(step, "convolution")
     }
+
+
+def test_its_layers_are_those_of_a_run_on_many_replicas(student):
+    # Keras' own BatchNorm would be this operation.
+    assert not instructions(student, "batch-norm-training")
+
+
+def test_what_is_not_kept_is_computed_again(student, tmp_path):
+    config = load(tmp_path, DETECTION, "training.rematerialize=true")
+    again = lowering.lower(config, "train", PARTS)
+    more = [len(instructions(step, "convolution")) for step in (again, student)]
+    # The backbone's, forward.
+    assert more[0] - more[1] == 13
+    assert instructions(again, "opt-barrier")
 
 
 @pytest.mark.parametrize(

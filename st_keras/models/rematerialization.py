@@ -1,0 +1,168 @@
+"""Activations that are computed again for the gradient instead of being kept.
+
+A step keeps what each layer gave until the gradient has come back to it. Here a block
+of a backbone keeps what went into it and nothing else; the rest is computed a second
+time, when the gradient is there. Memory no longer holds the inside of all blocks but of
+one, and a step computes the backbone once more: a third more work.
+
+Source: Chen et al. 2016, arXiv:1604.06174.
+"""
+
+import contextlib
+import contextvars
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from st_keras.models import moving_averages, randomness
+
+# By the names that backbones give their layers: `stem`, `level3_0` of a ResNet,
+# `block12` of an EfficientNet; of a SpineNet `block4` (how its parents are joined) and
+# `block4_0`, its first repeat.
+_BLOCK = re.compile(r"[a-z]+\d*(_\d+)?(?=_)")
+
+Values = dict[int, tf.Tensor]  # By the symbolic tensor they stand for.
+
+# Replicas are traced in threads that take turns, so each has a switch of its own.
+_is_on = contextvars.ContextVar("is_on", default=False)
+
+
+class Rematerialization:
+    """Runs a model's backbone block by block, while it is switched on."""
+
+    def __init__(self, model: tf.keras.Model, *, is_compiled: bool):
+        """Looks at the blocks; until it is switched on, the model is as it was.
+
+        Args:
+          model: With a part "backbone", a functional model.
+          is_compiled: Whether XLA compiles the step. It drops the order in which a
+            graph says that things happen, and so would compute nothing twice; its own
+            barrier keeps it from that.
+
+        Raises:
+          ValueError: A block needs what follows from it.
+        """
+        self._backbone = model.get_layer("backbone")
+        self._blocks = _in_order(self._backbone)
+        self._is_compiled = is_compiled
+        # Past Keras, which would look for weights in whatever a layer is given.
+        object.__setattr__(self._backbone, "call", self._call)
+
+    @contextlib.contextmanager
+    def on(self) -> Iterator[None]:
+        """Lets calls of the model for training keep less; within `randomness.seeded`.
+
+        Others are as ever, and so is what the model computes.
+        """
+        token = _is_on.set(True)
+        try:
+            yield
+        finally:
+            _is_on.reset(token)
+
+    def _call(self, images, training=None, mask=None):
+        if not (training and _is_on.get()):
+            return type(self._backbone).call(self._backbone, images, training, mask)
+        values = {id(self._backbone.input): images}
+        for block in self._blocks:
+            outputs = self._forgetting(block, [values[key] for key in block.inputs])
+            values |= dict(zip(block.outputs, outputs, strict=True))
+        return tf.nest.map_structure(
+            lambda output: values[id(output)], self._backbone.output
+        )
+
+    def _forgetting(self, block: "_Block", inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns a block's outputs, of which only `inputs` are kept for gradients."""
+        seed = randomness.current()
+
+        @tf.custom_gradient
+        def run(*inputs):
+            def backward(*upstream, variables=()):
+                again, upstream = self._after(inputs, upstream)
+                variables = list(variables)
+                with (
+                    moving_averages.kept(block.layers),
+                    randomness.seeded(seed),
+                    tf.GradientTape(watch_accessed_variables=False) as tape,
+                ):
+                    tape.watch([again, variables])
+                    outputs = block(again)
+                gradients = tape.gradient(outputs, [*again, *variables], upstream)
+                return gradients[: len(again)], gradients[len(again) :]
+
+            return block(inputs), backward
+
+        return run(*inputs)
+
+    def _after(self, inputs, upstream):
+        """Returns both as they are, the first not before the second is there."""
+        with tf.control_dependencies(upstream):
+            inputs = [tf.identity(x) for x in inputs]
+        if self._is_compiled:
+            both = xla.optimization_barrier(*inputs, *upstream)
+            inputs, upstream = both[: len(inputs)], both[len(inputs) :]
+        return inputs, list(upstream)
+
+
+class _Block:
+    """Some layers of a functional model, each used once there."""
+
+    def __init__(self):
+        self.layers: list[tf.keras.layers.Layer] = []
+        self.inputs: list[int] = []  # What comes from other blocks.
+        self.outputs: list[int] = []  # What other blocks, or the caller, want.
+
+    def close(self, wanted: set[int]) -> None:
+        """Finds inputs and outputs; all layers are there, each after what it needs.
+
+        Args:
+          wanted: By the model's caller.
+        """
+        made = [id(layer.output) for layer in self.layers]
+        needed = dict.fromkeys(key for layer in self.layers for key in _needs(layer))
+        self.inputs = [key for key in needed if key not in made]
+        self.outputs = [key for key in made if key in wanted]
+
+    def __call__(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Applies the layers as while training."""
+        values: Values = dict(zip(self.inputs, inputs, strict=True))
+        for layer in self.layers:
+            x = tf.nest.map_structure(lambda one: values[id(one)], layer.input)
+            values[id(layer.output)] = layer(x, **_flags(layer))
+        return [values[key] for key in self.outputs]
+
+
+def _in_order(model: tf.keras.Model) -> list[_Block]:
+    """Returns the blocks of a functional model, each after what it needs."""
+    blocks: dict[str, _Block] = {}
+    for layer in model.layers:  # In an order in which they can be applied.
+        if not isinstance(layer, tf.keras.layers.InputLayer):
+            found = _BLOCK.match(layer.name)
+            name = found[0] if found else layer.name
+            blocks.setdefault(name, _Block()).layers.append(layer)
+    of_caller = {id(output) for output in tf.nest.flatten(model.output)}
+    for block in blocks.values():
+        others = (one for one in blocks.values() if one is not block)
+        needs = (_needs(layer) for other in others for layer in other.layers)
+        block.close(of_caller.union(*needs))
+    ordered: list[_Block] = []
+    have = {id(model.input)}
+    while waiting := [block for block in blocks.values() if block not in ordered]:
+        ready = [block for block in waiting if have.issuperset(block.inputs)]
+        if not ready:
+            raise ValueError(f"The blocks of {model.name!r} need each other.")
+        ordered += ready
+        have.update(key for block in ready for key in block.outputs)
+    return ordered
+
+
+def _needs(layer: tf.keras.layers.Layer) -> list[int]:
+    return [id(one) for one in tf.nest.flatten(layer.input)]
+
+
+def _flags(layer: tf.keras.layers.Layer) -> dict[str, bool]:
+    takes = inspect.signature(layer.call).parameters
+    return {"training": True} if "training" in takes else {}
