@@ -24,6 +24,9 @@ from st_keras.models import moving_averages, randomness
 # `block4_0`, its first repeat.
 _BLOCK = re.compile(r"[a-z]+\d*(_\d+)?(?=_)")
 
+# Where a layer is used in the model; a classifier of joint training has used it later.
+_HERE = 0
+
 Values = dict[int, tf.Tensor]  # By the symbolic tensor they stand for.
 
 # Replicas are traced in threads that take turns, so each has a switch of its own.
@@ -108,7 +111,7 @@ class Rematerialization:
 
 
 class _Block:
-    """Some layers of a functional model, each used once there."""
+    """Some layers of a functional model, each used once in it."""
 
     def __init__(self):
         self.layers: list[tf.keras.layers.Layer] = []
@@ -121,7 +124,7 @@ class _Block:
         Args:
           wanted: By the model's caller.
         """
-        made = [id(layer.output) for layer in self.layers]
+        made = [_makes(layer) for layer in self.layers]
         needed = dict.fromkeys(key for layer in self.layers for key in _needs(layer))
         self.inputs = [key for key in needed if key not in made]
         self.outputs = [key for key in made if key in wanted]
@@ -130,8 +133,9 @@ class _Block:
         """Applies the layers as while training."""
         values: Values = dict(zip(self.inputs, inputs, strict=True))
         for layer in self.layers:
-            x = tf.nest.map_structure(lambda one: values[id(one)], layer.input)
-            values[id(layer.output)] = layer(x, **_flags(layer))
+            taken = layer.get_input_at(_HERE)
+            x = tf.nest.map_structure(lambda one: values[id(one)], taken)
+            values[_makes(layer)] = layer(x, **_flags(layer))
         return [values[key] for key in self.outputs]
 
 
@@ -160,7 +164,11 @@ def _in_order(model: tf.keras.Model) -> list[_Block]:
 
 
 def _needs(layer: tf.keras.layers.Layer) -> list[int]:
-    return [id(one) for one in tf.nest.flatten(layer.input)]
+    return [id(one) for one in tf.nest.flatten(layer.get_input_at(_HERE))]
+
+
+def _makes(layer: tf.keras.layers.Layer) -> int:
+    return id(layer.get_output_at(_HERE))
 
 
 def _flags(layer: tf.keras.layers.Layer) -> dict[str, bool]:

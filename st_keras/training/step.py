@@ -238,7 +238,7 @@ class TrainStep:
         }
 
     def _keeping_less(self) -> contextlib.AbstractContextManager:
-        """Of activations, where it is wanted; a joint classifier has the backbone."""
+        """Of the model's activations, where that is wanted."""
         if self._rematerialization is None:
             return contextlib.nullcontext()
         return self._rematerialization.on()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras.models import randomness, retinanet
+from st_keras.models import classifier_on, randomness, retinanet
 from st_keras.models.layers import Norm
 from st_keras.models.rematerialization import Rematerialization
 
@@ -106,6 +106,16 @@ def test_replicas_do_so_too():
     for one, other in zip(kept, again, strict=True):
         scale = max(np.abs(one).max(), 1e-6)
         np.testing.assert_allclose(one / scale, other / scale, atol=1e-4)
+
+
+def test_a_classifier_of_another_size_may_have_the_same_layers():
+    model, plain = detector("tiny"), detector("tiny")
+    classifier_on(model.get_layer("backbone"), (64, 96), 5, backbone="tiny")
+    with Rematerialization(model, is_compiled=False).on():
+        again = model(pictures(), training=True)["logits"]
+    np.testing.assert_allclose(
+        again, plain(pictures(), training=True)["logits"], atol=1e-5
+    )
 
 
 def test_switched_off_or_looking_a_model_is_as_ever():

@@ -58,6 +58,11 @@ def labelled(digit_records, student_yaml, tmp_path_factory):
     return f"{workdir}/labels/*.tfrecord"
 
 
+def with_training(config, **changes):
+    training = dataclasses.replace(config.training, **changes)
+    return dataclasses.replace(config, training=training)
+
+
 @pytest.fixture
 def ready_student(student_config, labelled):
     pseudo = dataclasses.replace(student_config.pseudo, records=labelled)
@@ -114,6 +119,16 @@ def test_two_replicas_train_like_one(ready_student, tmp_path):
     for row, other in zip(ours[:-1], theirs[:-1], strict=True):
         for name, value in row.items():
             assert other[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
+
+
+def test_a_run_that_keeps_fewer_activations_learns_the_same(teacher_config, tmp_path):
+    config = with_training(teacher_config, steps=4)
+    train(config, str(tmp_path / "all"))
+    train(with_training(config, rematerialize=True), str(tmp_path / "few"))
+    ours, theirs = final_weights(tmp_path / "all"), final_weights(tmp_path / "few")
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], 1e-3, 1e-4, err_msg=name)
 
 
 @pytest.mark.slow
