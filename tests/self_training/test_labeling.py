@@ -186,6 +186,16 @@ def test_no_picture_is_lost_where_shards_cannot_be_alike(
     assert {key.decode() for key in examples(tmp_path)} == set(tiny_records.by_id)
 
 
+def test_shards_that_nobody_counts_are_of_so_many_pictures(
+    teacher, tiny_records, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(labeling, "PICTURES_PER_SHARD", 5)
+    manifest = labeling.label_pictures(
+        teacher, str(tmp_path), records=tiny_records.glob
+    )
+    assert [row["pictures"] for row in manifest["files"]] == [4, 4, 4]
+
+
 def test_a_killed_labelling_goes_on_and_ends_the_same(
     teacher, digit_records, in_three, tmp_path, monkeypatch
 ):

@@ -1,10 +1,11 @@
 """What the suites that measure training and detection promise."""
 
 import json
+import time
 
 import pytest
 
-from st_keras.experiments.benchmarks import lone, predict, step, suites
+from st_keras.experiments.benchmarks import all_cores, lone, predict, step, suites
 from st_keras.experiments.benchmarks.twins import Sizes
 
 SIZES = Sizes("resnet18", (128, 128), batch_size=2, num_classes=5)
@@ -65,3 +66,29 @@ def test_rows_of_processes_divide_the_peers_cost_by_ours(monkeypatch):
 def test_all_suites_take_no_rows(tmp_path):
     with pytest.raises(ValueError, match="--only.*all"):
         suites.run("all", str(tmp_path), command="python x", only=["x"])
+
+
+def test_rows_that_take_hours_are_measured_only_by_name(tmp_path, monkeypatch):
+    measured = []
+
+    def measure(name, sizes, chosen, pairs, bar):
+        measured.extend(chosen)
+        return iter([])
+
+    monkeypatch.setattr(predict, "_measure", measure)
+    monkeypatch.setattr(lone, "rows_of", lambda *_: [])
+    settings = {"command": "c", "cases": {"x": SIZES}}
+    predict.run(str(tmp_path / "p.json"), **settings)
+    assert measured == ["x/peer_batched_nms", "x/first_call", "x/peak_memory"]
+    measured.clear()
+    predict.run(str(tmp_path / "p.json"), only=["x"], **settings)
+    assert measured == ["x"]
+
+
+def test_the_end_of_a_pipeline_is_not_on_the_clock():
+    class Slow:
+        def __del__(self):
+            time.sleep(0.2)
+
+    found = all_cores.measure(1, Slow)
+    assert found.rate > 50
