@@ -27,7 +27,7 @@ class Checkpoints:
         optimizer,
         keep: int,
         is_written: bool = True,
-        **parts: tf.Module | None,
+        **parts: tf.Module,
     ):
         """Looks at what the run has saved so far.
 
@@ -37,10 +37,9 @@ class Checkpoints:
           keep: Checkpoints to keep, the newest.
           is_written: Whether this host writes. Where others do, it still takes part in
             `save`, as a host alone does not know the mean of a statistic.
-          **parts: What else to save, by the name it gets; None is left out.
+          **parts: What else to save, by the name it gets.
         """
-        present = {name: part for name, part in parts.items() if part is not None}
-        self._checkpoint = tf.train.Checkpoint(optimizer=optimizer, **present)
+        self._checkpoint = tf.train.Checkpoint(optimizer=optimizer, **parts)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
             os.path.join(workdir, _FOLDER),
@@ -51,7 +50,7 @@ class Checkpoints:
         self._folder = os.path.join(workdir, _FOLDER)
         self._is_written = is_written
         self._saved = ""  # The newest, where others have written it.
-        self._parts = list(present.values())
+        self._parts = list(parts.values())
 
     @property
     def variables(self) -> list[tf.Variable]:

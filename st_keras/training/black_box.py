@@ -27,9 +27,7 @@ from st_keras.runtime import strategy as strategies
 from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.snapshot import Snapshot
 from st_keras.self_training.batches import Batches, Examples
-from st_keras.self_training.blend import Blend
-from st_keras.tasks import Task
-from st_keras.training.joint import Joint
+from st_keras.training.learner import Learner
 from st_keras.training.rescue import Failure
 from st_keras.training.step import build_step, unclipped
 
@@ -47,25 +45,15 @@ class BlackBox:
         config: Config,
         workdir: str,
         strategy: tf.distribute.Strategy,
-        task: Task,
-        model: tf.keras.Model,
-        optimizer,
-        blend: Blend | None,
-        *,
+        learner: Learner,
         saved: Checkpoints,
-        joint: Joint | None = None,
-        average: tf.keras.Model | None = None,
     ):
         """Takes the pieces of the run; `config` is what was written to its folder."""
         self._config = config
         self._folder = pathlib.Path(workdir, FOLDER)
         self._strategy = strategy
-        self._task = task
-        self._model = model
-        self._optimizer = optimizer
-        self._blend = blend
+        self._learner = learner
         self._saved = saved
-        self._beside = {"joint": joint, "average": average}
 
     def write(self, failure: Failure) -> tuple[str, dict[str, list[str]]]:
         """Writes the folder of a failure; what is there of the same step is replaced.
@@ -77,7 +65,7 @@ class BlackBox:
           The folder, or "" if there are enough of them, and the ids of the step's
           images by part.
         """
-        batches = Batches(failure.config, self._task)
+        batches = Batches(failure.config, self._learner.task)
         examples = batches.examples(failure.step)
         image_ids = {part: found.image_ids for part, found in examples.items()}
         folder = self._folder / f"step_{failure.step}"
@@ -119,7 +107,7 @@ class BlackBox:
             "seed": failure.config.seed,
             "draws": failure.draws,
             "replicas": self._strategy.num_replicas_in_sync,
-            "weights_sha256": weights_digest(self._model),
+            "weights_sha256": weights_digest(self._learner.model),
             "last_checkpoint": failure.checkpoint,
             "tensorflow": tf.__version__,
         }
@@ -132,10 +120,10 @@ class BlackBox:
           of the step.
         """
         before = Snapshot(self._strategy, self._saved.variables)
-        watched = GradientWatch(self._optimizer)
+        watched = GradientWatch(self._learner.optimizer)
         step = build_step(
-            *(unclipped(failure.config), self._task, self._model, watched, self._blend),
-            **self._beside,
+            unclipped(failure.config),
+            dataclasses.replace(self._learner, optimizer=watched),
         )
         runtime, replicas = failure.config.runtime, self._strategy.num_replicas_in_sync
         fed = strategies.feed(

@@ -5,7 +5,6 @@ what it is fed in self_training/batches.py, how the losses are weighed in
 self_training/blend.py.
 """
 
-import functools
 import json
 import math
 import os
@@ -22,7 +21,6 @@ from st_keras.models import moving_averages
 from st_keras.runtime import (
     checkpoints,
     failures,
-    initialization,
     preflight,
     warnings_of_run,
 )
@@ -33,12 +31,11 @@ from st_keras.runtime.run_clock import RunClock
 from st_keras.runtime.run_log import RunLog, read_rows, write_json
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import Task, build_task, with_class_names
-from st_keras.training import optimization, rescue
-from st_keras.training.averaging import AveragedModel
+from st_keras.training import rescue
 from st_keras.training.black_box import BlackBox
+from st_keras.training.compiled_steps import CompiledSteps
 from st_keras.training.evaluate import evaluate_model
-from st_keras.training.joint import build_joint
-from st_keras.training.step import build_blend, build_step
+from st_keras.training.learner import build_learner
 
 SUMMARY_FILE = "summary.json"
 _PICTURES = 8
@@ -97,22 +94,12 @@ def train(
 
     # --------------------------------------------------------- Model and optimizer
     with strategy.scope():
-        sync = config.runtime.sync_batch_norm and replicas > 1
-        model = task.build_model(sync_batch_norm=sync)
-        optimizer = optimization.build_optimizer(
-            config.scaled_optimization, config.training.steps
+        learner = build_learner(
+            config,
+            batches.tasks,
+            replicas=replicas,
+            init=None if checkpoints.has_any(workdir) else config.init,
         )
-        blend = build_blend(config)
-        # Before the average, which starts at these weights.
-        if not checkpoints.has_any(workdir):
-            initialization.initialize(model, config.init)
-        averaged = None
-        if config.optimization.ema_decay:
-            twin = task.build_model(sync_batch_norm=sync)
-            averaged = AveragedModel(model, twin, config.optimization.ema_decay)
-        joint = build_joint(config.joint, batches.tasks, model, sync_batch_norm=sync)
-        heads = joint.head.trainable_variables if joint else []
-        optimization.create_slots(optimizer, model.trainable_variables + heads)
 
     hosts.check_same("The config", config_lib.digest(config))
     if hosts.is_chief:  # All is well: the folder is this run's.
@@ -125,56 +112,22 @@ def train(
     # 3. Random weights.
     saved = checkpoints.Checkpoints(
         workdir,
-        optimizer=optimizer,
         keep=config.training.keep_checkpoints,
         is_written=hosts.is_chief,
-        model=model,
-        blend=blend,
-        averaged=averaged and averaged.model,
-        joint=joint and joint.head,
+        **learner.state,
     )
     step = saved.restore()
     hosts.check_same("The step to go on from", str(step))
     logging.info("%s starts at step %d of %d", config.role, step, config.training.steps)
 
-    # ----------------------------------------------------- Data and compiled steps
-    compiled = {}  # By seed: a run that recovers draws by another.
-    beside = {"joint": joint, "average": averaged and averaged.model}
-
-    def start(drawn: Config, taken: int) -> rescue.TakeSteps:
-        stream = Batches(drawn, task)
-        iterator = strategies.feed(
-            strategy,
-            lambda here: stream.from_step(taken, replicas=replicas, replicas_here=here),
-        )
-        if drawn.seed not in compiled:
-            compiled[drawn.seed] = _compile(
-                strategy,
-                build_step(drawn, task, model, optimizer, blend, **beside),
-                averaged,
-                jit_compile=config.runtime.compiles_steps,
-            )
-        return functools.partial(compiled[drawn.seed], iterator)
-
-    box = BlackBox(
-        config,
-        workdir,
-        strategy,
-        task,
-        model,
-        optimizer,
-        blend,
-        saved=saved,
-        **beside,
-    )
     guard = rescue.Rescue(
         config,
         workdir,
         strategy=strategy,
         saved=saved,
-        optimizer=optimizer,
-        start=start,
-        write=box.write,
+        optimizer=learner.optimizer,
+        start=CompiledSteps(strategy, learner).start,
+        write=BlackBox(config, workdir, strategy, learner, saved).write,
     )
     take_steps = guard.start()
 
@@ -182,7 +135,7 @@ def train(
     log = RunLog(workdir, resume_step=step, is_written=hosts.is_chief)
     if step == 0:
         _log_pictures(log, batches, step)
-    judged = Predictor(task, averaged.model if averaged else model)
+    judged = Predictor(task, learner.judged)
     hard = warnings_of_run.PseudoLoss(
         normalize=bool(config.pseudo and config.pseudo.normalize),
         rows=read_rows(workdir),
@@ -229,7 +182,7 @@ def train(
             )
             is_saved = is_last or _is_due(step, config.training.checkpoint_every_steps)
             if replicas > 1 and (is_judged or is_saved):
-                moving_averages.agree([model, averaged.model] if averaged else [model])
+                moving_averages.agree(learner.models)
             if is_judged:
                 metrics = _evaluate(config, task, judged)
                 log.numbers(step, _flat(metrics))
@@ -246,7 +199,7 @@ def train(
         "role": config.role,
         "steps": step,
         "images_seen": step * sum(batches.parts.values()),
-        "parameters": int(sum(math.prod(v.shape) for v in model.trainable_variables)),
+        "parameters": _count(learner.model.trainable_variables),
         "pictures": pictures,
         "checkpoint": saved.latest,
         "losses": values if "loss" in values else log.last("loss"),
@@ -271,54 +224,8 @@ def _picture_sets(config: Config) -> dict[str, tuple[str, str]]:
     return sets
 
 
-def _compile(strategy, take_step, averaged, *, jit_compile):
-    """Returns a function that takes several steps in one call into TensorFlow.
-
-    It gives the mean numbers of the steps, how many were taken, and the numbers of the
-    last. It stops early after a step with a number that is not finite.
-    """
-    names: list[str] = []  # Known once the step has been traced.
-
-    def numbers_of_step(parts):
-        numbers = take_step(parts)
-        names[:] = list(numbers)
-        return tf.stack(list(numbers.values()))
-
-    # AutoGraph would look through the source of all that a step calls for conditions
-    # and loops that are not there.
-    replica_step = tf.function(
-        numbers_of_step, jit_compile=jit_compile or None, autograph=False
-    )
-
-    @tf.function
-    def run(iterator, count):
-        total, last, taken = tf.zeros([1]), tf.zeros([1]), 0
-        for _ in tf.range(count):
-            tf.autograph.experimental.set_loop_options(
-                shape_invariants=[
-                    (total, tf.TensorShape([None])),
-                    (last, tf.TensorShape([None])),
-                ]
-            )
-            per_replica = strategy.run(replica_step, args=(next(iterator),))
-            last = strategy.experimental_local_results(per_replica)[0]
-            if averaged is not None:
-                averaged.update(take_step.steps_taken)
-            total += last
-            taken += 1
-            if not tf.reduce_all(tf.math.is_finite(last)):
-                break
-        return total / tf.cast(taken, tf.float32), taken, last
-
-    def take_steps(iterator, count):
-        mean, taken, last = run(iterator, tf.constant(count))
-        return (
-            dict(zip(names, mean.numpy().tolist(), strict=True)),
-            int(taken),
-            dict(zip(names, last.numpy().tolist(), strict=True)),
-        )
-
-    return take_steps
+def _count(variables: list[tf.Variable]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 def _read_summary(workdir: str) -> dict:

@@ -17,10 +17,10 @@ from st_keras.runtime import checkpoints, preflight
 from st_keras.runtime import strategy as strategies
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import Task, build_task
-from st_keras.training import black_box, optimization
-from st_keras.training.joint import build_joint
+from st_keras.training import black_box
+from st_keras.training.learner import build_learner
 from st_keras.training.probes import Probes, Seen
-from st_keras.training.step import build_blend, build_step, unclipped
+from st_keras.training.step import build_step, unclipped
 from st_keras.types import Batch
 
 
@@ -102,37 +102,30 @@ def replay(folder: str) -> Replayed:
     runtime = dataclasses.replace(
         config.runtime,
         strategy="mirrored" if replicas > 1 else "one_device",
-        **{"tpu": "", "jit_compile": False},
+        tpu="",
+        jit_compile=False,
     )
-    config = dataclasses.replace(config, runtime=runtime)
+    # Layers are watched: they are to be called once.
+    training = dataclasses.replace(config.training, rematerialize=False)
+    config = dataclasses.replace(config, runtime=runtime, training=training)
     devices = [f"CPU:{number}" for number in range(replicas)]
     strategy = strategies.build_strategy(runtime, devices)
     task = build_task(config)
     batches = Batches(config, task)
     probes, terms = Probes(), []
     with strategy.scope():
-        sync = runtime.sync_batch_norm and replicas > 1
-        model, average = task.build_model(sync_batch_norm=sync), None
-        optimizer = optimization.build_optimizer(
-            config.scaled_optimization, config.training.steps
-        )
-        blend = build_blend(config)
-        if config.pseudo and config.pseudo.online:
-            average = task.build_model(sync_batch_norm=sync)
-        joint = build_joint(config.joint, batches.tasks, model, sync_batch_norm=sync)
-        heads = joint.head.trainable_variables if joint else []
-        optimization.create_slots(optimizer, model.trainable_variables + heads)
-    of_run = {"model": model, "optimizer": optimizer, "blend": blend}
-    _restore(folder, **of_run, averaged=average, joint=joint and joint.head)
+        learner = build_learner(config, batches.tasks, replicas=replicas, init=None)
+    _restore(folder, learner.state)
     parts = _read_batch(folder, batches, replicas)
-    watched = _GradientWatch(optimizer)
+    model, joint = learner.model, learner.joint
+    watched = _GradientWatch(learner.optimizer)
     order = list(batches.parts)
     watched_task = _WatchedTask(task, probes, terms, order)
     if joint:
         joint.task = _WatchedTask(joint.task, probes, terms, order)
     step = build_step(
-        *(unclipped(config), watched_task, model, watched, blend),
-        **{"joint": joint, "average": average},
+        unclipped(config),
+        dataclasses.replace(learner, task=watched_task, optimizer=watched),
     )
 
     def share(context):
@@ -153,9 +146,15 @@ def replay(folder: str) -> Replayed:
         for name, value in numbers.items()
     }
     return Replayed(
-        **{"facts": facts, "task": task, "is_same": is_same, "parts": parts},
-        **{"values": values, "weights": weights, "gradients": watched.seen},
-        **{"probes": probes, "terms": terms},
+        facts=facts,
+        task=task,
+        is_same=is_same,
+        parts=parts,
+        values=values,
+        weights=weights,
+        gradients=watched.seen,
+        probes=probes,
+        terms=terms,
     )
 
 
@@ -187,10 +186,9 @@ def _config_of(folder: str, facts: dict) -> Config:
     return dataclasses.replace(config, **changes)
 
 
-def _restore(folder: str, **parts) -> None:
+def _restore(folder: str, state: dict) -> None:
     found = checkpoints.find_model(folder)
-    present = {name: part for name, part in parts.items() if part is not None}
-    status = tf.train.Checkpoint(**present).read(found.prefix)
+    status = tf.train.Checkpoint(**state).read(found.prefix)
     try:
         status.assert_existing_objects_matched()
     except AssertionError as error:
@@ -249,7 +247,10 @@ class _WatchedTask:
         done = sum(terms.replica == replica for terms in self._terms)
         seen = Terms(
             part=self._parts[done],
-            **{"replica": replica, "labels": labels, "outputs": outputs, "totals": {}},
+            replica=replica,
+            labels=labels,
+            outputs=outputs,
+            totals={},
         )
         outputs = self._probes.watch(outputs, Seen(), seen.gradients)
         ratios = self._task.losses(labels, outputs)

@@ -20,9 +20,7 @@ from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.failure_log import ABORT, RECOVER, SKIP, FailureLog
 from st_keras.runtime.snapshot import Snapshot
-
-# Takes so many steps; gives their mean numbers, how many were taken, and the last's.
-TakeSteps = Callable[[int], tuple[dict[str, float], int, dict[str, float]]]
+from st_keras.training.compiled_steps import TakeSteps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,65 +14,37 @@ from st_keras.self_training.online import OnlineTeacher, build_online
 from st_keras.tasks import Task
 from st_keras.training import accumulation, optimization
 from st_keras.training.joint import Joint
+from st_keras.training.learner import Learner
 from st_keras.types import Batch, Ratio
 
 _MODEL_SEED = 3  # Tells the draws of the model from those of the data.
 _JOINT_SEED = 5  # And those for the pictures of joint training from the others.
 
 
-def build_blend(config: Config) -> Blend | None:
-    """Returns what weighs the parts of a student; None for a teacher.
-
-    Within a strategy's scope, as it has variables.
-    """
-    if not config.pseudo:
-        return None
-    return Blend(
-        weight=config.pseudo.weight,
-        normalize=config.pseudo.normalize,
-        decay=config.pseudo.decay,
-        max_ratio=config.pseudo.max_ratio,
-    )
-
-
-def build_step(
-    config: Config,
-    task: Task,
-    model: tf.keras.Model,
-    optimizer,
-    blend: Blend | None,
-    *,
-    joint: Joint | None = None,
-    average: tf.keras.Model | None = None,
-) -> "TrainStep":
+def build_step(config: Config, learner: Learner) -> "TrainStep":
     """Returns the step of a run.
 
     Args:
       config: Of the run; its seed is that of what the model drops.
-      task: Gives the losses.
-      model: Of the task.
-      optimizer: Its variables exist.
-      blend: Of `build_blend`.
-      joint: Of `build_joint`.
-      average: The averaged weights; a teacher, if the config wants it `online`.
+      learner: Its pieces; with an average, if the config wants a teacher `online`.
     """
     # AdamW decays by itself; SGD gets the paper's L2 on kernels.
     is_coupled = config.optimization.optimizer == "sgd"
     rematerialization = None
     if config.training.rematerialize:
         rematerialization = Rematerialization(
-            model, is_compiled=config.runtime.compiles_steps
+            learner.model, is_compiled=config.runtime.compiles_steps
         )
     return TrainStep(
-        task,
-        model,
-        optimizer,
-        blend,
+        learner.task,
+        learner.model,
+        learner.optimizer,
+        learner.blend,
         weight_decay=config.optimization.weight_decay if is_coupled else 0.0,
         clip_norm=config.optimization.clip_norm,
         seed=config.seed,
-        joint=joint,
-        online=build_online(config.pseudo, task, average),
+        joint=learner.joint,
+        online=build_online(config.pseudo, learner.task, learner.average),
         slices=config.training.accumulation_steps,
         rematerialization=rematerialization,
     )

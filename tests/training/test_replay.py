@@ -12,6 +12,7 @@ from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.run_log import read_rows
 from st_keras.tasks import build_task
 from st_keras.training import black_box, optimization, replay, verdict
+from st_keras.training.learner import Learner
 from st_keras.training.loop import train
 from st_keras.training.probes import Probes
 from st_keras.training.rescue import Failure
@@ -112,9 +113,8 @@ def write_box(tiny_records, tmp_path):
         optimization.create_slots(optimizer, model.trainable_variables)
     optimizer.iterations.assign(STEP)
     saved = Checkpoints(str(tmp_path), optimizer=optimizer, keep=1, model=model)
-    box = black_box.BlackBox(
-        *(config, str(tmp_path), strategy, task, model, optimizer, None), saved=saved
-    )
+    learner = Learner(task=task, model=model, optimizer=optimizer)
+    box = black_box.BlackBox(config, str(tmp_path), strategy, learner, saved)
 
     def write(**values):
         failure = Failure(

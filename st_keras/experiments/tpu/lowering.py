@@ -17,7 +17,8 @@ from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import optimization
-from st_keras.training import step as step_lib
+from st_keras.training.learner import Learner, build_blend
+from st_keras.training.step import build_step
 from st_keras.types import Batch
 
 STEPS = ("train", "evaluation", "labeling")
@@ -89,16 +90,15 @@ def described(config: Config) -> DatasetInfo:
 def _train_step(config, task: Task, model, info, images: Mapping[str, int]):
     optimizer = optimization.build_optimizer(config.optimization, config.training.steps)
     optimization.create_slots(optimizer, model.trainable_variables)
-    take_step = step_lib.build_step(
-        config, task, model, optimizer, step_lib.build_blend(config)
-    )
+    blend = build_blend(config)
+    learner = Learner(task=task, model=model, optimizer=optimizer, blend=blend)
 
     def prepare(serialized):
         prepared = task.prepare(serialized, tf.zeros([2], tf.int32), info)
         return Batch(prepared.image, prepared.labels, prepared.changes)
 
     specs = {part: _specs(prepare, "", count) for part, count in images.items()}
-    return take_step, specs
+    return build_step(config, learner), specs
 
 
 def _look(task: Task, model, images: int):
