@@ -57,12 +57,12 @@ def main(argv):
     failures = grid.run(of_all, _PROCESSES.value)
     if failures:
         raise ValueError("; ".join(f"{name}: {why}" for name, why in failures.items()))
-    if _CELL.value or seeds:
+    if _CELL.value:
         print(f"{len(of_all)} runs finished: {_WORKDIR.value}")
         return
     output = os.path.join(_WORKDIR.value, pathlib.Path(path).stem)
     command = shlex.join(["python", *sys.argv])
-    print(grid_table.write(path, _WORKDIR.value, output, command, overrides))
+    print(grid_table.write(path, _WORKDIR.value, output, command, overrides, seeds))
     print(f"Written: {output}.md, .json, .png")
 
 

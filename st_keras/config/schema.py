@@ -288,7 +288,7 @@ class Config:
             self.simclr is None or self.training.accumulation_steps == 1,
             "1 with `simclr`, whose loss compares all pictures of a step",
         )
-        if self.pseudo and self.self_training:
+        if self.pseudo and self.self_training and self.detection:
             floor, min_score = self.self_training.score_floor, self.pseudo.min_score
             check(
                 "self_training.score_floor",

@@ -11,6 +11,7 @@ import hashlib
 import json
 import pathlib
 
+from absl import logging
 from tqdm import tqdm
 
 from st_keras import config as config_lib
@@ -26,6 +27,7 @@ from st_keras.config.grid import (
 )
 from st_keras.experiments import job_processes
 from st_keras.experiments.self_train import (
+    check_before,
     student_config,
     teacher_config,
     test_set,
@@ -97,9 +99,42 @@ def result_path(job: Job) -> pathlib.Path:
 
 
 def read_result(job: Job) -> dict:
-    """Returns what a job has reached; empty if it is not finished."""
+    """Returns what a job has reached; empty if it is not finished.
+
+    What it has reached with other settings, as they stood in the grid or in the
+    config then, does not count.
+    """
     path = result_path(job)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found if found.get("settings_sha256") == settings_digest(job) else {}
+
+
+def settings_digest(job: Job) -> str:
+    """Returns what tells a job's settings from others: 16 hex digits.
+
+    Raises:
+      ConfigError: They cannot be used.
+      ValueError: There is no such cell.
+    """
+    grid, cell = _of_job(job)
+    cells = [cell]
+    if cell.arm.cost_of:  # Its length follows from the other's.
+        cells.append(cell_at(grid, cell.point, cell.arm.cost_of))
+    parts = []
+    for one in cells:
+        config = config_of_cell(job.grid, grid, one, job.seed, job.overrides)
+        parts += [one.arm.kind, str(one.arm.iterations), config_lib.digest(config)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _of_job(job: Job) -> tuple[GridConfig, Cell]:
+    grid = load_grid(job.grid)
+    for cell in cells_of(grid):
+        if cell.name == job.cell:
+            return grid, cell
+    raise ValueError(f"{job.grid}: has no cell {job.cell!r}.")
 
 
 def run(todo: list[Job], processes: int = 1) -> dict[str, str]:
@@ -116,6 +151,9 @@ def run(todo: list[Job], processes: int = 1) -> dict[str, str]:
       What went wrong, by cell and seed.
     """
     open_jobs = [job for job in todo if not read_result(job)]
+    for job in open_jobs:
+        if result_path(job).exists():
+            logging.warning("%s: of other settings, run again", result_path(job))
     if processes > 1:
         seeds = list(dict.fromkeys(job.seed for job in open_jobs))
         open_jobs.sort(key=lambda job: (seeds.index(job.seed), _place_of_arm(job)))
@@ -147,20 +185,24 @@ def run_job(job: Job) -> dict:
     """Runs what is not finished of one cell, evaluates it, and returns the result."""
     if found := read_result(job):
         return found
-    grid = load_grid(job.grid)
-    cell = next(cell for cell in cells_of(grid) if cell.name == job.cell)
+    grid, cell = _of_job(job)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     if config.runtime.strategy == "multi_worker":
         raise ValueError(
             "`runtime.strategy` must not be multi_worker in a grid: give each host "
             "cells or seeds of its own."
         )
+    check_before(config, may_choose=True)
     stages = Stages(str(pathlib.Path(job.workdir, "stages")), config.runtime)
     behind = _run_arm(job, grid, cell, stages)
-    result = stages.evaluate(behind[-1], *test_set(config))
+    judged_on = test_set(config)
+    result = stages.evaluate(
+        behind[-1], *judged_on, file_name=f"{_name('test', *judged_on)}.json"
+    )
     found = {
         "cell": job.cell,
         "seed": job.seed,
+        "settings_sha256": settings_digest(job),
         "headline": result["headline"],
         "metrics": {k: v for k, v in result["metrics"].items() if isinstance(v, float)},
         "steps": stages.summary(behind[-1])["steps"],
@@ -225,7 +267,12 @@ def _self_training(config: Config, stages: Stages, iterations: int) -> list[str]
             held_out = config.human.records, settings.calibration.ids
             slice_ = _name("slice", model, floor, *held_out)
             stages.label(slice_, model, settings, held_out)
-            thresholds = _name("thresholds", slice_, settings.calibration.target)
+            chosen_by = (
+                settings.calibration.target,
+                str(settings.calibration.min_support),
+                str(config.pseudo.min_score),  # Where a class has too few boxes.
+            )
+            thresholds = _name("thresholds", slice_, *chosen_by)
             thresholds_file = stages.calibrate(thresholds, slice_, model, config)
             behind += [slice_, thresholds]
         student = student_config(config, folder, stages.path(model), thresholds_file)

@@ -1,5 +1,6 @@
 """What a grid has found, as numbers, a table in Markdown, and a figure."""
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
@@ -13,7 +14,14 @@ from st_keras.runtime.run_log import write_json
 _LEVEL = 0.05  # Of significance.
 
 
-def write(path: str, workdir: str, output: str, command: str, overrides=()) -> str:
+def write(
+    path: str,
+    workdir: str,
+    output: str,
+    command: str,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> str:
     """Writes `<output>.json`, `.md` and `.png` from the results of a whole grid.
 
     Args:
@@ -22,6 +30,7 @@ def write(path: str, workdir: str, output: str, command: str, overrides=()) -> s
       output: Path without an ending.
       command: That made the runs.
       overrides: Of all cells.
+      seeds: To put together; empty: those of the grid.
 
     Returns:
       The table.
@@ -30,9 +39,11 @@ def write(path: str, workdir: str, output: str, command: str, overrides=()) -> s
       ValueError: A cell has no result; names it.
     """
     grid = load_grid(path)
-    content = collect(
-        grid, jobs(path, workdir, cells=[], seeds=[], overrides=tuple(overrides))
+    grid = dataclasses.replace(grid, seeds=tuple(seeds) or grid.seeds)
+    of_all = jobs(
+        path, workdir, cells=[], seeds=list(grid.seeds), overrides=tuple(overrides)
     )
+    content = collect(grid, of_all)
     content = {"title": grid.title, "command": command} | content
     write_json(f"{output}.json", content)
     text = markdown(grid, content)
@@ -93,9 +104,12 @@ def _claim(factors: dict[str, float], results: dict, headline: str, seeds) -> di
         )
         for seed in seeds
     ]
-    found = paired(sums, [0.0] * len(sums))
-    holds = found["p"] is not None and found["p"] < _LEVEL and found["mean"] > 0
-    return {"values": [round(value, 2) for value in sums], **found, "holds": holds}
+    p = _p(sums)
+    return {
+        "values": [round(value, 2) for value in sums],
+        **paired(sums, [0.0] * len(sums)),
+        "holds": p is not None and p < _LEVEL and math.fsum(sums) > 0,
+    }
 
 
 def paired(values: Sequence[float], others: Sequence[float]) -> dict:
@@ -106,13 +120,16 @@ def paired(values: Sequence[float], others: Sequence[float]) -> dict:
       fewer than two seeds, and where all differences are equal.
     """
     differences = [a - b for a, b in zip(values, others, strict=True)]
-    found = _mean_and_sd(differences)
-    p = None
-    if len(differences) > 1 and found["sd"] > 0.0:
-        from scipy import stats  # A second to load.
+    p = _p(differences)
+    return _mean_and_sd(differences) | {"p": None if p is None else float(f"{p:.2g}")}
 
-        p = float(stats.ttest_rel(values, others).pvalue)
-    return found | {"p": None if p is None else float(f"{p:.2g}")}
+
+def _p(differences: Sequence[float]) -> float | None:
+    if len(differences) < 2 or math.isclose(statistics.stdev(differences), 0.0):
+        return None
+    from scipy import stats  # A second to load.
+
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def markdown(grid: GridConfig, content: dict) -> str:
@@ -129,11 +146,13 @@ def markdown(grid: GridConfig, content: dict) -> str:
         "to that of the first row.",
     ]
     if grid.reference:
-        lines += [
-            f"Gains are over `{grid.reference}`, seed by seed; p is of a two-sided "
-            f"paired t-test with {len(content['seeds'])} seeds: above {_LEVEL:g}, the "
-            "difference may be chance.",
-        ]
+        text = f"Gains are over `{grid.reference}`, seed by seed"
+        if len(content["seeds"]) > 1:
+            text += (
+                f"; p is of a two-sided paired t-test with {len(content['seeds'])} "
+                f"seeds: above {_LEVEL:g}, the difference may be chance"
+            )
+        lines += [f"{text}."]
     if grid.claims:
         lines += ["", *_claims(grid, content), ""]
     if grid.source:

@@ -71,10 +71,12 @@ def _shares_of_cores(processes: int) -> list[set[int]]:
     if processes == 1 or not hasattr(os, "sched_setaffinity"):
         return [set()] * processes
     cores = sorted(os.sched_getaffinity(0))
-    # More processes than cores: some share one.
-    return [
-        set(cores[i::processes]) or {cores[i % len(cores)]} for i in range(processes)
-    ]
+    # As many for each, as results depend on it: the rest is idle. With more processes
+    # than cores, some share one.
+    each = len(cores) // processes
+    if not each:
+        return [{cores[i % len(cores)]} for i in range(processes)]
+    return [set(cores[i * each : (i + 1) * each]) for i in range(processes)]
 
 
 def _start(work, job, cores: set[int], log) -> _Started:

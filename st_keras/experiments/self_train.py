@@ -51,12 +51,8 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         )
     if iterations < 1:
         raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
-    test_set(config)
-    _check_pseudo(config)
     preflight.check_workdir(config, workdir)
-    preflight.check_disjoint(_picture_sets(config))
-    preflight.check_joint(config, _picture_sets(config), ["evaluation", "test"])
-    _check_classes(config)
+    check_before(config)
     teacher = teacher_config(config)
     total_steps = teacher.training.steps + iterations * config.training.steps
     stages, settings = Stages(workdir, config.runtime), config.self_training
@@ -193,6 +189,28 @@ def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
     return settings.unlabeled_records, settings.unlabeled_ids
 
 
+def check_before(config: Config, *, may_choose: bool = False) -> None:
+    """Looks at settings and data of all stages before the first one begins.
+
+    Args:
+      config: The student's, with a `self_training` part.
+      may_choose: Whether the set that settings are chosen on may be the one that is
+        reported: then nothing is called a test.
+
+    Raises:
+      ValueError: Says what cannot be used: pictures in two sets, other classes,
+        settings of a teacher that is still to be trained.
+    """
+    judged_on = test_set(config)
+    _check_pseudo(config)
+    sets = _picture_sets(config)
+    if may_choose and sets["evaluation"] == judged_on:
+        sets["test"] = ("", "")
+    preflight.check_disjoint(sets)
+    preflight.check_joint(config, sets, ["evaluation", "test"])
+    _check_classes(config)
+
+
 def _picture_sets(config: Config) -> dict[str, Pictures]:
     settings = config.self_training
     held_out = settings.calibration.ids if settings.calibration else ""
@@ -219,6 +237,11 @@ def test_set(config: Config) -> tuple[str, str]:
 
 def _check_pseudo(config: Config) -> None:
     """Refuses settings that a teacher who is still to be trained cannot fit."""
+    if config.pseudo.ids:
+        raise ValueError(
+            f"`pseudo.ids` is {config.pseudo.ids}, but pseudo labels are made here; "
+            "`self_training.unlabeled_ids` says of which pictures."
+        )
     if config.pseudo.thresholds:
         raise ValueError(
             f"`pseudo.thresholds` is {config.pseudo.thresholds}, but these are of a "

@@ -127,9 +127,18 @@ class Stages:
         return output
 
     @_one_process_at_a_time
-    def evaluate(self, name: str, records: str, ids_file: str) -> dict:
-        """Evaluates once; the test set is not looked at again by a resumed run."""
-        path = self._workdir / name / "test.json"
+    def evaluate(
+        self, name: str, records: str, ids_file: str, file_name: str = "test.json"
+    ) -> dict:
+        """Evaluates once; the test set is not looked at again by a resumed run.
+
+        Args:
+          name: Of the stage.
+          records: To evaluate on.
+          ids_file: Ids of these; empty: all.
+          file_name: In the stage's folder; another one for each test set.
+        """
+        path = self._workdir / name / file_name
         if not path.exists():
             tf.keras.backend.clear_session()
             started = time.time()

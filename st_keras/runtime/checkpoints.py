@@ -112,8 +112,9 @@ class Checkpoints:
 
 
 def has_any(workdir: str) -> bool:
-    """Whether a run has saved something to go on from."""
-    return bool(list(pathlib.Path(workdir, _FOLDER).glob("*.index")))
+    """Whether a run has saved something to go on from, as `restore` sees it."""
+    state = tf.train.get_checkpoint_state(os.path.join(workdir, _FOLDER))
+    return bool(state and state.all_model_checkpoint_paths)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

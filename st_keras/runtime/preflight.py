@@ -103,6 +103,9 @@ def save_config(config: Config, workdir: str) -> None:
 def check_workdir(config: Config, workdir: str) -> None:
     """Refuses a folder that belongs to a run with other settings.
 
+    A folder of runs may have been moved, or be called by another path: what a setting
+    names inside of it, such as the labels of a student, is the same then.
+
     Raises:
       ValueError: Shows the settings that differ.
     """
@@ -111,7 +114,7 @@ def check_workdir(config: Config, workdir: str) -> None:
         return
     text = yaml.safe_dump(config_lib.to_dict(config), sort_keys=False)
     there = path.read_text(encoding="utf-8")
-    if there != text:
+    if not _is_same(yaml.safe_load(there), yaml.safe_load(text), path.parents[1]):
         changes = difflib.unified_diff(
             there.splitlines(), text.splitlines(), lineterm="", n=0
         )
@@ -120,3 +123,16 @@ def check_workdir(config: Config, workdir: str) -> None:
             f"{workdir}: holds a run with other settings ({'; '.join(shown[:6])}); "
             "choose another workdir, or delete this one."
         )
+
+
+def _is_same(there: object, now: object, runs: pathlib.Path) -> bool:
+    """Whether settings are the same, but for where the folder of the runs lies."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        return there.keys() == now.keys() and all(
+            _is_same(there[name], now[name], runs) for name in now
+        )
+    if isinstance(there, str) and isinstance(now, str):
+        inside = now.removeprefix(str(runs))
+        if inside.startswith("/") and inside != now:
+            return there.endswith(inside)
+    return there == now

@@ -132,8 +132,38 @@ def test_two_processes_make_what_they_share_once(finished, tmp_path):
 def test_a_second_call_reads_what_the_first_has_found(finished, monkeypatch):
     path, workdir, results = finished
     monkeypatch.setattr(grid, "Stages", None)
-    job = Job(grid=path, cell="twice", seed=0, workdir=str(workdir))
+    job = Job(
+        grid=path, cell="twice", seed=0, workdir=str(workdir), overrides=OVERRIDES
+    )
     assert grid.run_job(job) == results["twice"]
+
+
+def test_what_was_found_with_other_settings_does_not_count(finished):
+    path, workdir, results = finished
+    for cell in ("teacher", "same_cost"):
+        for more, counts in (((), True), (("pseudo.weight=0.5",), False)):
+            job = Job(
+                grid=path,
+                cell=cell,
+                seed=0,
+                workdir=str(workdir),
+                overrides=(*OVERRIDES, *more),
+            )
+            assert grid.read_result(job) == (results[cell] if counts else {})
+
+
+def test_a_test_picture_that_is_learned_from_is_refused_before_anything_is_run(
+    student_yaml, digit_records, tmp_path
+):
+    path = tmp_path / "grid.yaml"
+    path.write_text(GRID.format(config=student_yaml))
+    overrides = (f"self_training.test_records={digit_records}/train/*.tfrecord",)
+    todo = grid.jobs(
+        str(path), str(tmp_path / "w"), cells=["teacher"], seeds=[], overrides=overrides
+    )
+    (told,) = grid.run(todo).values()
+    assert "test" in told and "human" in told
+    assert not (tmp_path / "w/stages").exists()
 
 
 def test_a_cell_that_fails_is_told_of_and_the_others_go_on(tmp_path, student_yaml):
@@ -186,6 +216,7 @@ claims:
             arm = job.cell.split("/")[1]
             result = {
                 "headline": "AP",
+                "settings_sha256": grid.settings_digest(job),
                 "metrics": {"AP": self.VALUES[job.cell][job.seed]},
                 "steps": 10,
                 "total": {"multiply_adds": 300 if arm == "student" else 120},
@@ -226,10 +257,30 @@ claims:
         found = (opposite["mean"], opposite["p"], opposite["holds"])
         assert found == (-3.0, 0.035, False)
 
-    def write(self, path, folder):
+    def test_a_claim_is_judged_by_what_was_found_and_not_by_what_is_shown(self):
+        # Mean 1, sd 0.4025: t = 1 / (0.4025 / sqrt(3)) = 4.3031, just above the 4.3027
+        # of 2 degrees at 0.05. Shown, p is 0.05.
+        values = [1.0 - 0.4025, 1.0, 1.0 + 0.4025]
+        results = {("a", seed): {"metrics": {"AP": values[seed]}} for seed in range(3)}
+        found = grid_table._claim({"a": 1.0}, results, "AP", range(3))
+        assert (found["p"], found["holds"]) == (0.05, True)
+
+    def test_seeds_that_are_asked_for_are_those_of_the_table(self, made_up):
+        path, folder, _ = made_up
+        lines = self.write(path, folder, seeds=[2, 0])
+        assert "| alone | 32.5 (3.5), paper 30.7 | 45.0 (1.4) |" in lines
+        assert any("t-test with 2 seeds" in line for line in lines)
+        lines = self.write(path, folder, seeds=[1])
+        assert "| alone | 31.0, paper 30.7 | 45.0 |" in lines
+        assert "Gains are over `student`, seed by seed." in lines
+        with pytest.raises(ValueError, match="the first 20/alone seed 3"):
+            self.write(path, folder, seeds=[3])
+
+    def write(self, path, folder, seeds=()):
         """Returns the lines of the page; it and its figure are on the disk."""
         output = str(folder / "out")
-        text = grid_table.write(path, str(folder / "w"), output, "make it")
+        where = (str(folder / "w"), output)
+        text = grid_table.write(path, *where, "make it", seeds=seeds)
         assert pathlib.Path(f"{output}.md").read_text() == text
         assert pathlib.Path(f"{output}.png").read_bytes()[1:4] == b"PNG"
         return text.splitlines()

@@ -61,6 +61,20 @@ def test_as_many_as_asked_run_at_once_on_cores_of_their_own(tmp_path):
         assert not set(numbers(a[1])) & set(numbers(b[1]))
 
 
+@pytest.mark.parametrize(
+    "processes, shares",
+    [
+        (1, [set()]),
+        (2, [{0}, {2}]),  # And the third is idle: a share must not be another's twice.
+        (3, [{0}, {2}, {5}]),
+        (4, [{0}, {2}, {5}, {0}]),
+    ],
+)
+def test_shares_of_cores_are_alike(monkeypatch, processes, shares):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5})
+    assert job_processes._shares_of_cores(processes) == shares
+
+
 def numbers(text):
     return [int(number) for number in text.strip("[]").split(",")]
 

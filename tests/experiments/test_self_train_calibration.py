@@ -122,6 +122,14 @@ def test_thresholds_of_a_teacher_of_before_are_refused(
         self_train(config, str(tmp_path / "run"))
 
 
+def test_ids_of_labels_that_are_still_to_be_made_are_refused(
+    student_yaml, overrides, tmp_path
+):
+    config = config_lib.load(student_yaml, [*overrides, "pseudo.ids=some.txt"])
+    with pytest.raises(ValueError, match="`self_training.unlabeled_ids` says of which"):
+        self_train(config, str(tmp_path / "run"))
+
+
 def test_a_list_of_other_pictures_is_refused_before_a_teacher_is_trained(
     student_yaml, overrides, tmp_path
 ):

@@ -33,6 +33,10 @@ def test_a_run_that_has_saved_something_needs_no_first_weights(tmp_path):
     assert not has_any(str(tmp_path))
     saved.save()
     assert has_any(str(tmp_path))
+    # A file that no state names yet, as a kill may leave it, is not gone on from.
+    (tmp_path / "checkpoints/checkpoint").unlink()
+    assert not has_any(str(tmp_path))
+    assert make_state(tmp_path, make_model())[0].restore() == 0
 
 
 def test_everything_comes_back(tmp_path):

@@ -66,6 +66,22 @@ def test_a_workdir_is_claimed_once(teacher_config, tmp_path):
         preflight.check_workdir(other, str(tmp_path))
 
 
+def test_a_folder_of_runs_may_be_moved(student_config, tmp_path):
+    def student_of(folder, labels="labels_1"):
+        pseudo = dataclasses.replace(
+            student_config.pseudo, records=f"{folder}/{labels}/*.tfrecord"
+        )
+        return dataclasses.replace(student_config, pseudo=pseudo)
+
+    old, new = tmp_path / "runs" / "old", tmp_path / "elsewhere"
+    preflight.save_config(student_of(old), str(old / "student_1"))
+    old.rename(new)
+    preflight.check_workdir(student_of(new), str(new / "student_1"))
+    for other in (student_of(new, "labels_2"), student_of(tmp_path / "third")):
+        with pytest.raises(ValueError, match="other settings"):
+            preflight.check_workdir(other, str(new / "student_1"))
+
+
 def test_class_names_come_from_the_records_and_a_config_may_only_confirm_them(
     teacher_config, digit_records
 ):
