@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 
 import pytest
 
@@ -232,6 +233,13 @@ def test_a_student_cannot_ask_for_boxes_that_are_never_written(teacher):
     ):
         config.load(teacher, changes)
     config.load(teacher, [*changes, "self_training.score_floor=0.04"])
+
+
+def test_a_student_of_pixels_may_ask_for_all_of_them():
+    # A label map has every pixel, whatever its score.
+    path = pathlib.Path(__file__).parents[2] / "configs/segmentation/camvid_cpu.yaml"
+    found = config.load(str(path), ["pseudo.min_score=0.0"])
+    assert found.pseudo.min_score == 0.0 < found.self_training.score_floor
 
 
 def test_step_boundaries_must_rise(teacher):
