@@ -49,13 +49,14 @@ def pictures(count=2):
     "backbone, settings, jit",
     [
         ("tiny", {}, False),
-        ("resnet18", {"drop_connect": 0.5}, False),
-        pytest.param("resnet18", {"drop_connect": 0.5}, True, marks=pytest.mark.slow),
-        pytest.param(
-            *("efficientnet_b0", {"drop_connect": 0.5}, False), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            *("spinenet_49s", {"drop_connect": 0.5}, False), marks=pytest.mark.slow
+        *(
+            pytest.param(name, {"drop_connect": 0.5}, jit, marks=pytest.mark.slow)
+            for name, jit in (
+                ("resnet18", False),
+                ("resnet18", True),
+                ("efficientnet_b0", False),
+                ("spinenet_49s", False),
+            )
         ),
     ],
 )
@@ -64,7 +65,8 @@ def test_it_changes_no_loss_no_gradient_and_no_average(backbone, settings, jit):
     again = gradients_of(detector(backbone, **settings), pictures(), on=True, jit=jit)
     np.testing.assert_allclose(kept[0], again[0], rtol=1e-4)
     for one, other in zip(kept[1], again[1], strict=True):
-        scale = max(np.abs(one).max(), 1e-6)
+        # Some are nothing but rounding: of a shift that a BatchNorm takes away again.
+        scale = max(np.abs(one).max(), 1e-3)
         np.testing.assert_allclose(one / scale, other / scale, atol=1e-3)
     for one, other in zip(kept[2], again[2], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
