@@ -8,6 +8,10 @@ _DPI = 130
 _BLUE, _GREY = "#1f6feb", "#9aa5b1"
 
 
+def _short(count: int) -> str:
+    return f"{count / 1000:.3g}k" if count >= 1000 else f"{count}"
+
+
 def draw(path: str, curves: dict[str, dict]) -> None:
     """Writes a PNG.
 
@@ -33,6 +37,11 @@ def draw(path: str, curves: dict[str, dict]) -> None:
         panel.set_title(f"{name.split('/')[-1]}: {curve['what']}", fontsize=6)
         panel.set_xlabel(curve["unit"], fontsize=7)
         panel.set_ylabel("seconds", fontsize=7)
+        # Of a few points between two powers of ten, the axes' own marks overlap.
+        panel.minorticks_off()
+        panel.set_xticks(x, [_short(value) for value in x])
+        ends = {min(y), max(y)} if max(y) > 2 * min(y) else {max(y)}
+        panel.set_yticks(list(ends), [f"{value:.2g}" for value in ends])
         panel.tick_params(labelsize=6)
     with writing.replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
