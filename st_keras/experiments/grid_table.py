@@ -12,6 +12,7 @@ from st_keras.experiments.grid import Job, jobs, read_result
 from st_keras.runtime.run_log import write_json
 
 _LEVEL = 0.05  # Of significance.
+_ROUNDING = 1e-9  # A spread of less is none: 0.1 + 0.2 is not 0.3.
 
 
 def write(
@@ -125,7 +126,7 @@ def paired(values: Sequence[float], others: Sequence[float]) -> dict:
 
 
 def _p(differences: Sequence[float]) -> float | None:
-    if len(differences) < 2 or math.isclose(statistics.stdev(differences), 0.0):
+    if len(differences) < 2 or statistics.stdev(differences) < _ROUNDING:
         return None
     from scipy import stats  # A second to load.
 

@@ -46,7 +46,7 @@ class Rematerialization:
             barrier keeps it from that.
 
         Raises:
-          ValueError: A block needs what follows from it.
+          ValueError: A block needs what follows from it, or there is no backbone.
         """
         self._backbone = model.get_layer("backbone")
         self._blocks = _in_order(self._backbone)

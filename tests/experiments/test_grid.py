@@ -265,6 +265,11 @@ claims:
         found = grid_table._claim({"a": 1.0}, results, "AP", range(3))
         assert (found["p"], found["holds"]) == (0.05, True)
 
+    def test_what_rounding_makes_of_equal_gains_is_no_spread(self):
+        # 0.3 - 0.1 and 0.2 - 0.0 differ in the last digit.
+        found = grid_table.paired([0.3, 0.2, 0.2], [0.1, 0.0, 0.0])
+        assert found == {"mean": 0.2, "sd": 0.0, "p": None}
+
     def test_seeds_that_are_asked_for_are_those_of_the_table(self, made_up):
         path, folder, _ = made_up
         lines = self.write(path, folder, seeds=[2, 0])

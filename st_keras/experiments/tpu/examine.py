@@ -92,6 +92,7 @@ class _Case:
 
     def compile(self, replicas: int) -> Row:
         images = {part: count // replicas for part, count in self.parts.items()}
+        is_train = self.step == "train"
         lowered = lowering.lower(self.config, self.step, images)
         gc.collect()  # Of the model; the compiler takes some gigabytes of its own.
         logging.info("%s: compiling for %s, %s", self.name, self.chip.name, images)
@@ -107,7 +108,7 @@ class _Case:
             steps=self.config.training.steps,
             parameters=lowered.parameters,
             compiled=compiled,
-            slices=self.config.training.accumulation_steps,
+            slices=self.config.training.accumulation_steps if is_train else 1,
             compiler=environment.versions(),
         )
         self.keep(row)

@@ -166,9 +166,11 @@ def test_what_was_compiled_is_kept_though_the_next_size_fails(
 @pytest.mark.parametrize("step", ["evaluation", "labeling"])
 def test_looking_takes_the_batch_of_evaluation(config, compiled, step):
     settings = dataclasses.replace(config.evaluation, images_per_step=64)
-    config = dataclasses.replace(config, evaluation=settings)
+    training = dataclasses.replace(config.training, accumulation_steps=4)
+    config = dataclasses.replace(config, evaluation=settings, training=training)
     (row,) = examine.examine(config, "c.yaml", V3, replicas=32, step=step)
     assert row.images == {"evaluation": 2}
+    assert row.slices == 1  # Which are of training alone.
     with pytest.raises(ValueError, match="`evaluation.images_per_step` is 64, which"):
         examine.examine(config, "c.yaml", V3, replicas=24, step=step)
 
