@@ -50,15 +50,15 @@ def main(hlo_path: str, found_path: str, topology: str, *options: str) -> None:
         json.dump(found, file)
 
 
-def _compile(hlo_path: str, topology: str, options: dict[str, str]) -> dict:
-    from jax._src import compiler
+def _compile(hlo_path: str, topology: str, more: dict[str, str]) -> dict:
+    from jax._src import compiler, dispatch
     from jax._src.interpreters import mlir
     from jax._src.lib import _jax, xla_client
     from jax._src.lib.mlir import ir
     from jax.experimental import topologies
 
     slice_of_it = topologies.get_topology_desc(
-        platform="tpu", topology_name=topology, **options
+        platform="tpu", topology_name=topology, **more
     )
     device = slice_of_it.devices[0]
     with open(hlo_path, "rb") as file:
@@ -66,12 +66,17 @@ def _compile(hlo_path: str, topology: str, options: dict[str, str]) -> dict:
     with mlir.make_ir_context():
         module = ir.Module.parse(stablehlo)
         _drop_copies(module, ir)
+        options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
+        # A TPU takes no more than some 3300 parameters, and EfficientNet-L2 with its
+        # optimizer has 3440: as JAX and TensorFlow do, many go in as a single tuple.
+        main = next(op for op in module.body.operations if op.name.value == "main")
+        options.parameter_is_tupled_arguments = dispatch.should_tuple_args(
+            len(main.arguments), "tpu"
+        )
         executable = device.client.compile(
             module,
             executable_devices=xla_client.DeviceList((device,)),
-            compile_options=compiler.get_compile_options(
-                num_replicas=1, num_partitions=1
-            ),
+            compile_options=options,
         )
     stats = executable.get_compiled_memory_stats()
     cost = executable.cost_analysis()
