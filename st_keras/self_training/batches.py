@@ -1,5 +1,6 @@
 """What a training step is fed: a fixed number of examples of each part."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -36,6 +37,7 @@ class Batches:
             of the same classes, or thresholds or excluded ids are of others.
         """
         self._config = config
+        self._prepare: dict[str, Callable] = {}  # By part, traced once for all streams.
         self.tasks = {"human": task}  # What each part is learned for.
         self._settings = {"human": config.human}
         ids = splits.read_ids(config.human.ids) if config.human.ids else None
@@ -62,6 +64,11 @@ class Batches:
             self._sources["joint"] = pipeline.open_source(
                 config.joint.records, ids, config.joint.cache_mb
             )
+
+    @property
+    def seed(self) -> int:
+        """The seed of all draws."""
+        return self._config.seed
 
     @property
     def parts(self) -> dict[str, int]:
@@ -137,7 +144,32 @@ class Batches:
     def _stream(self, part, step, replicas, replicas_here, with_records=False):
         settings = self._settings[part]
         images = settings.images_per_step
-        info, task = dataset_info.load(settings.records), self.tasks[part]
+        prepare = self._prepare_of(part)
+
+        def with_its_record(serialized, seed):
+            batch, image_id = prepare(serialized, seed)
+            return batch, image_id, serialized
+
+        def alone(serialized, seed):
+            return prepare(serialized, seed)[0]
+
+        return pipeline.training_stream(
+            self._sources[part],
+            with_its_record if with_records else alone,
+            seed=(self._config.seed, _STREAMS[part]),
+            start=step * images,
+            batch_size=images // replicas,
+            shuffle_buffer=settings.shuffle_buffer,
+            replicas=replicas,
+            replicas_here=replicas_here,
+        )
+
+    def _prepare_of(self, part) -> Callable:
+        """Returns what makes an example and its id of a record and a seed."""
+        if part in self._prepare:
+            return self._prepare[part]
+        settings, task = self._settings[part], self.tasks[part]
+        info = dataset_info.load(settings.records)
         is_online = part == "pseudo" and settings.online
 
         def prepare(serialized, seed):
@@ -151,20 +183,10 @@ class Batches:
                     labels, min_score=self._min_scores, soft=settings.soft
                 )
             batch = Batch(prepared.image, labels, prepared.changes)
-            if with_records:
-                return batch, prepared.image_id, serialized
-            return batch
+            return batch, prepared.image_id
 
-        return pipeline.training_stream(
-            self._sources[part],
-            prepare,
-            seed=(self._config.seed, _STREAMS[part]),
-            start=step * images,
-            batch_size=images // replicas,
-            shuffle_buffer=settings.shuffle_buffer,
-            replicas=replicas,
-            replicas_here=replicas_here,
-        )
+        self._prepare[part] = tf.function(prepare, autograph=False)
+        return self._prepare[part]
 
 
 def _check_classes(config: Config, task: Task) -> None:

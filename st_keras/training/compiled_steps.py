@@ -20,10 +20,19 @@ TakeSteps = Callable[[int], tuple[Numbers, int, Numbers]]
 class CompiledSteps:
     """The steps of a run, traced once for each seed of the draws."""
 
-    def __init__(self, strategy: tf.distribute.Strategy, learner: Learner):
-        """Names what learns, under the strategy that its variables were made under."""
+    def __init__(
+        self, strategy: tf.distribute.Strategy, learner: Learner, batches: Batches
+    ):
+        """Names what learns, and from what, by the seed the run has at first.
+
+        Args:
+          strategy: That the learner's variables were made under.
+          learner: What learns.
+          batches: Of the run.
+        """
         self._strategy = strategy
         self._learner = learner
+        self._batches = {batches.seed: batches}
         self._compiled: dict[int, Callable] = {}  # By seed.
 
     def start(self, config: Config, taken: int) -> TakeSteps:
@@ -34,7 +43,9 @@ class CompiledSteps:
             another.
           taken: The steps taken so far.
         """
-        batches = Batches(config, self._learner.task)
+        if config.seed not in self._batches:
+            self._batches[config.seed] = Batches(config, self._learner.task)
+        batches = self._batches[config.seed]
         replicas = self._strategy.num_replicas_in_sync
         iterator = strategies.feed(
             self._strategy,

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from st_keras import config as config_lib
 from st_keras.runtime.failures import NonFiniteError
 from st_keras.runtime.run_log import read_rows
+from st_keras.self_training import labeling
+from st_keras.training import loop
 from st_keras.training.loop import train
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -42,9 +45,6 @@ def assert_same_run(first, second):
 @pytest.fixture(scope="module")
 def labelled(digit_records, student_yaml, tmp_path_factory):
     """Records a teacher of a few steps has labelled."""
-    from st_keras import config as config_lib
-    from st_keras.self_training import labeling
-
     workdir = tmp_path_factory.mktemp("teacher")
     overrides = ["pseudo=null", "self_training=null", "training.steps=4"]
     train(config_lib.load(student_yaml, overrides), str(workdir))
@@ -69,38 +69,62 @@ def ready_student(student_config, labelled):
     return dataclasses.replace(student_config, pseudo=pseudo, self_training=None)
 
 
-def test_a_run_leaves_what_is_needed_to_read_it_back(ready_student, tmp_path):
-    summary = train(ready_student, str(tmp_path))
+def test_a_run_leaves_what_is_needed_to_read_it_back(
+    ready_student, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(loop, "_log_pictures", lambda _, __, step: shown.append(step))
+    evaluation = dataclasses.replace(ready_student.evaluation, every_steps=5)
+    config = dataclasses.replace(ready_student, evaluation=evaluation)
+    config = with_training(config, pictures_every_steps=3, keep_checkpoints=2)
+    summary = train(config, str(tmp_path))
     assert summary["role"] == "student"
     assert summary["steps"] == 12
     assert summary["images_seen"] == 12 * (4 + 2)
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
-    steps = [row["step"] for row in read_rows(tmp_path)]
-    assert steps == [2, 4, 6, 8, 10, 12, 12]  # The last one is the evaluation.
+    rows = read_rows(tmp_path)
+    # Two at a time, and to whatever is due before.
+    taken = [row["step"] for row in rows if "loss" in row]
+    assert taken == [2, 3, 4, 5, 6, 8, 9, 10, 12]
+    judged = [row["step"] for row in rows if "evaluation/AP" in row]
+    assert judged == [5, 10, 12]
+    assert shown == [0, 3, 6, 9, 12]
+    there = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
+    assert there == ["ckpt-12.index", "ckpt-8.index"]
     names = {name.split("/")[0] for name in final_weights(tmp_path)}
     assert {"model", "optimizer", "blend", "averaged"} <= names
     assert (tmp_path / "config.yaml").exists()
 
 
-def test_same_seed_same_run_and_another_seed_another(teacher_config, tmp_path):
-    for name in ("a", "b"):
-        train(teacher_config, str(tmp_path / name))
-    assert_same_run(tmp_path / "a", tmp_path / "b")
-    train(dataclasses.replace(teacher_config, seed=1), str(tmp_path / "c"))
-    assert read_rows(tmp_path / "a")[0] != read_rows(tmp_path / "c")[0]
+@pytest.fixture(scope="module")
+def finished(student_yaml, tmp_path_factory):
+    """A teacher's config, its workdir and its summary."""
+    config = config_lib.load(
+        student_yaml, ["pseudo=null", "self_training=null", "human.images_per_step=6"]
+    )
+    workdir = tmp_path_factory.mktemp("finished")
+    return config, workdir, train(config, str(workdir))
 
 
-def test_a_finished_run_is_not_run_again(teacher_config, tmp_path):
-    first = train(teacher_config, str(tmp_path))
+def test_same_seed_same_run_and_another_seed_another(finished, tmp_path):
+    config, workdir, _ = finished
+    train(config, str(tmp_path / "again"))
+    assert_same_run(workdir, tmp_path / "again")
+    train(dataclasses.replace(config, seed=1), str(tmp_path / "other"))
+    assert read_rows(workdir)[0] != read_rows(tmp_path / "other")[0]
+
+
+def test_a_finished_run_is_not_run_again(finished):
+    config, workdir, summary = finished
     started = time.time()
-    assert train(teacher_config, str(tmp_path)) == first
+    assert train(config, str(workdir)) == summary
     assert time.time() - started < 1.0
 
 
-def test_another_runs_workdir_is_refused(teacher_config, tmp_path):
-    train(teacher_config, str(tmp_path))
+def test_another_runs_workdir_is_refused(finished):
+    config, workdir, _ = finished
     with pytest.raises(ValueError, match=r"holds a run with other settings.*seed: 1"):
-        train(dataclasses.replace(teacher_config, seed=1), str(tmp_path))
+        train(dataclasses.replace(config, seed=1), str(workdir))
 
 
 def test_two_replicas_train_like_one(ready_student, tmp_path):
