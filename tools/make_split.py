@@ -18,6 +18,9 @@ _NESTED = flags.DEFINE_bool("nested", True, "Each set contains the smaller ones.
 _ENSURE_CLASSES = flags.DEFINE_bool(
     "ensure_classes", False, "The smallest set shows every class at least once."
 )
+_ONLY_LABELED = flags.DEFINE_bool(
+    "only_labeled", False, "Draw from pictures with a label; the others remain."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed, another draw.")
 flags.mark_flags_as_required(["records", "output"])
 
@@ -37,6 +40,7 @@ def main(argv):
         seed=_SEED.value,
         nested=_NESTED.value,
         ensure_classes=_ENSURE_CLASSES.value,
+        only_labeled=_ONLY_LABELED.value,
     )
     print(table)
 

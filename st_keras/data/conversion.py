@@ -102,7 +102,7 @@ class _Conversion:
                     if record is not None:
                         writer.write(record)
                         self._tally.add(record)
-                self._check_any_written(len(items))
+                self._check_any_written(len(items), folder)
                 (folder / dataset_info.FILE_NAME).unlink(missing_ok=True)
         except tf.errors.OpError as error:
             raise OSError(f"{folder}: cannot be written: {error.message}") from None
@@ -182,6 +182,7 @@ class _Conversion:
             is_crowd=np.array([box.is_crowd for box, _ in kept], bool),
             label_map_png=None if mask is None else images.encode_png(mask.label_map),
             class_label=scene.image_class,
+            file_sha256=picture.file_sha256,
         )
 
     def _check_new(self, item: Item, scene: Scene) -> None:
@@ -190,12 +191,17 @@ class _Conversion:
         if scene.picture in self._files:
             raise SkipPicture(Reason.DUPLICATE_FILE, f"{scene.picture}: used before")
 
-    def _check_any_written(self, count: int) -> None:
-        if not self._labels_by_id:
-            raise ValueError(
-                f"`{self._split}`: none of its {count} pictures can be used, the first "
-                f"because of: {self._log.first}"
-            )
+    def _check_any_written(self, count: int, folder: pathlib.Path) -> None:
+        if self._labels_by_id:
+            return
+        listed = ""
+        if not (folder / dataset_info.FILE_NAME).exists():
+            self._log.write(folder / SKIPPED_FILE)
+            listed = f" {folder / SKIPPED_FILE} lists all."
+        raise ValueError(
+            f"`{self._split}`: none of its {count} pictures can be used, the first "
+            f"because of: {self._log.first}.{listed}"
+        )
 
     def _write_id_files(self, folder: pathlib.Path) -> None:
         count = self._source.num_labeled(self._split)
@@ -257,6 +263,11 @@ def _pixel_lines(info: DatasetInfo) -> list[str]:
     absent = [name for name, count in info.pixels_per_class.items() if not count]
     if absent:
         lines.append(f"  classes without a pixel: {', '.join(absent)}")
+    if absent and info.ignored_pixels and info.source == "masks":
+        lines.append(
+            "    If their pixels are stored as 255, say so in a file of classes with "
+            "lines such as `0 background` and `255 object`."
+        )
     return lines
 
 

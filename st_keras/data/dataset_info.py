@@ -169,6 +169,11 @@ def load(records: str) -> DatasetInfo:
     )
 
 
+def shards_of(folder: str | os.PathLike) -> str:
+    """Returns the glob of the records in a folder, whatever letters are in its name."""
+    return os.path.join(glob.escape(os.fspath(folder).rstrip("/")), "*.tfrecord")
+
+
 def shard_paths(records: str) -> list[str]:
     """Returns the files of a glob, sorted.
 
@@ -185,7 +190,7 @@ def shard_paths(records: str) -> list[str]:
 
 
 def picture_digests(records: str) -> dict[str, str]:
-    """Returns the digest of each picture's bytes by image id, from images.tsv.
+    """Returns the digest of each picture's file by image id, from images.tsv.
 
     Raises:
       ValueError: There is none beside the shards.

@@ -1,6 +1,7 @@
 """Reads a picture file, whatever it is, into upright 8-bit JPEG or PNG bytes."""
 
 import contextlib
+import hashlib
 import io
 import pathlib
 import warnings
@@ -36,6 +37,7 @@ class Picture(NamedTuple):
     width_px: int
     upright_size_px: tuple[int, int]  # Height and width before shrinking.
     orientation: int  # EXIF's 1 to 8: how the file's pixels were turned; 1 is upright.
+    file_sha256: str = ""  # Hex digest of the file where `encoded` is not its content.
 
 
 def read_picture(file: pathlib.Path | bytes, max_side_px: int = 0) -> Picture:
@@ -77,6 +79,7 @@ def read_picture(file: pathlib.Path | bytes, max_side_px: int = 0) -> Picture:
         width_px=upright.width,
         upright_size_px=(height, width),
         orientation=orientation,
+        file_sha256="" if plain else hashlib.sha256(content).hexdigest(),
     )
 
 

@@ -31,6 +31,7 @@ AREA = "image/object/area"
 IS_CROWD = "image/object/is_crowd"
 LABEL_MAP = "image/segmentation/class/encoded"
 CLASS = "image/class/label"
+FILE_SHA256 = "image/key/sha256"
 # Ours, absent from records that other tools wrote.
 SCORE = "image/object/score"
 SOURCE = "image/label_source"
@@ -40,6 +41,7 @@ CLASS_SCORE = "image/class/score"
 HUMAN = "human"
 
 PICTURES_PER_SHARD = 500  # Where nobody says how many files there are to be.
+_DIGEST_DIGITS = 16
 IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
 
 
@@ -66,6 +68,8 @@ class Record:
     confidence_png: bytes | None = None  # One channel, in 1/255; None: as `scores`.
     class_label: int | None = None  # Of the whole picture, from 1; None: not known.
     class_score: float | None = None  # None: a human said it.
+    # Hex digest of the picture's file where `encoded` is not what is in it.
+    file_sha256: str = ""
 
 
 def to_example(record: Record) -> tf.train.Example:
@@ -103,20 +107,26 @@ def to_example(record: Record) -> tf.train.Example:
         features[CLASS] = _ints([record.class_label])
         if record.class_score is not None:
             features[CLASS_SCORE] = _floats([record.class_score])
+    if record.file_sha256:
+        features[FILE_SHA256] = _bytes([record.file_sha256.encode()])
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
 def digest(record: Record) -> str:
-    """Returns what tells a picture from others: 16 hex digits of its bytes' SHA-256."""
-    return hashlib.sha256(record.encoded).hexdigest()[:16]
+    """Returns what tells a picture from others: 16 hex digits of its file's SHA-256.
+
+    A file that was shrunk or turned upright is the same picture as one that was not.
+    """
+    whole = record.file_sha256 or hashlib.sha256(record.encoded).hexdigest()
+    return whole[:_DIGEST_DIGITS]
 
 
 class ShardWriter:
     """Writes records in turn to `num_shards` files that appear only when complete.
 
     Used as a context manager: files are temporary inside it and get their names when it
-    is left without an error. images.tsv comes with them: the digest of each picture's
-    bytes tells two sets apart that share a picture under any name.
+    is left without an error. images.tsv comes with them: by the digest of its file, a
+    picture that two sets share is found under any name and of any size.
     """
 
     def __init__(self, folder: str, num_shards: int, name: str = "records"):

@@ -150,6 +150,7 @@ def split(
     seed: int = 0,
     nested: bool = True,
     ensure_classes: bool = False,
+    only_labeled: bool = False,
 ) -> str:
     """Writes id files for shares of some records, each with the ids that remain.
 
@@ -161,13 +162,16 @@ def split(
       fractions: Percent of the pictures, above 0 and up to 100; rounded, at least one
         picture.
       ids_file: Ids of the pictures to draw from; empty: all.
-      seed: See `draw`, as the rest.
+      seed: See `draw`, as the next two.
+      only_labeled: Draws from the pictures that have a label, of which fractions are
+        then shares; the others are among the ids that remain.
 
     Returns:
       A table for people: pictures with each class in each set.
 
     Raises:
-      ValueError: A fraction is out of range, or no such sets can be drawn.
+      ValueError: A fraction is out of range, or no such sets can be drawn, or a file
+        is there with other ids.
     """
     for fraction in fractions:
         if not 0 < fraction <= 100:
@@ -189,17 +193,28 @@ def split(
                 f"({len(unknown)} of {len(chosen)} ids are unknown to it)."
             )
         labels_by_id, whole = {i: labels_by_id[i] for i in chosen}, ids_file
-    total = len(labels_by_id)
+    drawn_from = labels_by_id
+    if only_labeled:
+        drawn_from = {i: labels for i, labels in labels_by_id.items() if labels}
+        whole = f"{len(drawn_from)} labelled pictures of {whole}"
+        if not drawn_from:
+            raise ValueError(f"`only_labeled`: no picture of `{pattern}` has a label.")
+    total = len(drawn_from)
     counts = [max(1, round(total * f / 100)) for f in fractions]
     drawn = draw(
-        labels_by_id, counts, seed=seed, nested=nested, ensure_classes=ensure_classes
+        drawn_from, counts, seed=seed, nested=nested, ensure_classes=ensure_classes
     )
+    files = {}
     for fraction, ids in zip(fractions, drawn, strict=True):
-        stem = f"fraction_{fraction:g}_seed{seed}"
+        stem = pathlib.Path(folder).expanduser() / f"fraction_{fraction:g}_seed{seed}"
         note = f"{fraction:g} % of {whole}, seed {seed}"
-        write_ids(pathlib.Path(folder) / f"{stem}.txt", ids, note)
+        files[f"{stem}.txt"] = ids, note
         rest = sorted(labels_by_id.keys() - set(ids))
-        write_ids(pathlib.Path(folder) / f"{stem}_rest.txt", rest, f"all but {note}")
+        files[f"{stem}_rest.txt"] = rest, f"all but {note}"
+    for path, (ids, _) in files.items():
+        _check_not_others(path, ids)
+    for path, (ids, note) in files.items():
+        write_ids(path, ids, note)
     titles = ["all", *(f"{fraction:g} %" for fraction in fractions)]
     return _table(titles, [list(labels_by_id), *drawn], labels_by_id, names)
 
@@ -272,6 +287,15 @@ def read_labels(pattern: str) -> dict[str, set[int]]:
     if not labels_by_id:
         raise ValueError(f"`{pattern}`: the records hold no picture.")
     return labels_by_id
+
+
+def _check_not_others(path: str, ids: Sequence[str]) -> None:
+    """Refuses to replace a set by another: runs may have learned from it."""
+    if os.path.exists(path) and set(read_ids(path)) != set(ids):
+        raise ValueError(
+            f"{path}: is there already, with other ids; write to another --output, or "
+            "delete it."
+        )
 
 
 def _check_unique(ids: Sequence[str], path: pathlib.Path) -> None:

@@ -106,7 +106,7 @@ class FilePictures(Pictures):
         if path.is_dir():
             root, files = path, source.files_below(path)
         elif path.is_file():
-            root, lines = path.parent, path.read_text(encoding="utf-8").split("\n")
+            root, lines = path.parent, path.read_text(encoding="utf-8-sig").split("\n")
             files = [root / line.strip() for line in lines if line.strip()]
         else:
             raise ValueError(f"`images` must be a folder or a list file, got {where}.")
@@ -146,6 +146,7 @@ class FilePictures(Pictures):
                 filename=source.storable(file.name),
                 height_px=picture.height_px,
                 width_px=picture.width_px,
+                file_sha256=picture.file_sha256,
             )
 
 
@@ -181,6 +182,7 @@ def _picture(serialized: bytes) -> records.Record:
         filename=_text(features, records.FILENAME),
         height_px=features[records.HEIGHT].int64_list.value[0],
         width_px=features[records.WIDTH].int64_list.value[0],
+        file_sha256=_text(features, records.FILE_SHA256),
     )
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras.data import dataset_info, records
+from st_keras.data import dataset_info, records, unlabeled
 from st_keras.data.images import encode_png
+from st_keras.data.skipping import SkipLog
 from st_keras.data.sources.coco import CocoSource
 from st_keras.data.sources.folders import FolderSource
 from st_keras.data.sources.masks import MaskSource
@@ -86,6 +87,22 @@ def test_the_same_input_makes_the_same_bytes(pictures, tmp_path):
     assert pictures.convert(source, overwrite=True)["train"].content_sha256 != first
 
 
+def test_a_picture_is_the_same_whether_it_was_shrunk_or_not(folder, tmp_path):
+    for i in range(2):
+        folder.picture(f"p{i}.png", height=60 + i)
+    source = FolderSource(folder.root)
+    folder.convert(source)
+    pattern = str(folder.output / "train" / "*.tfrecord")
+    whole = dataset_info.picture_digests(pattern)
+    folder.convert(source, max_side_px=50, overwrite=True)
+    assert folder.records()["p0"]["size"] == (30, 50)
+    assert dataset_info.picture_digests(pattern) == whole
+    assert len(set(whole.values())) == 2
+    # And for a teacher that labels it.
+    read = unlabeled.RecordPictures(pattern).read(0, 2, SkipLog(False))
+    assert {r.image_id: records.digest(r) for r in read} == whole
+
+
 def test_complete_records_are_not_touched_without_overwrite(pictures):
     pictures.convert(FolderSource(pictures.root))
     with pytest.raises(ValueError, match="complete records .*pass --overwrite"):
@@ -130,10 +147,13 @@ def test_a_crash_leaves_no_half_of_a_record_file(pictures, monkeypatch):
 
 def test_no_usable_picture_at_all_is_an_error(folder):
     folder.write("a.png", "no picture")
+    folder.write("b.heic", "no picture that is known")
     with pytest.raises(
-        ValueError, match="none of its 1 pictures .*: a: unreadable_file"
+        ValueError, match="none of its 2 pictures .*: a: unreadable_file.*lists all"
     ):
         folder.convert(FolderSource(folder.root))
+    listed = (folder.output / "train" / "skipped.txt").read_text()
+    assert "unreadable_file" in listed and "unknown_extension" in listed
 
 
 def test_a_file_where_the_folder_should_be_is_an_os_error(pictures, tmp_path):

@@ -172,6 +172,41 @@ class TestSplit:
         with pytest.raises(ValueError, match=rf"in \(0, 100\], got {fraction}"):
             splits.split(pattern, tmp_path, [fraction])
 
+    def test_of_partly_labelled_pictures_those_with_a_label_are_drawn(
+        self, folder, tmp_path
+    ):
+        from st_keras.data.sources.yolo import YoloSource
+
+        folder.write("classes.txt", "cat\n")
+        for i in range(10):
+            folder.picture(f"images/{i}.png", 4, 6)
+            if i % 3 == 1:
+                folder.write(f"labels/{i}.txt", "0 0.5 0.5 0.5 0.5\n")
+        folder.convert(YoloSource(folder.root))
+        pattern = str(folder.output / "train" / "*.tfrecord")
+        splits.split(pattern, tmp_path, [67, 100], only_labeled=True)
+        labeled = {f"images/{i}" for i in (1, 4, 7)}
+        every = set(splits.read_ids(tmp_path / "fraction_100_seed0.txt"))
+        some = set(splits.read_ids(tmp_path / "fraction_67_seed0.txt"))
+        assert every == labeled
+        assert some < labeled and len(some) == 2
+        rest = set(splits.read_ids(tmp_path / "fraction_100_seed0_rest.txt"))
+        assert rest == {f"images/{i}" for i in range(10)} - labeled
+
+    def test_a_set_is_not_replaced_by_another(self, pattern, tmp_path):
+        splits.split(pattern, tmp_path, [20])
+        splits.split(pattern, tmp_path, [20])
+        before = splits.read_ids(tmp_path / "fraction_20_seed0.txt")
+        # A share of itself, into the folder it lies in.
+        with pytest.raises(ValueError, match="fraction_20_seed0.txt: is there already"):
+            splits.split(
+                pattern,
+                tmp_path,
+                [20],
+                ids_file=str(tmp_path / "fraction_20_seed0.txt"),
+            )
+        assert splits.read_ids(tmp_path / "fraction_20_seed0.txt") == before
+
     def test_a_damaged_shard_is_named(self, pattern, tmp_path):
         shard = pattern.replace("*", "records-00001-of-00003")
         with open(shard, "r+b") as file:

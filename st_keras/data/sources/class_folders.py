@@ -39,6 +39,7 @@ class ClassFolderSource(source.Source):
         """
         root = source.existing_folder(images, "images")
         usual = [name for name in source.USUAL_SPLITS if _folders(root / name)]
+        _check_splits(root, usual)
         self._roots = {name: root / name for name in usual} or {split: root}
         found = {name for folder in self._roots.values() for name in _folders(folder)}
         names = list(classes) or sorted(found)
@@ -83,6 +84,23 @@ class ClassFolderSource(source.Source):
             told = f"in folder {folder}" if folder else "beside the folders of classes"
             return source.skipped(Reason.UNKNOWN_CLASS, told)
         return functools.partial(Scene, path, image_class=self._labels[folder])
+
+
+def _check_splits(root: pathlib.Path, usual: Sequence[str]) -> None:
+    """Refuses folders that look like splits and are not called so.
+
+    Taken for classes, or left out, they would say nothing of it.
+    """
+    others = {name: _folders(root / name) for name in _folders(root)}
+    others = {name: inner for name, inner in others.items() if inner}
+    others = {name: inner for name, inner in others.items() if name not in usual}
+    alike = len(others) > 1 and len({frozenset(i) for i in others.values()}) == 1
+    if others and (usual or alike):
+        raise ValueError(
+            f"`images`: {', '.join(sorted(others))} in {root} must be called "
+            f"{', '.join(source.USUAL_SPLITS)} if they are splits, as they hold "
+            "folders; move them away if they are not."
+        )
 
 
 def _folders(parent: pathlib.Path) -> list[str]:

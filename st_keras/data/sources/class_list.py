@@ -30,11 +30,12 @@ def read_classes(classes: Sequence[str], ignore: Sequence[str | int] = ()) -> Cl
     A line is `name`, where lines are numbered from 0; or `value name`; or `r,g,b name`
     (blanks for the commas will do). Class ids follow the order in which names come
     first. Lines of one name merge; what is called `ignore` or `void`, in any case, is
-    no class. Empty lines and those that start with `#` do not count.
+    no class. Empty lines and those that start with `#` do not count. The value 255 is
+    ignored unless a line names it.
 
     Args:
       classes: Names, value 0 first, or the path of one file.
-      ignore: Values that are no class either; 255 never is.
+      ignore: Values that are no class either.
 
     Raises:
       ValueError: The file cannot be read or a line is not like the first one; a value
@@ -66,12 +67,8 @@ def read_classes(classes: Sequence[str], ignore: Sequence[str | int] = ()) -> Cl
             f"call these colours `ignore` in {path}."
         )
     if not is_color:
-        if class_ids.get(IGNORED, IGNORED) != IGNORED:
-            raise ValueError(
-                f"{path}: the value {IGNORED} is always ignored, got "
-                f"{names[class_ids[IGNORED]]} for it; leave the line out."
-            )
-        _add_ignored(class_ids, [*ignore, IGNORED], names)
+        _add_ignored(class_ids, ignore, names)
+        class_ids.setdefault(IGNORED, IGNORED)
     return ClassList(names, class_ids, is_color)
 
 

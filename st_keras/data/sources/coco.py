@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from st_keras.data.skipping import Reason
@@ -30,6 +31,7 @@ class CocoSource(source.Source):
         annotations: str | os.PathLike,
         split: str = "",
         keep_category_ids: bool = False,
+        classes: Sequence[str] = (),
     ):
         """Reads the JSON.
 
@@ -39,6 +41,8 @@ class CocoSource(source.Source):
           split: Its name in the output; empty means `train`, `val` or `test`,
             whichever the JSON's name contains, and `train` if none.
           keep_category_ids: See the class.
+          classes: Names, label 1 first, for several JSONs whose categories differ;
+            boxes of others are skipped. Empty: all categories.
 
         Raises:
           ValueError: The JSON cannot be read or is not COCO's.
@@ -48,8 +52,9 @@ class CocoSource(source.Source):
         self._json = coco_json.load(path)
         self._split = split or coco_json.guess_split(path)
         self._labels, self._class_names = coco_json.number_categories(
-            self._json.get("categories", []), keep_category_ids, path
+            self._json.get("categories", []), keep_category_ids, path, classes
         )
+        self._shared_ids = coco_json.shared_ids(self._json["images"])
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -79,6 +84,9 @@ class CocoSource(source.Source):
             read = source.skipped(Reason.MALFORMED, f"image {json.dumps(entry)}")
             return Item(coco_json.NO_ID, read)
         image_id = source.storable(str(entry["id"]))
+        if image_id in self._shared_ids and image_id in boxes:
+            told = f"{entry['file_name']}: other files have this id too"
+            return Item(image_id, source.skipped(Reason.DUPLICATE_IMAGE_ID, told))
         size = source.stated_size(entry.get("height"), entry.get("width"))
         read = functools.partial(
             Scene,

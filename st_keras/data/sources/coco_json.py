@@ -1,7 +1,9 @@
 """What all readers of COCO's JSON share: its lists, checked, and its categories."""
 
+import collections
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from st_keras.data.sources import source
@@ -47,8 +49,22 @@ def guess_split(path: pathlib.Path) -> str:
     return source.DEFAULT_SPLIT
 
 
+def shared_ids(images: list[Any]) -> set[str]:
+    """Returns the ids that entries of different files have, as merged files may.
+
+    Which of them an annotation means cannot be known.
+    """
+    files = collections.defaultdict(set)
+    for entry in filter(is_image, images):
+        files[source.storable(str(entry["id"]))].add(str(entry["file_name"]))
+    return {image_id for image_id, names in files.items() if len(names) > 1}
+
+
 def number_categories(
-    categories: list[Any], keep_ids: bool, path: pathlib.Path
+    categories: list[Any],
+    keep_ids: bool,
+    path: pathlib.Path,
+    classes: Sequence[str] = (),
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """Returns category id (as a string) to label, and the names, label 1 first.
 
@@ -57,9 +73,12 @@ def number_categories(
       keep_ids: Labels are the ids, and gaps have names too. Otherwise they are 1 to K
         in the order of the ids.
       path: Of the JSON, for messages.
+      classes: Names, label 1 first, in place of that order; other categories have no
+        label, and a name that no category has is a class without objects.
 
     Raises:
-      ValueError: A category has no id or no name, or an id is there twice or is 0.
+      ValueError: A category has no id or no name, or an id is there twice or is 0; or
+        `classes` is given with `keep_ids`, or has no name that a category has.
     """
     names: dict[int, str] = {}
     for category in categories:
@@ -73,6 +92,18 @@ def number_categories(
         if category_id in names:
             raise ValueError(f"{path}: two categories have the id {category_id}.")
         names[category_id] = name
+    if classes and keep_ids:
+        raise ValueError("`classes` and `keep_category_ids` cannot both be given.")
+    if classes:
+        if not set(classes) & set(names.values()):
+            raise ValueError(
+                f"`classes` must be names of categories, got {', '.join(classes)}; "
+                f"{path} has {', '.join(names.values()) or 'none'}."
+            )
+        class_names = source.distinct(classes)
+        labels_by_name = {name: label for label, name in enumerate(class_names, 1)}
+        numbered = {str(i): labels_by_name.get(name) for i, name in names.items()}
+        return {i: label for i, label in numbered.items() if label}, class_names
     if not keep_ids:
         ordered = sorted(names)
         labels = {str(i): label for label, i in enumerate(ordered, start=1)}

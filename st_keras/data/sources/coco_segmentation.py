@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
@@ -38,6 +39,7 @@ class CocoSegmentationSource(source.Source):
         annotations: str | os.PathLike,
         masks: str | os.PathLike | None = None,
         split: str = "",
+        classes: Sequence[str] = (),
     ):
         """Reads the JSON.
 
@@ -47,6 +49,8 @@ class CocoSegmentationSource(source.Source):
           masks: Folder of the PNGs of a panoptic JSON; others have none.
           split: Its name in the output; empty means `train`, `val` or `test`,
             whichever the JSON's name contains, and `train` if none.
+          classes: Names of categories, value 1 first, for several JSONs whose
+            categories differ; shapes of others are ignored. Empty: all of them.
 
         Raises:
           ValueError: The JSON cannot be read or is not COCO's, or has too many
@@ -59,8 +63,9 @@ class CocoSegmentationSource(source.Source):
         self._annotations = content.get("annotations", [])
         self._split = split or coco_json.guess_split(path)
         self._labels, names = coco_json.number_categories(
-            content.get("categories", []), False, path
+            content.get("categories", []), False, path, classes
         )
+        self._shared_ids = coco_json.shared_ids(self._entries)
         self.label_map_names = source.label_map_names([_BACKGROUND, *names])
         self._masks = None if masks is None else source.existing_folder(masks, "masks")
         panoptic = any(
@@ -108,6 +113,9 @@ class CocoSegmentationSource(source.Source):
             return Item(coco_json.NO_ID, read)
         image_id = source.storable(str(entry["id"]))
         path = self._folder / str(entry["file_name"])
+        if image_id in self._shared_ids and image_id in by_image:
+            told = f"{path.name}: other files have this id too"
+            return Item(image_id, source.skipped(Reason.DUPLICATE_IMAGE_ID, told))
         size = source.stated_size(entry.get("height"), entry.get("width"))
         # What says no id is of no image, even of one that has this for an id.
         is_known = image_id != coco_json.NO_ID

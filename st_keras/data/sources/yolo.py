@@ -22,8 +22,9 @@ class YoloSource(source.Source):
 
     The labels of `.../images/.../a.jpg` are in `.../labels/.../a.txt`, or beside a
     picture that is in no `images` folder. A picture without that file has no objects.
-    Segmentation polygons become their bounding boxes. Image ids are paths relative to
-    the folder.
+    Segmentation polygons become their bounding boxes, and of poses the box is read. A
+    label without a picture is skipped by name. Image ids are paths relative to the
+    folder.
 
     Source: https://docs.ultralytics.com/datasets/detect/.
     """
@@ -49,6 +50,7 @@ class YoloSource(source.Source):
                 "classes.txt; pass the names as `--classes a,b,c`."
             )
         self._class_names = source.distinct(names)
+        self._has_keypoints = "kpt_shape" in settings  # After the columns of the box.
         self._folders = _folders_of_yaml(self._root, settings, path) or _usual_folders(
             self._root
         )
@@ -71,11 +73,28 @@ class YoloSource(source.Source):
                 f"{_label_files(paths[0])[0]}, for one. Leave the split out with "
                 "--splits, or use --source images."
             )
-        return [
+        ids = source.image_ids(paths, self._root)
+        items = [
             Item(image_id, functools.partial(self._read, path))
-            for image_id, path in zip(
-                source.image_ids(paths, self._root), paths, strict=True
+            for image_id, path in zip(ids, paths, strict=True)
+        ]
+        return items + self._alone(split, paths)
+
+    def _alone(self, split: str, paths: list[pathlib.Path]) -> list[Item]:
+        """Returns an item, to be skipped, for each label file without a picture."""
+        pictures = {label for path in paths for label in _label_files(path)}
+        folders = {_label_files(path)[0].parent for path in paths}
+        found = {p for folder in folders for p in folder.glob("*.[tT][xX][tT]")}
+        others = sorted(found - pictures - {f / "classes.txt" for f in folders})
+        listed = [place for place in self._folders[split] if not place.is_dir()]
+        if listed:  # A list may leave pictures out on purpose.
+            return []
+        return [
+            Item(
+                source.storable(path.stem),
+                source.skipped(Reason.MISSING_FILE, f"no picture for {path.name}"),
             )
+            for path in others
         ]
 
     def _read(self, path: pathlib.Path) -> Scene:
@@ -96,8 +115,8 @@ class YoloSource(source.Source):
         known = class_id in range(len(self._class_names))
         label = int(class_id) + 1 if known else None
         count = 1 + len(values)
-        if count == _BOX_COLUMNS:
-            x, y, width, height = values
+        if count == _BOX_COLUMNS or (self._has_keypoints and count > _BOX_COLUMNS):
+            x, y, width, height = values[: _BOX_COLUMNS - 1]
             box = (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
         elif count >= _FEWEST_POLYGON_COLUMNS and count % 2 == 1:
             box = _around(xs=values[0::2], ys=values[1::2])

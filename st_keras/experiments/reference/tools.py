@@ -61,7 +61,7 @@ def flags_of(module: source.Module) -> list[Flag]:
 
 
 def _tool(module: source.Module) -> str:
-    docstring = ast.get_docstring(module.tree) or ""
+    docstring = ast.get_docstring(module.tree, clean=False) or ""
     lines = [f"## {module.name}", ""]
     for block in docstring.split("\n\n"):
         is_code = all(line.startswith("    ") for line in block.split("\n"))

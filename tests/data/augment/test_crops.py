@@ -113,7 +113,7 @@ def test_a_large_picture_is_shrunk_before_but_not_below_the_part():
     # 256 x 384 of 512 x 768 px are shown in 32 x 48: an eighth.
     index = augmentation.shrink_index(tf.constant([512, 768]), tf.constant([0, 1]))
     assert int(index) == 3
-    # From a canvas the whole picture is shown first: a sixteenth.
+    # From a canvas the whole picture is shown first: an eighth.
     index = augmentation.shrink_index(
         tf.constant([256, 384]), tf.constant([0, 1]), for_canvas=True
     )

@@ -109,3 +109,12 @@ def test_shares_can_be_drawn_with_every_class_in_them(folder, tmp_path):
     ids = splits.read_ids(tmp_path / "fraction_20_seed0.txt")
     assert "bee/0" in ids and len(ids) == 2
     assert table.splitlines()[-1].split() == ["with", "bee", "1", "1"]
+
+
+@pytest.mark.parametrize("splits_", [("train", "valid"), ("training", "validation")])
+def test_splits_of_other_names_are_not_taken_for_classes_nor_left_out(folder, splits_):
+    for split in splits_:
+        for name in ("ant", "bee"):
+            folder.picture(f"{split}/{name}/a.png")
+    with pytest.raises(ValueError, match=rf"{splits_[-1]} in .* called train, val, "):
+        ClassFolderSource(folder.root)

@@ -31,6 +31,12 @@ def test_a_file_may_tell_values_and_leave_gaps(tmp_path):
     assert classes.class_ids == {7: 0, 26: 1, 0: 255, 8: 2, 27: 1, 255: 255}
 
 
+def test_a_mask_of_two_values_may_have_255_for_its_object(tmp_path):
+    classes = read(tmp_path, "0 background\n255 object\n")
+    assert classes.names == ("background", "object")
+    assert classes.class_ids == {0: 0, 255: 1}
+
+
 @pytest.mark.parametrize("name", ["ignore", "void", "Void"])
 def test_what_is_called_ignore_or_void_is_no_class(name):
     classes = read_classes(["sky", name, "road"])
@@ -53,7 +59,6 @@ BAD_FILES = {
     "no byte": ("1,2,256 road\n", "must be 0 to 255, got `1,2,256 road`"),
     "nothing": ("# none\n", "`classes` must be 1 to 255 names.* got 0"),
     "too much": ("\n".join(f"c{i}" for i in range(256)), "1 to 255 names.* got 256"),
-    "the value of what is ignored": ("7 road\n255 edge\n", "always ignored, got edge"),
     "only void": ("void\n", "`classes` must be 1 to 255 names.* got 0"),
 }
 

@@ -25,6 +25,7 @@ def convert(folder):
     def run(json_content, name="instances_train.json", options=None, **more):
         folder.picture("pictures/a.png")
         folder.picture("pictures/b.png")
+        folder.picture("pictures/c.png", height=20)
         path = folder.write(name, json_content)
         source = CocoSource(folder.root / "pictures", path, **(options or {}))
         folder.convert(source, **more)
@@ -154,3 +155,35 @@ def test_a_missing_json_or_folder_is_named(folder):
         CocoSource(folder.root, folder.root / "none.json")
     with pytest.raises(ValueError, match="`images` must be a folder, got .*nothing"):
         CocoSource(folder.root / "none", folder.root / "none.json")
+
+
+def test_boxes_of_an_id_that_two_files_have_are_given_to_neither(convert):
+    # As in two files put together without new numbers.
+    entries = [{"id": 5, "file_name": f"{name}.png"} for name in "ab"]
+    entries.append({"id": 6, "file_name": "c.png"})
+    out = convert(content([annotation(1, 5, [10, 20, 30, 15])], entries), strict=False)
+    assert out.skipped()[:2] == [("5", "-", "duplicate_image_id")] * 2
+
+
+def test_a_list_of_classes_numbers_jsons_alike_whose_categories_differ(convert):
+    boxes = [
+        annotation(1, 5, [10, 20, 30, 15], category_id=7),
+        annotation(2, 5, [1, 2, 30, 15], category_id=3),
+    ]
+    out = convert(content(boxes), options={"classes": ["cow", "dog"]})
+    record = out.records()["5"]
+    assert (record["labels"], record["texts"]) == ([2], ["dog"])
+    assert out.skipped() == [("5", "1", "unknown_class")]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ["cow"]}, "names of categories, got cow; .* has dog, cat"),
+        ({"classes": ["dog"], "keep_category_ids": True}, "cannot both be given"),
+    ],
+)
+def test_a_list_of_other_classes_is_refused(folder, options, message):
+    path = folder.write("train.json", content([]))
+    with pytest.raises(ValueError, match=message):
+        CocoSource(folder.root, path, **options)

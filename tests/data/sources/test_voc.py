@@ -143,3 +143,12 @@ def test_a_stated_size_of_zero_states_nothing(voc):
     out = voc("a", box(), size="<width>0</width><height>0</height>")
     out.convert(VocSource(out.root))
     assert len(out.records()["a"]["boxes"]) == 1
+
+
+def test_without_lists_a_label_of_an_unknown_picture_is_skipped_by_name(voc):
+    out = voc("a", box())
+    voc("b", box())
+    (out.root / "JPEGImages" / "b.png").rename(out.root / "JPEGImages" / "b.heic")
+    out.convert(VocSource(out.root))
+    assert set(out.records()) == {"a"}
+    assert out.skipped() == [("b", "-", "missing_file")]

@@ -135,3 +135,18 @@ def test_missing_class_names_are_asked_for(folder):
     with pytest.raises(ValueError, match="neither a data.yaml .*--classes a,b,c"):
         YoloSource(folder.root)
     assert YoloSource(folder.root, classes=["x"]).class_names == ("x",)
+
+
+def test_a_pose_is_read_for_its_box(yolo):
+    yolo.write("data.yaml", "names: [cat, dog]\ntrain: images\nkpt_shape: [2, 2]\n")
+    # Two points after the box: as many columns as a polygon of four has.
+    yolo.write("labels/a.txt", f"{LINE.strip()} 0.9 0.9 0.1 0.2\n")
+    yolo.convert(YoloSource(yolo.root))
+    assert yolo.records()["images/a"]["boxes"] == [BOX]
+
+
+def test_labels_without_a_picture_are_listed(yolo):
+    yolo.write("labels/gone.txt", LINE)
+    yolo.write("labels/classes.txt", "cat\ndog\n")
+    yolo.convert(YoloSource(yolo.root))
+    assert yolo.skipped() == [("gone", "-", "missing_file")]
