@@ -143,6 +143,10 @@ def _parse(argv: list[str]) -> list[str]:
     rest = app.parse_flags_with_usage(argv)
     # Otherwise absl logs from INFO on, between the lines of the progress bars.
     flags.FLAGS["verbosity"].using_default_value = False
+    for flag in map(flags.FLAGS.__getitem__, flags.FLAGS):
+        # A shell leaves the `~` of `--workdir=~/runs` as it is.
+        if isinstance(flag.value, str) and flag.value.startswith("~"):
+            flag.value = os.path.expanduser(flag.value)
     return rest
 
 

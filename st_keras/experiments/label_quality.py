@@ -7,7 +7,7 @@ import numpy as np
 
 from st_keras.config import Config
 from st_keras.data import dataset_info, pipeline, splits
-from st_keras.runtime.stored_labels import paired, read_labels
+from st_keras.runtime.stored_labels import paired, read_labels, says_something
 from st_keras.self_training import selection
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.types import Labels
@@ -79,8 +79,14 @@ def _with_truth(
     if names != task.names_in_records:
         yield from ((labels, None) for _, labels in pseudo)
         return
-    ids = ids or list(dataset_info.picture_digests(records))
-    truth = read_labels(task, pipeline.open_source(unlabeled, ids, 0))
+    if ids is None:
+        ids = list(dataset_info.picture_digests(records))
+    source = pipeline.open_source(unlabeled, ids, 0)
+    if not any(says_something(labels) for _, labels in read_labels(task, source)):
+        # Nobody has labelled these: to call every box wrong would be the mistake.
+        yield from ((labels, None) for _, labels in pseudo)
+        return
+    truth = read_labels(task, source)
     yield from (both for _, *both in paired(pseudo, truth))
 
 

@@ -11,6 +11,7 @@ from st_keras.data import dataset_info, decode, drawing, pipeline, splits
 from st_keras.experiments import sheets
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, restore_run
+from st_keras.runtime.stored_labels import says_something
 from st_keras.self_training import selection
 from st_keras.tasks import Task, build_task
 from st_keras.training.evaluate import read_labels
@@ -78,13 +79,15 @@ def pseudo_rows(
     """
     task = build_task(student)
     min_scores = selection.min_scores(student.pseudo, task)
-    ids = selection.image_ids(student.pseudo) or all_ids(student.pseudo.records)
-    ids = spread(ids, count)
+    ids = selection.image_ids(student.pseudo)
+    ids = spread(all_ids(student.pseudo.records) if ids is None else ids, count)
     source = pipeline.open_source(student.pseudo.records, ids, 0)
     truth = {}
     names = getattr(dataset_info.load(unlabeled), task.names_field)
     if names == task.names_in_records:
         truth = dict(read_labels(task, pipeline.open_source(unlabeled, ids, 0)))
+    if not any(map(says_something, truth.values())):
+        truth = {}
     rows = []
     for example in read_pictures(task, pipeline.serialized_records(source)):
         used = task.pseudo_label(example.labels, min_score=min_scores)

@@ -106,7 +106,7 @@ class _Case:
     def __init__(self, settings: Settings, manifest: dict):
         self._settings = settings
         self._manifest = manifest
-        self._records = f"{settings.pseudo}/*.tfrecord"
+        self._records = dataset_info.shards_of(settings.pseudo)
         self._truth = _glob(settings.truth)
         self._human = _glob(settings.human)
         self.task: Task = task_of_records(dataset_info.load(self._records))
@@ -262,4 +262,4 @@ class _Worst:
 
 def _glob(where: str) -> str:
     """Returns the glob of records that a folder or a glob means."""
-    return f"{where.rstrip('/')}/*.tfrecord" if os.path.isdir(where) else where
+    return dataset_info.shards_of(where) if os.path.isdir(where) else where

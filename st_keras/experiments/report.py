@@ -6,6 +6,7 @@ import pathlib
 from st_keras import config as config_lib
 from st_keras import writing
 from st_keras.config import Config
+from st_keras.data import dataset_info
 from st_keras.experiments import figures, page, pictures, tables
 from st_keras.experiments.figures import Chart, Line, Mark
 from st_keras.experiments.self_train import REPORT_FILE
@@ -314,7 +315,8 @@ class _Story:
 def _with_pseudo_files(config: Config, folder: pathlib.Path, number: int) -> Config:
     """Returns the config for the files in the folder, wherever that lies now."""
     settings = config_lib.to_dict(config)
-    settings["pseudo"]["records"] = f"{folder}/labels_{number}/*.tfrecord"
+    labels = folder / f"labels_{number}"
+    settings["pseudo"]["records"] = dataset_info.shards_of(labels)
     if config.pseudo.thresholds:
         settings["pseudo"]["thresholds"] = f"{folder}/thresholds_{number}.json"
     return config_lib.from_dict(settings)

@@ -134,7 +134,7 @@ def student_config(
       teacher: Workdir of the model that drew them.
       thresholds: File of its thresholds; empty: `pseudo.min_score` for all classes.
     """
-    records, ids = f"{labels}/*.tfrecord", ""
+    records, ids = dataset_info.shards_of(labels), ""
     if config.pseudo.online:
         records, ids = unlabeled_pictures(config.self_training)
     pseudo = dataclasses.replace(
@@ -207,7 +207,7 @@ def check_before(config: Config, *, may_choose: bool = False) -> None:
     if may_choose and sets["evaluation"] == judged_on:
         sets["test"] = ("", "")
     preflight.check_disjoint(sets)
-    preflight.check_joint(config, sets, ["evaluation", "test"])
+    preflight.check_joint(config, sets, ["calibration", "evaluation", "test"])
     _check_classes(config)
 
 

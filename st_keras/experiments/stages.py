@@ -11,6 +11,7 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras import writing
 from st_keras.config import Config, RuntimeConfig, SelfTrainingConfig
+from st_keras.data import dataset_info
 from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.ledger import Cost, Ledger
 from st_keras.runtime import hosts as hosts_lib
@@ -137,8 +138,12 @@ class Stages:
           records: To evaluate on.
           ids_file: Ids of these; empty: all.
           file_name: In the stage's folder; another one for each test set.
+
+        Raises:
+          ValueError: The records are others than those it was evaluated on.
         """
         path = self._workdir / name / file_name
+        content = dataset_info.load(records).content_sha256
         if not path.exists():
             tf.keras.backend.clear_session()
             started = time.time()
@@ -151,12 +156,18 @@ class Stages:
                 run, records, ids_file, progress=f"Evaluate {name}"
             )
             if self._hosts.is_chief:
-                write_json(path, result)
+                write_json(path, result | {"records_sha256": content})
                 # Every model is looked at alike: no part of what a comparison costs.
                 cost = Cost(device_seconds=time.time() - started)
                 self._ledger.note(f"evaluate_{name}", cost)
             self._hosts.meet(f"{name} is evaluated")
-        return json.loads(path.read_text())
+        result = json.loads(path.read_text())
+        if result.get("records_sha256", content) != content:
+            raise ValueError(
+                f"{path}: `{records}` has changed since; choose another workdir, or "
+                "delete this file."
+            )
+        return result
 
     def _alone(self, name: str) -> contextlib.AbstractContextManager:
         if self._hosts.count > 1:  # They make it together.

@@ -1,7 +1,9 @@
 """What is checked before a run costs anything."""
 
 import difflib
+import json
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import yaml
 from absl import logging
@@ -9,19 +11,25 @@ from absl import logging
 from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.data import dataset_info, splits
+from st_keras.runtime.run_log import write_json
 from st_keras.tasks import Task
 
 CONFIG_FILE = "config.yaml"
+DATA_FILE = "data.json"
 
 
-def check_disjoint(sets: dict[str, tuple[str, str]]) -> dict[str, dict]:
+# A glob of records (empty: no set at all), and a file of ids or the ids (`None` or an
+# empty name: all of them; an empty list: none).
+PictureSet = tuple[str, str | Sequence[str] | None]
+
+
+def check_disjoint(sets: Mapping[str, PictureSet]) -> dict[str, dict]:
     """Refuses a picture that is in two sets, and says what the sets are.
 
     Pictures are told by their bytes, whatever they are called.
 
     Args:
-      sets: By name, a glob of records (empty: left out) and a file of ids (empty:
-        all).
+      sets: By name; see `PictureSet`.
 
     Returns:
       By name, the number of pictures and the digest of their ids.
@@ -31,15 +39,18 @@ def check_disjoint(sets: dict[str, tuple[str, str]]) -> dict[str, dict]:
         has.
     """
     digests, names, found = {}, {}, {}
-    for name, (records, ids_file) in sets.items():
+    for name, (records, chosen) in sets.items():
         if not records:
             continue
         by_id = dataset_info.picture_digests(records)
-        ids = splits.read_ids(ids_file) if ids_file else list(by_id)
+        ids, where = chosen, name
+        if isinstance(chosen, str):
+            ids, where = splits.read_ids(chosen) if chosen else None, chosen
+        ids = list(by_id) if ids is None else ids
         unknown = [i for i in ids if i not in by_id]
         if unknown:
             raise ValueError(
-                f"{ids_file}: `{records}` has no picture {unknown[0]!r} "
+                f"{where}: `{records}` has no picture {unknown[0]!r} "
                 f"({len(unknown)} of {len(ids)} ids are unknown to it)."
             )
         digests[name] = [by_id[i] for i in ids]
@@ -51,7 +62,7 @@ def check_disjoint(sets: dict[str, tuple[str, str]]) -> dict[str, dict]:
 
 
 def check_joint(
-    config: Config, sets: dict[str, tuple[str, str]], judged: list[str]
+    config: Config, sets: Mapping[str, PictureSet], judged: list[str]
 ) -> dict[str, dict]:
     """Refuses pictures of joint training that a model is judged by.
 
@@ -72,7 +83,9 @@ def check_joint(
     if config.joint is None:
         return {}
     joint = {"joint": (config.joint.records, config.joint.ids)}
-    found = check_disjoint(joint | {name: sets[name] for name in judged})
+    found = check_disjoint(
+        joint | {name: sets[name] for name in judged if name in sets}
+    )
     return {"joint": found["joint"]}
 
 
@@ -93,11 +106,61 @@ def check_classes(task: Task, records: str) -> None:
         )
 
 
-def save_config(config: Config, workdir: str) -> None:
-    """Marks the folder as this run's, once every check is passed."""
+def save_config(
+    config: Config, workdir: str, sets: Mapping[str, PictureSet] | None = None
+) -> None:
+    """Marks the folder as this run's, once every check is passed.
+
+    Args:
+      config: Of the run.
+      workdir: Its folder.
+      sets: What it learns from and is judged on, for `check_data`.
+    """
     folder = pathlib.Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
+    if sets is not None:
+        write_json(folder / DATA_FILE, _digests(sets))
     config_lib.save(config, str(folder / CONFIG_FILE))
+
+
+def check_data(workdir: str, sets: Mapping[str, PictureSet]) -> None:
+    """Refuses to go on with records or ids that have changed since a run began.
+
+    Records that are not there are not held against it: a finished run needs none.
+
+    Args:
+      workdir: Folder of the run.
+      sets: Of its config.
+
+    Raises:
+      ValueError: Names what has changed.
+    """
+    path = pathlib.Path(workdir) / DATA_FILE
+    if not path.exists():
+        return
+    there, now = json.loads(path.read_text(encoding="utf-8")), _digests(sets)
+    changed = [name for name in now if there.get(name) not in (None, now[name])]
+    if changed:
+        names = " and ".join(f"`{name}` ({sets[name][0]})" for name in changed)
+        raise ValueError(
+            f"{workdir}: the records or ids of {names} have changed since its run "
+            "began; choose another workdir, or delete this one."
+        )
+
+
+def _digests(sets: Mapping[str, PictureSet]) -> dict[str, dict[str, str]]:
+    """Returns what tells the data of the sets whose records are there."""
+    found = {}
+    for name, (records, chosen) in sets.items():
+        try:
+            content = dataset_info.load(records).content_sha256 if records else ""
+        except ValueError:
+            continue
+        if isinstance(chosen, str):
+            chosen = splits.read_ids(chosen) if chosen else None
+        ids = "" if chosen is None else splits.ids_digest(chosen)
+        found[name] = {"records_sha256": content, "ids_sha256": ids}
+    return found
 
 
 def check_workdir(config: Config, workdir: str) -> None:

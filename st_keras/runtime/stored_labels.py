@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from st_keras.data import pipeline
 from st_keras.data.untuned import PARALLEL_CALLS
 from st_keras.tasks import Task
-from st_keras.types import Labels
+from st_keras.types import IGNORED, LabelMap, Labels
 
 
 def read_labels(task: Task, source: pipeline.Source) -> Iterator[tuple[str, Labels]]:
@@ -13,6 +13,13 @@ def read_labels(task: Task, source: pipeline.Source) -> Iterator[tuple[str, Labe
     rows = pipeline.serialized_records(source).map(task.read_labels, PARALLEL_CALLS)
     for labels, image_id in rows.as_numpy_iterator():
         yield image_id.decode(), labels
+
+
+def says_something(labels: Labels) -> bool:
+    """Whether a picture's labels hold a box, a known pixel or a known class."""
+    if isinstance(labels, LabelMap):
+        return bool((labels.class_ids != IGNORED).any())
+    return bool((labels.weights > 0).any())
 
 
 def paired(first: Iterator, second: Iterator) -> Iterator[tuple[str, Labels, Labels]]:

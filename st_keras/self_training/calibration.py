@@ -14,7 +14,7 @@ from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.restored import config_of
 from st_keras.runtime.run_log import write_json
 from st_keras.runtime.stored_labels import paired, read_labels
-from st_keras.self_training import shards, thresholds
+from st_keras.self_training import selection, shards, thresholds
 from st_keras.tasks import Task, build_task
 
 _WIDTH = 79
@@ -53,10 +53,10 @@ def calibrate(
     manifest = shards.read_manifest(pseudo)
     config = _config_of_teacher(manifest, teacher)
     task = build_task(config)
-    records = f"{pseudo}/*.tfrecord"
+    records = dataset_info.shards_of(pseudo)
     preflight.check_classes(task, records)
     preflight.check_classes(task, truth)
-    preflight.check_disjoint({"calibration": (records, "")} | _seen_by(config))
+    check_unseen((records, ""), config)
     ids = _common_ids(records, truth)
     judged = _judge(task, records, truth, ids)
     found = {
@@ -167,13 +167,25 @@ def _config_of_teacher(manifest: dict, teacher: str) -> Config:
     return config_of(file)
 
 
-def _seen_by(config: Config) -> dict[str, tuple[str, str]]:
-    """Returns the pictures that a teacher has learned from or was judged on."""
-    sets = {
+def check_unseen(pictures: preflight.PictureSet, config: Config) -> None:
+    """Refuses a slice of pictures a teacher has learned from or was judged on.
+
+    Args:
+      pictures: The slice.
+      config: The teacher's.
+
+    Raises:
+      ValueError: Names the other set and some of the pictures.
+    """
+    slice_of_it = {"calibration": pictures}
+    seen = {
         "human": (config.human.records, config.human.ids),
         "evaluation": (config.evaluation.records, config.evaluation.ids),
     }
-    return sets | ({"pseudo": (config.pseudo.records, "")} if config.pseudo else {})
+    if config.pseudo:
+        seen["pseudo"] = (config.pseudo.records, selection.image_ids(config.pseudo))
+    preflight.check_disjoint(slice_of_it | seen)
+    preflight.check_joint(config, slice_of_it, ["calibration"])
 
 
 def _common_ids(records: str, truth: str) -> list[str]:

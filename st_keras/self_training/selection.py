@@ -22,7 +22,8 @@ def image_ids(pseudo: PseudoConfig) -> list[str] | None:
     if not pseudo.exclude:
         return ids
     excluded = check_excluded(pseudo.exclude, pseudo.records)
-    ids = ids or dataset_info.picture_digests(pseudo.records)
+    if ids is None:
+        ids = list(dataset_info.picture_digests(pseudo.records))
     return [image_id for image_id in ids if image_id not in excluded]
 
 

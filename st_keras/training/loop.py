@@ -29,6 +29,7 @@ from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_clock import RunClock
 from st_keras.runtime.run_log import RunLog, read_rows, write_json
+from st_keras.self_training import selection
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import rescue
@@ -67,12 +68,14 @@ def train(
     info = dataset_info.load(config.human.records)
     config = with_class_names(config, info)
     preflight.check_workdir(config, workdir)
+    sets = _picture_sets(config)
+    preflight.check_data(workdir, sets)
     finished = _read_summary(workdir)
     if finished:
         logging.info("%s: finished before, nothing to do", workdir)
         return finished
-    pictures = preflight.check_disjoint(_picture_sets(config))
-    pictures |= preflight.check_joint(config, _picture_sets(config), ["evaluation"])
+    pictures = preflight.check_disjoint(sets)
+    pictures |= preflight.check_joint(config, sets, ["evaluation"])
     clock = RunClock(workdir)
 
     # ------------------------------------------------------------ Devices and task
@@ -103,7 +106,7 @@ def train(
 
     hosts.check_same("The config", config_lib.digest(config))
     if hosts.is_chief:  # All is well: the folder is this run's.
-        preflight.save_config(config, workdir)
+        preflight.save_config(config, workdir, sets)
 
     # ----------------------------------------------- Where to start, in this order
     # 1. A checkpoint of this run: everything goes on from it.
@@ -126,7 +129,7 @@ def train(
         strategy=strategy,
         saved=saved,
         optimizer=learner.optimizer,
-        start=CompiledSteps(strategy, learner).start,
+        start=CompiledSteps(strategy, learner, batches).start,
         write=BlackBox(config, workdir, strategy, learner, saved).write,
     )
     take_steps = guard.start()
@@ -214,13 +217,14 @@ def train(
     return summary
 
 
-def _picture_sets(config: Config) -> dict[str, tuple[str, str]]:
+def _picture_sets(config: Config) -> dict[str, preflight.PictureSet]:
     sets = {
         "human": (config.human.records, config.human.ids),
         "evaluation": (config.evaluation.records, config.evaluation.ids),
     }
     if config.pseudo:
-        sets["pseudo"] = (config.pseudo.records, config.pseudo.ids)
+        ids = selection.image_ids(config.pseudo) if config.pseudo.records else None
+        sets["pseudo"] = (config.pseudo.records, ids)
     return sets
 
 

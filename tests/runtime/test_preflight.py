@@ -1,11 +1,12 @@
 """What is refused before a run costs anything."""
 
 import dataclasses
+import shutil
 
 import pytest
 
 from st_keras import config as config_lib
-from st_keras.data import dataset_info
+from st_keras.data import dataset_info, splits
 from st_keras.runtime import preflight
 from st_keras.tasks import build_task, with_class_names
 
@@ -104,3 +105,38 @@ def test_labels_of_other_classes_are_refused(teacher_config, digit_records):
     task = build_task(with_class_names(teacher_config, info))
     with pytest.raises(ValueError, match="has classes 0, 1.*the model has 9, 8"):
         preflight.check_classes(task, records)
+
+
+def test_records_or_ids_that_have_changed_are_named(
+    teacher_config, digit_records, tmp_path
+):
+    train, ids = f"{digit_records}/train/*.tfrecord", tmp_path / "ids.txt"
+    splits.write_ids(ids, ["train_000001", "train_000002"])
+    val = tmp_path / "val"
+    shutil.copytree(digit_records / "val", val)
+    sets = {"human": (train, str(ids)), "evaluation": (f"{val}/*.tfrecord", "")}
+    preflight.check_data(str(tmp_path), sets)  # Nothing is known yet.
+    preflight.save_config(teacher_config, str(tmp_path), sets)
+    preflight.check_data(str(tmp_path), sets)
+    splits.write_ids(ids, ["train_000001", "train_000003"])
+    with pytest.raises(ValueError, match="`human` .*train.* have changed"):
+        preflight.check_data(str(tmp_path), sets)
+    splits.write_ids(ids, ["train_000002", "train_000001"])  # The same set.
+    info = dataset_info.load(f"{val}/*.tfrecord")
+    dataset_info.save(dataclasses.replace(info, content_sha256="0a"), val)
+    with pytest.raises(ValueError, match="ids of `evaluation` .* have changed"):
+        preflight.check_data(str(tmp_path), sets)
+    shutil.rmtree(val)  # A finished run needs it no more.
+    preflight.check_data(str(tmp_path), sets)
+
+
+def test_a_set_may_be_given_by_its_ids(digit_records):
+    train = f"{digit_records}/train/*.tfrecord"
+    chosen = {"human": (train, ["train_000004"]), "pseudo": (train, [])}
+    found = preflight.check_disjoint(chosen)
+    assert {name: row["pictures"] for name, row in found.items()} == {
+        "human": 1,
+        "pseudo": 0,
+    }
+    with pytest.raises(ValueError, match="`human` and `pseudo`.* got 1 of 1 and 24"):
+        preflight.check_disjoint(chosen | {"pseudo": (train, None)})

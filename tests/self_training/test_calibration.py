@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from st_keras.config import JointConfig
 from st_keras.data import dataset_info, decode, records, splits
 from st_keras.runtime.checkpoints import find_model
 from st_keras.self_training import calibration, labeling
@@ -159,6 +160,33 @@ def test_what_the_teacher_has_learned_from_is_no_slice(
         with pytest.raises(ValueError, match=f"`calibration` and `{name}`.* got 1 of"):
             calibrate(folder, records_, "max_f1", str(tmp_path / "t.json"))
     assert not (tmp_path / "t.json").exists()
+
+
+def test_of_a_teacher_that_was_a_student_the_pictures_it_chose_count(
+    digit_records, student_config, tmp_path
+):
+    records = train(digit_records)
+    splits.write_ids(tmp_path / "ids.txt", ["train_000010", "train_000011"])
+    pseudo = dataclasses.replace(
+        student_config.pseudo, records=records, ids=str(tmp_path / "ids.txt")
+    )
+    human = dataclasses.replace(
+        student_config.human, ids=str(digit_records / "human.txt")
+    )
+    config = dataclasses.replace(student_config, human=human, pseudo=pseudo)
+
+    def check(image_id, config=config):
+        splits.write_ids(tmp_path / "slice.txt", [image_id])
+        calibration.check_unseen((records, str(tmp_path / "slice.txt")), config)
+
+    check("train_000020")
+    with pytest.raises(ValueError, match="`calibration` and `pseudo`.* got 1 of 1 and"):
+        check("train_000011")
+    joint = JointConfig(records=records, images_per_step=2)
+    with pytest.raises(
+        ValueError, match="`joint` and `calibration`.* got 1 of 24 and 1"
+    ):
+        check("train_000020", dataclasses.replace(config, joint=joint))
 
 
 def test_another_name_does_not_hide_a_picture(

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras.config import load
-from st_keras.data import dataset_info, images
+from st_keras.data import dataset_info, images, splits
 from st_keras.data.records import Record
 from st_keras.runtime.run_log import write_json
 from st_keras.self_training import selection
@@ -261,7 +261,16 @@ def test_somebody_must_be_left_to_learn_from(student, tiny_records, tmp_path):
         Batches(config, build_task(config))
 
 
-def test_what_calibrate_writes_is_what_a_student_reads(student, tmp_path):
+def test_no_ids_are_no_pictures_and_not_all(student, tmp_path):
+    splits.write_ids(tmp_path / "ids.txt", [])
+    splits.write_ids(tmp_path / "exclude.txt", ["tiny_02"])
+    config = with_pseudo(
+        student, ids=str(tmp_path / "ids.txt"), exclude=str(tmp_path / "exclude.txt")
+    )
+    assert selection.image_ids(config.pseudo) == []
+
+
+def test_thresholds_in_a_file_are_what_a_student_reads(student, tmp_path):
     path = tmp_path / "real.json"
     row = {"threshold": float(np.float32(0.7)), "interval": [0.6, None]}
     found = {"teacher_sha256": SHA, "class_names": ["ball", "cup", "kite"]}

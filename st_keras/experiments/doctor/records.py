@@ -36,6 +36,8 @@ def picture_sets(config: Config) -> dict[str, tuple[str, str]]:
     if settings := config.self_training:
         sets["unlabeled"] = (settings.unlabeled_records, settings.unlabeled_ids)
         sets["test"] = (settings.test_records, settings.test_ids)
+        if settings.calibration:
+            sets["calibration"] = (config.human.records, settings.calibration.ids)
     if config.pseudo:
         sets["pseudo"] = (config.pseudo.records, config.pseudo.ids)
     if config.joint:

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from st_keras.config import Config
 from st_keras.experiments.doctor.case import Case, Finding, problem, warning
+from st_keras.experiments.self_train import teacher_config
 from st_keras.runtime import warnings_of_run
 
 _RATE_PER_IMAGE = 0.08 / 256  # The authors', for SGD; times the images of a step.
@@ -17,12 +18,17 @@ def check_schedule(case: Case) -> list[Finding]:
     """Warm-up, checkpoints and evaluations must happen within the run."""
     training, found = case.config.training, []
     steps, warmup = training.steps, case.config.optimization.warmup_steps
-    if warmup >= steps:
+    lengths = {"training.steps": steps}
+    settings = case.config.self_training
+    if settings and settings.teacher_steps:
+        lengths["self_training.teacher_steps"] = settings.teacher_steps
+    name, fewest = min(lengths.items(), key=lambda item: item[1])
+    if warmup >= fewest:
         found.append(
             problem(
-                f"`optimization.warmup_steps` is {warmup:,}, but `training.steps` is "
-                f"{steps:,}: the learning rate is never reached.",
-                f"Set the warm-up to about {max(1, round(_FEW_STEPS * steps)):,}.",
+                f"`optimization.warmup_steps` is {warmup:,}, but `{name}` is "
+                f"{fewest:,}: the learning rate is never reached.",
+                f"Set the warm-up to about {max(1, round(_FEW_STEPS * fewest)):,}.",
             )
         )
     every = training.checkpoint_every_steps
@@ -49,14 +55,15 @@ def check_schedule(case: Case) -> list[Finding]:
 def check_batch(case: Case) -> list[Finding]:
     """A step takes no picture twice, and BatchNorm sees enough of them."""
     found, config = [], case.config
-    per_step = {"human": images_per_step(config)}
-    if config.pseudo and not config.self_training:
-        per_step = {
-            "human": config.human.images_per_step,
-            "pseudo": config.pseudo.images_per_step,
-        }
-    elif config.pseudo:
-        per_step["unlabeled"] = config.pseudo.images_per_step
+    per_step = {"human": config.human.images_per_step}
+    together = [config.images_per_step]
+    if config.pseudo:
+        name = "unlabeled" if config.self_training else "pseudo"
+        per_step[name] = config.pseudo.images_per_step
+    if config.pseudo and config.self_training:
+        of_teacher = teacher_config(config).human.images_per_step
+        per_step["human"] = max(of_teacher, config.human.images_per_step)
+        together.append(of_teacher)
     if config.joint:
         per_step["joint"] = config.joint.images_per_step
     for name, images in per_step.items():
@@ -74,7 +81,7 @@ def check_batch(case: Case) -> list[Finding]:
     # Those of joint training go through the backbone by themselves.
     beside = [config.joint.images_per_step] if config.joint else []
     text = warnings_of_run.batch_norm(
-        min([images_per_step(config), *beside]),
+        min([*together, *beside]),
         replicas,
         is_synchronized=config.runtime.sync_batch_norm,
     )
@@ -134,7 +141,7 @@ def check_image_size(case: Case) -> list[Finding]:
             f"`{case.config.task_name}.image_size_px` is {network[0]} x {network[1]}, "
             f"but the median picture has {picture[0]:.0f} x {picture[1]:.0f} px: it is "
             f"enlarged {scale:.1f} times, which costs time and shows nothing new.",
-            "Lower it, or convert the pictures without `--max_side`.",
+            "Lower it, or convert the pictures without `--max_side_px`.",
         )
     ]
 

@@ -53,6 +53,23 @@ def test_a_teacher_alone_takes_the_pictures_of_its_own_step(ward):
     assert found.startswith("problem: human: a step takes 9 pictures")
 
 
+def test_a_teacher_may_have_a_step_of_its_own(ward):
+    own = "self_training.teacher_images_per_step"
+    assert ward.found("human.images_per_step=7", f"{own}=7") == []
+    (found,) = ward.found(f"{own}=9")
+    assert found.startswith("problem: human: a step takes 9 pictures")
+    (found,) = ward.found(f"{own}=2")
+    assert found.startswith("warning: BatchNorm takes its statistics from 2 images")
+
+
+def test_a_short_teacher_must_be_through_its_warm_up(ward):
+    assert ward.found("self_training.teacher_steps=501") == []
+    (found,) = ward.found("self_training.teacher_steps=500")
+    assert found.startswith(
+        "problem: `optimization.warmup_steps` is 500, but `self_training.teacher_steps`"
+    )
+
+
 def test_batch_norm_on_few_pictures_is_a_warning(ward):
     assert not ward.found("human.images_per_step=2", "pseudo.images_per_step=2")
     (found,) = ward.found("human.images_per_step=2", "pseudo.images_per_step=1")
