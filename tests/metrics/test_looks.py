@@ -105,7 +105,7 @@ def test_pixels_that_only_one_is_sure_of_do_not_agree():
 
 def test_where_the_truth_is_not_known_nothing_is_compared():
     truth = label_map([[0, IGNORED, 1, 1], [2, 2, IGNORED, 0]])
-    # Six known; four are dropped or wrong: (0, 2), (0, 3), (1, 3).
+    # Six known; three are dropped or wrong: (0, 2), (0, 3), (1, 3).
     assert PIXELS.agreement(ONE, truth, min_score=0.5) == pytest.approx(3 / 6)
     nothing = label_map([[IGNORED] * 4] * 2)
     assert PIXELS.agreement(ONE, nothing, min_score=0.5) == 1.0

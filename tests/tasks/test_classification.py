@@ -113,10 +113,12 @@ def test_a_record_without_a_class_teaches_nothing(task, label):
 
 
 def test_the_loss_is_that_of_the_true_class(task):
-    # Smoothing of 0.1: 0.9 log 7 + 0.1 log 7 where all are alike.
-    labels = Classes(tf.constant([[2]]), tf.ones([1, 1]), tf.ones([1, 1]))
-    ratio = task.losses(labels, {"logits": tf.zeros([1, 7])})["class"]
-    assert float(ratio.total) == pytest.approx(math.log(7), rel=1e-5)
+    shares = [0.02, 0.3, 0.01, 0.4, 0.15, 0.07, 0.05]
+    labels = Classes(tf.constant([[1]]), tf.ones([1, 1]), tf.ones([1, 1]))
+    ratio = task.losses(labels, {"logits": tf.math.log([shares])})["class"]
+    # Smoothing of 0.1: 0.9 for the class, and a tenth spread over all seven.
+    expected = -0.9 * math.log(0.3) - 0.1 / 7 * sum(map(math.log, shares))
+    assert float(ratio.total) == pytest.approx(expected, rel=1e-5)
     assert float(ratio.count) == 1
 
 

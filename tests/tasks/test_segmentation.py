@@ -74,17 +74,23 @@ def test_what_no_picture_shows_is_ignored():
 
 
 def test_a_picture_with_a_part_cut_out_does_not_teach_it():
-    augment = config.AugmentConfig(policy="S4", layers=1)
+    # Its picture fills the input, so that nothing but what is cut or moved is grey.
+    augment = config.AugmentConfig(
+        policy="S4", layers=1, scale_min=1.0, scale_max=1.0, flip_probability=0.0
+    )
     task = task_of(augment=augment)
     whole = record(np.ones(PICTURE, np.uint8))
-    ignored = 0
+    drawn_with_grey = 0
     for number in range(60):
         prepared = prepare(task, whole, [5, number])
         cut = np.all(np.asarray(prepared.image) == 128, -1)
         known = prepared.labels.class_ids != IGNORED
-        assert not np.any(cut[2:-2, 2:-2] & known[2:-2, 2:-2]) or known.all()
-        ignored += not known.all()
-    assert ignored > 10
+        # Within a pixel of a border, rounding may decide either way.
+        inside = cut & ~np.pad(~cut, 1)[2:, 1:-1] & ~np.pad(~cut, 1)[:-2, 1:-1]
+        inside &= ~np.pad(~cut, 1)[1:-1, 2:] & ~np.pad(~cut, 1)[1:-1, :-2]
+        assert not np.any(inside & known)
+        drawn_with_grey += inside.any()
+    assert drawn_with_grey > 5
 
 
 def test_every_shape_of_a_prepared_example_is_static(task):

@@ -108,6 +108,14 @@ def test_the_average_follows_kernels_and_batch_norm_statistics():
         np.testing.assert_allclose(variable.numpy(), 0.1 * old[name] + 4.5, rtol=1e-6)
 
 
+def test_the_average_starts_at_the_weights_of_the_model():
+    trained = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=[1])])
+    average = tf.keras.models.clone_model(trained)
+    trained.variables[0].assign([[3.0]])
+    averaged = AveragedModel(trained, average, 0.9)
+    np.testing.assert_array_equal(averaged.model.variables[0].numpy(), [[3.0]])
+
+
 def test_the_average_slows_down_to_its_decay():
     trained = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=[1])])
     average = tf.keras.models.clone_model(trained)
