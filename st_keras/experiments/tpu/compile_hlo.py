@@ -68,7 +68,7 @@ def _compile(hlo_path: str, topology: str, more: dict[str, str]) -> dict:
         _drop_copies(module, ir)
         options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
         # A TPU takes no more than some 3300 parameters, and EfficientNet-L2 with its
-        # optimizer has 3440: as JAX and TensorFlow do, many go in as a single tuple.
+        # optimizer has 3440: as JAX has it, many go in as a single tuple.
         main = next(op for op in module.body.operations if op.name.value == "main")
         options.parameter_is_tupled_arguments = dispatch.should_tuple_args(
             len(main.arguments), "tpu"
