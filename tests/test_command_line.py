@@ -65,6 +65,18 @@ def test_success_is_exit_code_0(tmp_path):
     assert (result.returncode, result.stdout) == (0, "done\n")
 
 
+def test_a_tilde_is_the_home_folder_wherever_a_shell_leaves_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/of/a/test")
+    body = (
+        "from absl import flags; print(flags.FLAGS.workdir, flags.FLAGS.other)\n"
+        "from absl import flags\n"
+        "flags.DEFINE_string('workdir', '', '.')\n"
+        "flags.DEFINE_string('other', 'a~b', '.')"
+    )
+    result = run(script(tmp_path, body), "--workdir=~/runs/x")
+    assert result.stdout == "/home/of/a/test/runs/x a~b\n"
+
+
 @pytest.mark.parametrize("tool", ["make_records", "make_split"])
 def test_help_does_not_wait_for_tensorflow(tool):
     result = run("-X", "importtime", TOOLS / f"{tool}.py", "--help")

@@ -114,3 +114,12 @@ def test_counts_of_an_earlier_version_are_added():
     del counts["classes"]
     added.add_counts(counts)
     assert info(added, class_names=("cat",)).boxes == 1
+
+
+def test_the_shards_of_a_folder_are_found_whatever_it_is_called(tmp_path):
+    folder = tmp_path / "lr=[0.1], *"
+    folder.mkdir()
+    (folder / "records-00000-of-00001.tfrecord").touch()
+    (path,) = dataset_info.shard_paths(dataset_info.shards_of(f"{folder}/"))
+    assert path == str(folder / "records-00000-of-00001.tfrecord")
+    assert dataset_info.shards_of("runs/labels_1") == "runs/labels_1/*.tfrecord"

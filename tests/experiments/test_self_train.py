@@ -81,6 +81,18 @@ def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
     assert self_train(config, str(workdir), iterations=2) == report
 
 
+def test_numbers_of_a_test_set_that_has_changed_are_not_shown_again(finished):
+    config, workdir, report = finished
+    path = workdir / "control" / "test.json"
+    text = path.read_text()
+    result = json.loads(text)
+    path.write_text(json.dumps(result | {"records_sha256": "0a"}))
+    with pytest.raises(ValueError, match=r"test.json: .* has changed since"):
+        self_train(config, str(workdir), iterations=2)
+    path.write_text(text)
+    assert self_train(config, str(workdir), iterations=2) == report
+
+
 def test_stages_are_told_apart_by_their_role(finished):
     _, workdir, _ = finished
     roles = {

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,11 +77,16 @@ def test_a_run_leaves_what_is_needed_to_read_it_back(
     monkeypatch.setattr(loop, "_log_pictures", lambda _, __, step: shown.append(step))
     evaluation = dataclasses.replace(ready_student.evaluation, every_steps=5)
     config = dataclasses.replace(ready_student, evaluation=evaluation)
+    (tmp_path / "exclude.txt").write_text("train_000010\n")
+    pseudo = dataclasses.replace(config.pseudo, exclude=str(tmp_path / "exclude.txt"))
+    config = dataclasses.replace(config, pseudo=pseudo)
     config = with_training(config, pictures_every_steps=3, keep_checkpoints=2)
     summary = train(config, str(tmp_path))
     assert summary["role"] == "student"
     assert summary["steps"] == 12
     assert summary["images_seen"] == 12 * (4 + 2)
+    # 24 without the 9 of the human part, of which one is excluded.
+    assert summary["pictures"]["pseudo"]["pictures"] == 14
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     rows = read_rows(tmp_path)
     # Two at a time, and to whatever is due before.
@@ -125,6 +131,17 @@ def test_another_runs_workdir_is_refused(finished):
     config, workdir, _ = finished
     with pytest.raises(ValueError, match=r"holds a run with other settings.*seed: 1"):
         train(dataclasses.replace(config, seed=1), str(workdir))
+
+
+def test_a_run_whose_data_has_changed_is_refused(finished, tmp_path):
+    config, workdir, _ = finished
+    shutil.copytree(workdir, tmp_path / "copy")
+    path = tmp_path / "copy" / "data.json"
+    data = json.loads(path.read_text())
+    data["human"]["records_sha256"] = "0a"
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match="of `human` .* have changed since its run"):
+        train(config, str(tmp_path / "copy"))
 
 
 def test_two_replicas_train_like_one(ready_student, tmp_path):
