@@ -9,6 +9,9 @@ from st_keras.data.skipping import Reason
 from st_keras.data.sources import source
 from st_keras.data.sources.source import Item, Scene
 
+# What else splits are called; these names are not read as such.
+_OTHER_SPLITS = ("training", "valid", "validation", "dev", "eval", "testing")
+
 
 class ClassFolderSource(source.Source):
     """`train/<class>/...` and `val/<class>/...`, or `<class>/...` alone.
@@ -87,17 +90,11 @@ class ClassFolderSource(source.Source):
 
 
 def _check_splits(root: pathlib.Path, usual: Sequence[str]) -> None:
-    """Refuses folders that look like splits and are not called so.
-
-    Taken for classes, or left out, they would say nothing of it.
-    """
-    others = {name: _folders(root / name) for name in _folders(root)}
-    others = {name: inner for name, inner in others.items() if inner}
-    others = {name: inner for name, inner in others.items() if name not in usual}
-    alike = len(others) > 1 and len({frozenset(i) for i in others.values()}) == 1
-    if others and (usual or alike):
+    """Refuses splits of other names, which would be classes, or left out unsaid."""
+    others = [name for name in _OTHER_SPLITS if _folders(root / name)]
+    if len(others) + len(usual) > 1 and others:
         raise ValueError(
-            f"`images`: {', '.join(sorted(others))} in {root} must be called "
+            f"`images`: {', '.join(others)} in {root} must be called "
             f"{', '.join(source.USUAL_SPLITS)} if they are splits, as they hold "
             "folders; move them away if they are not."
         )

@@ -118,3 +118,18 @@ def test_splits_of_other_names_are_not_taken_for_classes_nor_left_out(folder, sp
             folder.picture(f"{split}/{name}/a.png")
     with pytest.raises(ValueError, match=rf"{splits_[-1]} in .* called train, val, "):
         ClassFolderSource(folder.root)
+
+
+def test_folders_that_are_alike_in_all_classes_are_no_splits(folder):
+    for name in (
+        "ant/day/a.png",
+        "ant/night/b.png",
+        "bee/day/c.png",
+        "bee/night/d.png",
+    ):
+        folder.picture(name)
+    folder.convert(ClassFolderSource(folder.root))
+    assert labels(folder) == {
+        **{"ant/day/a": [1], "ant/night/b": [1]},
+        **{"bee/day/c": [2], "bee/night/d": [2]},
+    }
