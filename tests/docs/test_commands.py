@@ -131,8 +131,9 @@ def test_a_grid_that_is_named_has_the_cell_that_is_named():
     for command in named:
         (preset,) = command.values("preset")
         grid = grid_config.load_grid(str(ROOT / f"configs/experiments/{preset}.yaml"))
-        for cell in command.values("cell"):
-            assert cell in grid.cells(), command.place
+        for cells in command.values("cell"):
+            for cell in cells.split(","):
+                assert cell in grid.cells(), command.place
 
 
 def test_what_make_is_asked_for_is_in_the_makefile():
