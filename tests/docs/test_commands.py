@@ -131,8 +131,8 @@ def test_a_grid_that_is_named_has_the_cell_that_is_named():
     for command in named:
         (preset,) = command.values("preset")
         grid = grid_config.load_grid(str(ROOT / f"configs/experiments/{preset}.yaml"))
-        for cells in command.values("cell"):
-            for cell in cells.split(","):
+        for named_cells in command.values("cell"):
+            for cell in named_cells.split(","):
                 assert cell in grid.cells(), command.place
 
 
