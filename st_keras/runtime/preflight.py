@@ -43,12 +43,11 @@ def check_disjoint(sets: Mapping[str, PictureSet]) -> dict[str, dict]:
         if not records:
             continue
         by_id = dataset_info.picture_digests(records)
-        ids, where = chosen, name
-        if isinstance(chosen, str):
-            ids, where = splits.read_ids(chosen) if chosen else None, chosen
+        ids = _read(chosen)
         ids = list(by_id) if ids is None else ids
         unknown = [i for i in ids if i not in by_id]
         if unknown:
+            where = chosen if isinstance(chosen, str) else name
             raise ValueError(
                 f"{where}: `{records}` has no picture {unknown[0]!r} "
                 f"({len(unknown)} of {len(ids)} ids are unknown to it)."
@@ -83,9 +82,7 @@ def check_joint(
     if config.joint is None:
         return {}
     joint = {"joint": (config.joint.records, config.joint.ids)}
-    found = check_disjoint(
-        joint | {name: sets[name] for name in judged if name in sets}
-    )
+    found = check_disjoint(joint | {name: sets[name] for name in judged})
     return {"joint": found["joint"]}
 
 
@@ -156,11 +153,17 @@ def _digests(sets: Mapping[str, PictureSet]) -> dict[str, dict[str, str]]:
             content = dataset_info.load(records).content_sha256 if records else ""
         except ValueError:
             continue
-        if isinstance(chosen, str):
-            chosen = splits.read_ids(chosen) if chosen else None
-        ids = "" if chosen is None else splits.ids_digest(chosen)
-        found[name] = {"records_sha256": content, "ids_sha256": ids}
+        ids = _read(chosen)
+        of_ids = "" if ids is None else splits.ids_digest(ids)
+        found[name] = {"records_sha256": content, "ids_sha256": of_ids}
     return found
+
+
+def _read(chosen: str | Sequence[str] | None) -> Sequence[str] | None:
+    """Returns the ids that the second half of a `PictureSet` means; None: all."""
+    if isinstance(chosen, str):
+        return splits.read_ids(chosen) if chosen else None
+    return chosen
 
 
 def check_workdir(config: Config, workdir: str) -> None:

@@ -69,7 +69,10 @@ def train(
     config = with_class_names(config, info)
     preflight.check_workdir(config, workdir)
     sets = _picture_sets(config)
-    preflight.check_data(workdir, sets)
+    learned = sets
+    if config.joint:  # Its pictures may be those of another part.
+        learned = sets | {"joint": (config.joint.records, config.joint.ids)}
+    preflight.check_data(workdir, learned)
     finished = _read_summary(workdir)
     if finished:
         logging.info("%s: finished before, nothing to do", workdir)
@@ -106,7 +109,7 @@ def train(
 
     hosts.check_same("The config", config_lib.digest(config))
     if hosts.is_chief:  # All is well: the folder is this run's.
-        preflight.save_config(config, workdir, sets)
+        preflight.save_config(config, workdir, learned)
 
     # ----------------------------------------------- Where to start, in this order
     # 1. A checkpoint of this run: everything goes on from it.

@@ -1,6 +1,7 @@
 """What joint training promises: one run, one checkpoint, a model like any other."""
 
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
@@ -60,6 +61,8 @@ def test_the_head_is_part_of_the_checkpoint_and_not_of_the_model(finished):
     workdir, summary = finished
     assert summary["images_seen"] == STEPS * (4 + 4)
     assert summary["pictures"]["joint"]["pictures"] == 36
+    data = json.loads((workdir / preflight.DATA_FILE).read_text())
+    assert data.keys() == {"human", "evaluation", "joint"}
     rows = [row for row in read_rows(workdir) if "loss" in row]
     assert all(np.isfinite(row["joint/class"]) for row in rows)
     saved = final_weights(workdir)

@@ -82,13 +82,12 @@ class YoloSource(source.Source):
 
     def _alone(self, split: str, paths: list[pathlib.Path]) -> list[Item]:
         """Returns an item, to be skipped, for each label file without a picture."""
+        if not all(place.is_dir() for place in self._folders[split]):
+            return []  # A list may leave pictures out on purpose.
         pictures = {label for path in paths for label in _label_files(path)}
         folders = {_label_files(path)[0].parent for path in paths}
         found = {p for folder in folders for p in folder.glob("*.[tT][xX][tT]")}
         others = sorted(found - pictures - {f / "classes.txt" for f in folders})
-        listed = [place for place in self._folders[split] if not place.is_dir()]
-        if listed:  # A list may leave pictures out on purpose.
-            return []
         return [
             Item(
                 source.storable(path.stem),
