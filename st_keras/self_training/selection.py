@@ -40,8 +40,8 @@ def check_excluded(ids_file: str, records: str) -> set[str]:
         more = ", ..." if len(unknown) > _SHOWN else ""
         raise ValueError(
             f"{ids_file}: {len(unknown)} of {len(excluded)} ids to exclude are not in "
-            f"`{records}`: {', '.join(unknown[:_SHOWN])}{more}. Is the list of other "
-            "pseudo labels?"
+            f"`{records}`: {', '.join(unknown[:_SHOWN])}{more}. Name a list that was "
+            "saved for these pictures."
         )
     return set(excluded)
 

@@ -15,6 +15,7 @@ from st_keras.experiments.doctor.case import (
     warning,
 )
 from st_keras.runtime import preflight
+from st_keras.self_training import selection
 from st_keras.tasks import build_joint_task, build_task, with_class_names
 
 _REMAKE = "Make the records again with tools/make_records.py."
@@ -50,7 +51,7 @@ def check_files(case: Case) -> list[Finding]:
     errors: dict[str, tuple[Exception, list[str]]] = {}
     for name, (records, ids_file) in picture_sets(case.config).items():
         try:
-            case.opened[name] = _open(records, ids_file)
+            case.opened[name] = _open(records, _ids(case.config, name, ids_file))
         except (ValueError, OSError) as error:
             # Two sets of the same files miss the same file: one problem.
             errors.setdefault(str(error), (error, []))[1].append(name)
@@ -154,9 +155,19 @@ def check_conversion(case: Case) -> list[Finding]:
     return found
 
 
-def _open(records: str, ids_file: str) -> Opened:
+def _ids(config: Config, name: str, ids_file: str) -> list[str] | None:
+    """Returns the ids that a set is made of, as training chooses them; None: all."""
+    if name == "pseudo":
+        return selection.image_ids(config.pseudo)
+    if name == "unlabeled" and config.pseudo and config.pseudo.exclude:
+        selection.check_excluded(
+            config.pseudo.exclude, config.self_training.unlabeled_records
+        )
+    return splits.read_ids(ids_file) if ids_file else None
+
+
+def _open(records: str, ids: list[str] | None) -> Opened:
     info = dataset_info.load(records)
-    ids = splits.read_ids(ids_file) if ids_file else None
     source = pipeline.open_source(records, ids, 0)
     folder = os.path.dirname(source.paths[0])
     count = sum(unlabeled.count_records(path) for path in source.paths)

@@ -131,6 +131,22 @@ def test_pseudo_labels_are_of_the_unlabeled_pictures(ward):
     assert not ward.found(f"pseudo.records={ward.glob('labels')}")
 
 
+def test_pictures_that_a_student_excludes_are_in_none_of_its_sets(ward):
+    # The labels of `train_2`, which people labelled, and of `train_8`.
+    ward.write("labels", [picture("train_2", 0, 2), picture("train_8", 0, 8)])
+    records = f"pseudo.records={ward.glob('labels')}"
+    (found,) = ward.found(records)
+    assert found.startswith("problem: `human` and `pseudo` must have no picture")
+    splits.write_ids(ward.root / "excluded.txt", ["train_2"])
+    exclude = f"pseudo.exclude={ward.root}/excluded.txt"
+    assert not ward.found(records, exclude)
+    # Before there are labels, the list must be of what is to be labelled.
+    assert not ward.found(exclude)
+    splits.write_ids(ward.root / "excluded.txt", ["val_2"])
+    (found,) = ward.found(exclude)
+    assert found.startswith("problem: unlabeled: ROOT/excluded.txt: 1 of 1 ids to")
+
+
 def test_a_student_without_labels_or_pictures_to_label_is_a_problem(ward):
     (found,) = ward.found(self_training=None)
     assert found.startswith("problem: `pseudo.records` is not set")
