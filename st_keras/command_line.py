@@ -13,6 +13,7 @@ from absl import app, flags, logging
 # A flag belongs to the tool that asks for it, and is told in its help.
 flags.disclaim_key_flags()
 _HELP = ("--help", "-help", "-h", "-?")
+_OUTPUTS = ("workdir", "output", "json")
 _INTERRUPTED = 130  # What shells report after Ctrl-C.
 
 
@@ -59,7 +60,9 @@ def define_device_overrides(*, hosts: bool = True) -> Callable[[], list[str]]:
 
     def overrides():
         chosen = "tpu" if _is_tpu_alone(strategy, tpu) else strategy.value
-        values = {"strategy": chosen, "tpu": tpu.value}
+        # Many a config names a TPU, which belongs to no other strategy.
+        name = "" if tpu.value is None and chosen not in (None, "tpu") else tpu.value
+        values = {"strategy": chosen, "tpu": name}
         return [f"runtime.{k}={v}" for k, v in values.items() if v is not None]
 
     return overrides
@@ -150,6 +153,17 @@ def _parse(argv: list[str]) -> list[str]:
     return rest
 
 
+def _check_outputs() -> None:
+    """Refuses a bucket, of which a local folder with such a name would be made."""
+    for name in _OUTPUTS:
+        value = flags.FLAGS[name].value if name in flags.FLAGS else None
+        if value and "://" in value:
+            raise ValueError(
+                f"`--{name}` must be a path of this machine, got {value}. Mount the "
+                "bucket, as gcsfuse does, and name the folder."
+            )
+
+
 def _user_errors() -> tuple[type[Exception], ...]:
     """Returns the errors that are told in a line; TensorFlow's if it is loaded."""
     errors = (ValueError, OSError, ImportError, ArithmeticError)
@@ -166,6 +180,7 @@ def _guarded(
     if rest:
         raise app.UsageError(f"Not a flag: {' '.join(rest)}")
     try:
+        _check_outputs()
         main(argv)
     except Exception as error:
         if not isinstance(error, _user_errors()):

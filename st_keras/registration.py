@@ -37,7 +37,7 @@ class _AfterTensorFlow(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname, path, target=None):
         if fullname != "tensorflow":
             return None
-        sys.meta_path.remove(self)
+        # It stays until TensorFlow is loaded: some only ask whether it is there.
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
             spec.loader = _ThenLayers(spec.loader)
@@ -54,4 +54,9 @@ class _ThenLayers(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
+        sys.meta_path[:] = [
+            finder
+            for finder in sys.meta_path
+            if not isinstance(finder, _AfterTensorFlow)
+        ]
         _import_layers()

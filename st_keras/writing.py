@@ -68,3 +68,34 @@ def alone(path: str | os.PathLike) -> Iterator[None]:
     with open(path, "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def claimed(path: str | os.PathLike, what: str) -> Iterator[None]:
+    """Is alone with a file, or refuses where another process of this machine is.
+
+    A process that is killed lets the next one in. Where a file system has no locks,
+    nothing is refused.
+
+    Args:
+      path: A file that stands for what is claimed; it and its folder are made if
+        needed, and it has no content.
+      what: For the message.
+
+    Raises:
+      ValueError: Another process has it.
+      OSError: The file cannot be made.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{what} is in use: another process is at work there. Wait until it "
+                "has ended, stop it, or choose another."
+            ) from None
+        except OSError:
+            pass
+        yield

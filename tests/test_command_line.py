@@ -126,3 +126,38 @@ def test_a_range_is_two_whole_numbers():
     for text in ("12", "12:", "a:3", "1:2:3", "-1:2"):
         with pytest.raises(ValueError, match="`--shard_range` must be a range"):
             command_line.whole_range("shard_range", text)
+
+
+@pytest.mark.parametrize("flag", ["workdir", "output", "json"])
+def test_a_bucket_is_no_folder_to_write_to(tmp_path, flag):
+    path = tmp_path / "tool.py"
+    path.write_text(
+        "from absl import flags\n"
+        "from st_keras import command_line\n"
+        f"flags.DEFINE_string('{flag}', '', '')\n"
+        "command_line.run(lambda argv: print('ran'))\n"
+    )
+    result = run(path, f"--{flag}=gs://bucket/run")
+    assert result.returncode == 1 and not result.stdout
+    assert f"error: `--{flag}` must be a path of this machine" in result.stderr
+    assert run(path, f"--{flag}=runs/x").stdout == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "overrides"),
+    [
+        ([], []),
+        (["--strategy=tpu"], ["runtime.strategy=tpu"]),
+        (["--tpu=local"], ["runtime.strategy=tpu", "runtime.tpu=local"]),
+        # The config may name a TPU, which is of no other strategy.
+        (["--strategy=mirrored"], ["runtime.strategy=mirrored", "runtime.tpu="]),
+    ],
+)
+def test_device_flags_override_the_config_together(tmp_path, given, overrides):
+    path = tmp_path / "tool.py"
+    path.write_text(
+        "from st_keras import command_line\n"
+        "get = command_line.define_device_overrides()\n"
+        "command_line.run(lambda argv: print(get()))\n"
+    )
+    assert run(path, *given).stdout == f"{overrides}\n"

@@ -100,3 +100,20 @@ def test_quiet_hides_deprecations_but_not_real_warnings():
         warnings.warn("old", FutureWarning, stacklevel=1)
         warnings.warn("real", UserWarning, stacklevel=1)
     assert [str(w.message) for w in shown] == ["real"]
+
+
+def test_asking_for_tensorflow_does_not_keep_keras_from_our_layers():
+    program = (
+        "import importlib.util, sys, st_keras\n"
+        "importlib.util.find_spec('tensorflow')\n"
+        "assert 'tensorflow' not in sys.modules\n"
+        "import tensorflow as tf\n"
+        "import importlib\n"
+        "print(tf.keras.saving.get_registered_object("
+        "'st_keras>SynchronizedBatchNorm') is not None)\n"
+        "print(any('_AfterTensorFlow' in repr(f) for f in sys.meta_path))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == ["True", "False"], done.stderr

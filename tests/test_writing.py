@@ -75,3 +75,13 @@ def test_one_process_waits_until_the_other_has_left_or_is_dead(tmp_path):
         for process in filter(None, (one, other)):
             process.kill()
             process.communicate()
+
+
+def test_what_another_process_has_is_refused_at_once(tmp_path):
+    path = tmp_path / "new" / ".lock"
+    with writing.claimed(path, "`runs/x`"):
+        with pytest.raises(ValueError, match="`runs/x` is in use: another process"):
+            with writing.claimed(path, "`runs/x`"):
+                pass
+    with writing.claimed(path, "`runs/x`"):  # Left, and free again.
+        pass

@@ -33,7 +33,9 @@ def main(argv):
     from st_keras.runtime import hosts, restored, run_log
     from st_keras.training import evaluate
 
-    run = restored.restore_run(_CHECKPOINT.value, purpose=_PURPOSE.value, **_DEVICES())
+    run = restored.restore_run(
+        _CHECKPOINT.value, purpose=_PURPOSE.value, deterministic=True, **_DEVICES()
+    )
     expectation = expected.read_expectation(run.config) if _CHECK.value else None
     result = evaluate.evaluate_run(run, _RECORDS.value, _IDS.value)
     print(tables.format_evaluation(result))

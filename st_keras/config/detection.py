@@ -17,7 +17,8 @@ class BoxHeadConfig:
 
     num_convs: int = 4
     num_filters: int = 256
-    separable: bool = False  # Depthwise-separable convolutions, for phones.
+    # Depthwise-separable convolutions, for phones; of a NAS-FPN, too.
+    separable: bool = False
 
     def __post_init__(self):
         check_not_negative(self, "num_convs")
@@ -39,7 +40,8 @@ class PostprocessConfig:
     soft_nms_form: str = "tensorflow"
 
     def __post_init__(self):
-        check_share(self, "min_score", "nms_iou")
+        check_share(self, "nms_iou")
+        check("min_score", self.min_score, 0.0 <= self.min_score < 1.0, "in [0, 1)")
         check_not_negative(self, "soft_nms_sigma")
         check_choice(self, "soft_nms_form", ("tensorflow", "bodla"))
         check_above_zero(self, "max_detections")

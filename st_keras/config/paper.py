@@ -12,7 +12,8 @@ _OF_TASK = {
     "detection": {
         "images_per_step": (256,),
         "learning_rate": (0.32, 0.28, 0.3),  # EfficientNet-B7; SpineNet-143 and 190.
-        "steps": (45_000, 120_000),  # Augment-S1 and S4, from random weights.
+        # Augment-S1 and S4, from random weights; SpineNet-143 and 190.
+        "steps": (45_000, 120_000, 231_500, 185_200),
         "image_size_px": ((640, 640), (1280, 1280)),
     },
     "segmentation": {
@@ -22,7 +23,7 @@ _OF_TASK = {
         "image_size_px": ((512, 512),),
     },
 }
-# The weight of the pseudo loss is not stated for the main tables; 1 is the plain sum.
+# The weight of the pseudo loss is not stated for the main tables; 1 weighs both alike.
 _OF_PSEUDO = {
     "weight": (1.0,),
     "min_score": (0.5,),

@@ -8,7 +8,6 @@ from st_keras.config.checks import (
     check_above_zero,
     check_choice,
     check_not_negative,
-    check_share,
     settings,
 )
 from st_keras.config.classification import ClassificationConfig
@@ -174,7 +173,8 @@ class SelfTrainingConfig:
             "a glob of TFRecords",
         )
         check_not_negative(self, "teacher_steps", "teacher_images_per_step")
-        check_share(self, "score_floor")
+        floor = self.score_floor
+        check("score_floor", floor, 0.0 <= floor < 1.0, "in [0, 1)")
         check_choice(self, "student_init", ("init", "teacher"))
 
 

@@ -116,12 +116,12 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def decode_shrunk_image(encoded: tf.Tensor, shrink_index: tf.Tensor) -> tf.Tensor:
+def decode_shrunk_image(encoded: tf.Tensor, halvings: tf.Tensor) -> tf.Tensor:
     """Returns a picture with a half, a quarter or an eighth of its sides.
 
     Args:
       encoded: [] string, bytes of a picture file.
-      shrink_index: [] int32 in `shrinking.FACTORS`.
+      halvings: [] int32 in [0, 3]; sides are divided by 2 to its power.
 
     Returns:
       [H', W', 3] uint8. A JPEG is decoded to its low frequencies, nearly the means.
@@ -133,8 +133,8 @@ def decode_shrunk_image(encoded: tf.Tensor, shrink_index: tf.Tensor) -> tf.Tenso
     return tf.ensure_shape(
         tf.cond(
             tf.io.is_jpeg(encoded),
-            lambda: tf.switch_case(shrink_index, todo),
-            lambda: shrinking.shrink(decode_image(encoded), shrink_index),
+            lambda: tf.switch_case(halvings, todo),
+            lambda: shrinking.shrink(decode_image(encoded), halvings),
         ),
         [None, None, 3],
     )

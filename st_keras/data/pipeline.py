@@ -13,6 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from st_keras.data import dataset_info, decode
+from st_keras.data.records import count_records
 from st_keras.data.untuned import PARALLEL_CALLS, PREFETCH, untuned
 
 _PARALLEL_FILES = 16
@@ -37,8 +38,8 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
       cache_mb: The encoded pictures are kept in memory if they are smaller.
 
     Raises:
-      ValueError: No files, not all the files or others, no pictures, ids of other
-        pictures or one twice.
+      ValueError: No files, not all the files or others, an empty one that should not
+        be, no pictures, ids of other pictures or one twice.
     """
     paths = dataset_info.shard_paths(records)
     info = dataset_info.load(records)
@@ -48,7 +49,10 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
     count = info.images if ids is None else len(ids)
     if not count:
         raise ValueError(f"`{records}`: no picture to read.")
-    megabytes = sum(os.path.getsize(path) for path in paths) / 2**20
+    sizes = [os.path.getsize(path) for path in paths]
+    if not all(sizes):  # As a copy to a full disk leaves them. Or one of few pictures.
+        check_count(records, sum(map(count_records, paths)), info.images)
+    megabytes = sum(sizes) / 2**20
     return Source(
         paths=tuple(paths),
         count=count,
@@ -170,6 +174,19 @@ def _check_shards(records: str, paths: list[str], shards: tuple[str, ...]) -> No
             f"`{records}` must match the {len(shards)} shards that the dataset.json "
             f"beside them lists, got {len(paths)} files. Choose pictures by ids, not "
             "by shards; delete shards of an older conversion."
+        )
+
+
+def check_count(records: str, found: int, images: int) -> None:
+    """Refuses shards that do not hold what the dataset.json beside them says.
+
+    Raises:
+      ValueError: Shows both numbers.
+    """
+    if found != images:
+        raise ValueError(
+            f"`{records}`: the shards hold {found} records, the dataset.json beside "
+            f"them says {images}; copy or make them again."
         )
 
 

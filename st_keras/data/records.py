@@ -8,7 +8,9 @@ picture's height and width.
 import contextlib
 import dataclasses
 import hashlib
+import os
 import pathlib
+import struct
 
 import numpy as np
 import tensorflow as tf
@@ -42,6 +44,7 @@ HUMAN = "human"
 
 PICTURES_PER_SHARD = 500  # Where nobody says how many files there are to be.
 _DIGEST_DIGITS = 16
+_LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4  # Of a record in a TFRecord file.
 IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
 
 
@@ -172,6 +175,28 @@ class ShardWriter:
     def shards(self) -> list[str]:
         """File names without folder."""
         return [path.name for path in self._paths]
+
+
+def count_records(path: str) -> int:
+    """Returns how many records a TFRecord file has, reading their lengths alone.
+
+    Raises:
+      ValueError: The file ends within a record.
+    """
+    size, position, count = os.path.getsize(path), 0, 0
+    with open(path, "rb") as file:
+        while position < size:
+            file.seek(position)
+            header = file.read(_LENGTH_BYTES)
+            if len(header) == _LENGTH_BYTES:
+                (length,) = struct.unpack("<Q", header)
+                position += _LENGTH_BYTES + length + 2 * _CHECKSUM_BYTES
+            if len(header) < _LENGTH_BYTES or position > size:
+                raise ValueError(
+                    f"{path}: cut off after {count} records; copy or make it again."
+                )
+            count += 1
+    return count
 
 
 def _bytes(values) -> tf.train.Feature:

@@ -2,9 +2,7 @@
 
 import abc
 import hashlib
-import os
 import pathlib
-import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,8 +12,6 @@ from st_keras.data import dataset_info, decode, images, pipeline, records
 from st_keras.data.skipping import Reason, SkipLog, SkipPicture
 from st_keras.data.sources import source
 from st_keras.data.untuned import untuned
-
-_LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4  # Of a record in a TFRecord file.
 
 
 class Pictures(abc.ABC):
@@ -60,10 +56,11 @@ class RecordPictures(Pictures):
         self.where = where
         self.count = chosen.count
         self._ids = set(chosen.ids)
-        self._lengths = [(path, count_records(path)) for path in chosen.paths]
+        self._lengths = [(path, records.count_records(path)) for path in chosen.paths]
         self.positions = sum(length for _, length in self._lengths)
-        content = dataset_info.load(where).content_sha256
-        self.fingerprint = _digest([content, *sorted(self._ids)])
+        info = dataset_info.load(where)
+        pipeline.check_count(where, self.positions, info.images)
+        self.fingerprint = _digest([info.content_sha256, *sorted(self._ids)])
 
     def read(self, start, stop, skipped, *, check=False):
         offset = 0
@@ -148,28 +145,6 @@ class FilePictures(Pictures):
                 width_px=picture.width_px,
                 file_sha256=picture.file_sha256,
             )
-
-
-def count_records(path: str) -> int:
-    """Returns how many records a TFRecord file has, reading their lengths alone.
-
-    Raises:
-      ValueError: The file ends within a record.
-    """
-    size, position, count = os.path.getsize(path), 0, 0
-    with open(path, "rb") as file:
-        while position < size:
-            file.seek(position)
-            header = file.read(_LENGTH_BYTES)
-            if len(header) == _LENGTH_BYTES:
-                (length,) = struct.unpack("<Q", header)
-                position += _LENGTH_BYTES + length + 2 * _CHECKSUM_BYTES
-            if len(header) < _LENGTH_BYTES or position > size:
-                raise ValueError(
-                    f"{path}: cut off after {count} records; copy or make it again."
-                )
-            count += 1
-    return count
 
 
 def _picture(serialized: bytes) -> records.Record:

@@ -79,8 +79,8 @@ def max_views(scales: tuple[float, ...], *, flip: bool, overlap: float) -> int:
 
 def _tiles(image, view_size_px, scale, overlap) -> View:
     size = tf.shape(image)[:2]
-    halves = shrinking.exponent(geometry.fitting_scale(size, view_size_px) * scale)
-    small = shrinking.shrink(image, halves)
+    halvings = shrinking.halvings(geometry.fitting_scale(size, view_size_px) * scale)
+    small = shrinking.shrink(image, halvings)
     # The last pixel of the shrunken picture may stand for less than one, so what is
     # shown and where it is are those of the shrunken one.
     small_size = tf.cast(tf.shape(small)[:2], tf.float32)
@@ -103,7 +103,9 @@ def _tiles(image, view_size_px, scale, overlap) -> View:
         fn_output_signature=tf.TensorSpec([height, width, 3], tf.uint8),
     )
     count = tf.shape(offsets)[0]
-    scale_yx = tf.cast(scaled_size, tf.float32) / small_size / shrinking.factor(halves)
+    scale_yx = (
+        tf.cast(scaled_size, tf.float32) / small_size / shrinking.factor(halvings)
+    )
     return View(
         image=tiles,
         scale_yx=tf.tile(scale_yx[None], [count, 1]),

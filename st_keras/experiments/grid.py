@@ -9,6 +9,7 @@ Cells whose teachers or labels have the same settings share them: they are made 
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
 
 from absl import logging
@@ -34,8 +35,11 @@ from st_keras.experiments.self_train import (
     unlabeled_pictures,
     with_steps,
 )
-from st_keras.experiments.stages import Stages
+from st_keras.experiments.stages import Stages, check_content, content_digests
+from st_keras.runtime import preflight
 from st_keras.runtime.run_log import write_json
+from st_keras.self_training import lineage
+from st_keras.training.loop import data_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,12 +107,33 @@ def read_result(job: Job) -> dict:
 
     What it has reached with other settings, as they stood in the grid or in the
     config then, does not count.
+
+    Raises:
+      ValueError: Its data has changed since.
     """
     path = result_path(job)
     if not path.exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
-    return found if found.get("settings_sha256") == settings_digest(job) else {}
+    if found.get("settings_sha256") != settings_digest(job):
+        return {}
+    _check_unchanged(job, found)
+    return found
+
+
+def _check_unchanged(job: Job, found: dict) -> None:
+    """Refuses what was reached with data that has changed: a table would mix both."""
+    for name in found["stages"]:
+        folder = pathlib.Path(job.workdir, "stages", name)
+        if (folder / preflight.DATA_FILE).exists():
+            of_run = config_lib.load(str(folder / preflight.CONFIG_FILE))
+            preflight.check_data(str(folder), data_of(of_run))
+    judged_on = test_set(_config_of(job))
+    try:
+        now = content_digests(*judged_on)
+    except (ValueError, OSError):  # Not there any more: a table needs no data.
+        return
+    check_content(result_path(job), found, judged_on[0], now)
 
 
 def settings_digest(job: Job) -> str:
@@ -129,6 +154,11 @@ def settings_digest(job: Job) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def _config_of(job: Job) -> Config:
+    grid, cell = _of_job(job)
+    return config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+
+
 def _of_job(job: Job) -> tuple[GridConfig, Cell]:
     grid = load_grid(job.grid)
     for cell in cells_of(grid):
@@ -143,8 +173,7 @@ def run(todo: list[Job], processes: int = 1) -> dict[str, str]:
     A job that fails does not stop the others.
 
     Args:
-      todo: The jobs. Where several run at once, those of one arm go before those of
-        the next: arms have stages in common, for which one would wait for another.
+      todo: The jobs, in the order they are run in, where it is one at a time.
       processes: How many at once; several print to a `.log` beside the result.
 
     Returns:
@@ -155,8 +184,7 @@ def run(todo: list[Job], processes: int = 1) -> dict[str, str]:
         if result_path(job).exists():
             logging.warning("%s: of other settings, run again", result_path(job))
     if processes > 1:
-        seeds = list(dict.fromkeys(job.seed for job in open_jobs))
-        open_jobs.sort(key=lambda job: (seeds.index(job.seed), _place_of_arm(job)))
+        open_jobs = _side_by_side(open_jobs, processes)
     failures = {}
     log = _log_path if processes > 1 else None
     ended = job_processes.run(run_job, open_jobs, processes, log)
@@ -177,8 +205,23 @@ def _log_path(job: Job) -> pathlib.Path:
     return result_path(job).with_suffix(".log")
 
 
-def _place_of_arm(job: Job) -> int:
-    return list(load_grid(job.grid).arms).index(job.cell.rsplit("/", 1)[-1])
+def _side_by_side(todo: list[Job], processes: int) -> list[Job]:
+    """Returns jobs in an order in which few have to wait for each other.
+
+    The arms of one point and seed have stages in common, so those of one arm go before
+    those of the next; and where a seed has fewer points than there are processes, it
+    goes together with others.
+    """
+    seeds = list(dict.fromkeys(job.seed for job in todo))
+    points = {job.cell.rpartition("/")[0] for job in todo}
+    together = math.ceil(processes / max(1, len(points)))
+
+    def place(job: Job) -> tuple[int, int]:
+        arm = job.cell.rpartition("/")[2]
+        arms = list(load_grid(job.grid).arms)
+        return seeds.index(job.seed) // together, arms.index(arm)
+
+    return sorted(todo, key=place)
 
 
 def run_job(job: Job) -> dict:
@@ -192,7 +235,9 @@ def run_job(job: Job) -> dict:
             "`runtime.strategy` must not be multi_worker in a grid: give each host "
             "cells or seeds of its own."
         )
-    check_before(config, may_choose=True)
+    arms = [cell.arm, grid.arms.get(cell.arm.cost_of)]
+    labels = any(arm and arm.kind == "self_training" for arm in arms)
+    check_before(config, may_choose=True, labels=labels)
     stages = Stages(str(pathlib.Path(job.workdir, "stages")), config.runtime)
     behind = _run_arm(job, grid, cell, stages)
     judged_on = test_set(config)
@@ -209,6 +254,7 @@ def run_job(job: Job) -> dict:
         "total": dataclasses.asdict(stages.total(behind)),
         "stages": behind,
         "protocol": result["protocol"],
+        **content_digests(*judged_on),
     }
     write_json(result_path(job), found)
     return found
@@ -220,6 +266,8 @@ def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str
     before = pretraining(job.grid, grid, job.seed, job.overrides)
     for name, first in before.values():
         if config.init.checkpoint == name:
+            judged = {"test": test_set(config)}
+            lineage.check_unseen(judged, first, name)
             stages.train(name, first)
     if cell.arm.kind == "self_training":
         return _self_training(config, stages, cell.arm.iterations)

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from st_keras.data import drawing, images, records
-from st_keras.data.skipping import SkipLog, SkipPicture
+from st_keras.data import decode, drawing, images, records
+from st_keras.data.skipping import Reason, SkipLog, SkipPicture
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
@@ -60,7 +60,13 @@ def predict_files(
     if not 0.0 <= min_score < 1.0:
         raise ValueError(f"`min_score` must be in [0, 1), got {min_score}.")
     files = _find_files(pattern, output)
-    run = restore_run(checkpoint, min_score=min_score, strategy=strategy, tpu=tpu)
+    run = restore_run(
+        checkpoint,
+        min_score=min_score,
+        strategy=strategy,
+        tpu=tpu,
+        deterministic=True,
+    )
     skipped = SkipLog()
     found = Predictor(run.task, run.model).over_pictures(
         _read(files, skipped),
@@ -134,6 +140,9 @@ def _read(files: list[pathlib.Path], skipped: SkipLog) -> Iterator[records.Recor
             picture = images.read_picture(file)
         except SkipPicture as skip:
             skipped.add(str(file), skip.reason, skip.detail)
+            continue
+        if problem := decode.decoding_problem(picture.encoded):
+            skipped.add(str(file), Reason.UNREADABLE_FILE, problem)
             continue
         yield records.Record(
             image_id=str(index),

@@ -14,7 +14,7 @@ from st_keras.experiments.stages import Pictures, Stages
 from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import preflight, warnings_of_run
 from st_keras.runtime.run_log import write_json
-from st_keras.self_training import selection
+from st_keras.self_training import lineage, selection
 from st_keras.tasks import build_task, with_class_names
 
 REPORT_FILE = "report.json"
@@ -189,25 +189,34 @@ def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
     return settings.unlabeled_records, settings.unlabeled_ids
 
 
-def check_before(config: Config, *, may_choose: bool = False) -> None:
+def check_before(
+    config: Config, *, may_choose: bool = False, labels: bool = True
+) -> None:
     """Looks at settings and data of all stages before the first one begins.
 
     Args:
       config: The student's, with a `self_training` part.
       may_choose: Whether the set that settings are chosen on may be the one that is
         reported: then nothing is called a test.
+      labels: Whether a teacher labels pictures; otherwise it may have learned from
+        them, and they need not be there.
 
     Raises:
       ValueError: Says what cannot be used: pictures in two sets, other classes,
         settings of a teacher that is still to be trained.
     """
     judged_on = test_set(config)
-    _check_pseudo(config)
     sets = _picture_sets(config)
+    if labels:
+        _check_pseudo(config)
+    else:
+        del sets["unlabeled"]
     if may_choose and sets["evaluation"] == judged_on:
         sets["test"] = ("", "")
     preflight.check_disjoint(sets)
-    preflight.check_joint(config, sets, ["calibration", "evaluation", "test"])
+    judged = ["calibration", "evaluation", "test"]
+    preflight.check_joint(config, sets, judged)
+    lineage.check_first_weights({name: sets[name] for name in judged}, config.init)
     _check_classes(config)
 
 

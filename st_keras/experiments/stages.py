@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import pathlib
 import time
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras import writing
 from st_keras.config import Config, RuntimeConfig, SelfTrainingConfig
-from st_keras.data import dataset_info
+from st_keras.data import dataset_info, splits
 from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.ledger import Cost, Ledger
 from st_keras.runtime import hosts as hosts_lib
@@ -37,6 +38,38 @@ def _one_process_at_a_time(make):
     return wrapped
 
 
+def content_digests(records: str, ids_file: str) -> dict[str, str]:
+    """Returns what tells the pictures that a number is about from others.
+
+    Raises:
+      ValueError: There are no such records or ids.
+    """
+    ids = splits.ids_digest(splits.read_ids(ids_file)) if ids_file else ""
+    content = dataset_info.load(records).content_sha256
+    return {"records_sha256": content, "ids_sha256": ids}
+
+
+def check_content(
+    path: str | os.PathLike, there: dict, records: str, now: dict[str, str]
+) -> None:
+    """Refuses numbers whose pictures have changed since.
+
+    Args:
+      path: The file of the numbers, for the message.
+      there: Its content; what it does not tell is not held against it.
+      records: Glob of the pictures.
+      now: Their `content_digests`.
+
+    Raises:
+      ValueError: Names file and records.
+    """
+    if any(there.get(name, value) != value for name, value in now.items()):
+        raise ValueError(
+            f"{path}: `{records}` or the ids have changed since; choose another "
+            "workdir, or delete this file."
+        )
+
+
 class Stages:
     """The folders of an experiment, and what each stage has cost.
 
@@ -59,10 +92,10 @@ class Stages:
     def train(self, name: str, config: Config) -> None:
         tf.keras.backend.clear_session()
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
-        if self._is_to_note(name):
+        seconds = summary["device_seconds"]
+        if self._is_to_note(name, seconds):
             forward, beside = self.forward_multiply_adds(name), self._beside(name)
             cost = ledger.training(config, forward, beside)
-            seconds = summary["seconds"] * summary["devices"]
             self._ledger.note(name, cost + Cost(device_seconds=seconds))
 
     def is_trained(self, name: str) -> bool:
@@ -88,12 +121,12 @@ class Stages:
             strategy=self._runtime.strategy,
             tpu=self._runtime.tpu,
         )
-        if self._is_to_note(name):
-            manifest = json.loads(pathlib.Path(output, MANIFEST_FILE).read_text())
+        manifest = json.loads(pathlib.Path(output, MANIFEST_FILE).read_text())
+        seconds = manifest["device_seconds"]
+        if self._is_to_note(name, seconds):
             cost = ledger.inference(
                 manifest["views"], self.forward_multiply_adds(model)
             )
-            seconds = manifest["device_seconds"]
             self._ledger.note(name, cost + Cost(device_seconds=seconds))
         return output
 
@@ -140,10 +173,10 @@ class Stages:
           file_name: In the stage's folder; another one for each test set.
 
         Raises:
-          ValueError: The records are others than those it was evaluated on.
+          ValueError: The records or ids are others than those it was evaluated on.
         """
         path = self._workdir / name / file_name
-        content = dataset_info.load(records).content_sha256
+        content = content_digests(records, ids_file)
         if not path.exists():
             tf.keras.backend.clear_session()
             started = time.time()
@@ -151,22 +184,19 @@ class Stages:
                 self.path(name),
                 strategy=self._runtime.strategy,
                 tpu=self._runtime.tpu,
+                deterministic=True,
             )
             result = evaluate.evaluate_run(
                 run, records, ids_file, progress=f"Evaluate {name}"
             )
             if self._hosts.is_chief:
-                write_json(path, result | {"records_sha256": content})
+                write_json(path, result | content)
                 # Every model is looked at alike: no part of what a comparison costs.
                 cost = Cost(device_seconds=time.time() - started)
                 self._ledger.note(f"evaluate_{name}", cost)
             self._hosts.meet(f"{name} is evaluated")
         result = json.loads(path.read_text())
-        if result.get("records_sha256", content) != content:
-            raise ValueError(
-                f"{path}: `{records}` has changed since; choose another workdir, or "
-                "delete this file."
-            )
+        check_content(path, result, records, content)
         return result
 
     def _alone(self, name: str) -> contextlib.AbstractContextManager:
@@ -178,8 +208,10 @@ class Stages:
         """Returns what the stages have cost so far, by name."""
         return self._ledger.rows()
 
-    def _is_to_note(self, name: str) -> bool:
-        return self._hosts.is_chief and name not in self.costs()
+    def _is_to_note(self, name: str, device_seconds: float) -> bool:
+        """Whether a stage's cost is not known, or is that of one deleted since."""
+        row = self.costs().get(name, Cost())
+        return self._hosts.is_chief and row.device_seconds != round(device_seconds, 1)
 
     def total(self, names: list[str]) -> Cost:
         """Returns what some stages have cost together."""

@@ -37,11 +37,16 @@ def pixel_loss(
         hardest; rounded up. Pixels as hard as the last of them share what is left, so
         that it is no more than this share where a sure model has many losses of 0.
 
+    Raises:
+      ValueError: `at` is neither.
+
     Source: the settings are those of the authors' code and of tf-models-official, whose
     SegmentationLoss the tests hold it against. There, the hardest pixels are chosen in
     the whole batch of a replica, and their number is a share of all pixels, known or
     not; here no image's loss depends on those beside it.
     """
+    if at not in ("labels", "logits"):
+        raise ValueError(f"`at` must be labels or logits, got {at!r}.")
     if at == "labels":
         logits = bilinear.resize(logits, class_ids.shape[1:3], legacy=legacy)
     else:

@@ -14,8 +14,8 @@ def nt_xent(projections: tf.Tensor, *, temperature: float) -> Ratio:
     its own views, and what it says of those of others reaches them.
 
     Args:
-      projections: [2 B, D] of this replica; rows 2 i and 2 i + 1 are of one picture.
-        Their lengths do not matter.
+      projections: [2 B, D] of this replica, static; rows 2 i and 2 i + 1 are of one
+        picture. Their lengths do not matter.
       temperature: What cosines are divided by.
 
     Returns:

@@ -6,8 +6,8 @@ from st_keras.models.arguments import check_at_least, check_known, check_style
 from st_keras.models.backbones import build_backbone
 from st_keras.models.backbones.efficientnet import own_norm
 from st_keras.models.heads.classification import (
-    EFFICIENTNET_INITIALIZER,
     classification_head,
+    efficientnet_initializer,
 )
 from st_keras.models.layers import Norm
 
@@ -124,7 +124,7 @@ def classifier_on(
     top = {"activation": activation, "norm": norm, "dropout": dropout or 0.0}
     if backbone.startswith(_EFFICIENTNET):
         top |= {"activation": "swish", "norm": own_norm(norm)}
-        top["initializer"] = EFFICIENTNET_INITIALIZER
+        top["initializer"] = efficientnet_initializer()
         top["conv_filters"] = _TOP_WIDENS * features["5"].shape[-1]
         if dropout is None:
             top["dropout"] = _DROPOUT[backbone.removeprefix(_EFFICIENTNET)]

@@ -50,7 +50,7 @@ def retinanet(
       neck_repeats: Cells of a NAS-FPN.
       head_convs: 3x3 convolutions per tower before the predictor.
       head_filters: Their channels.
-      separable: Depthwise-separable convolutions in neck and head.
+      separable: Depthwise-separable convolutions in the head, and in a NAS-FPN.
       anchors_per_cell: Scales times aspect ratios.
       activation: Name of a Keras activation.
       norm: BatchNorm; None: the authors'.

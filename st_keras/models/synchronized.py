@@ -7,8 +7,6 @@ import tensorflow as tf
 class SynchronizedBatchNorm(tf.keras.layers.BatchNormalization):
     """Normalises by mean and variance over the images of all replicas.
 
-    Every replica must have as many images as the others.
-
     Keras' own does the same with `synchronized=True`, in a way that large models do not
     bear: it asks the other replicas three times in each layer, sums in bfloat16 where
     the model computes in it, and lets TensorFlow walk through the graphs of all other
@@ -32,15 +30,18 @@ class SynchronizedBatchNorm(tf.keras.layers.BatchNormalization):
                 x, reduction_axes, keep_dims, mask=mask
             )
         y = tf.cast(x, tf.float32) if x.dtype.size < 4 else x
-        sums = tf.stack(
-            [
-                tf.reduce_sum(y, reduction_axes, keepdims=keep_dims),
-                tf.reduce_sum(tf.square(y), reduction_axes, keepdims=keep_dims),
-            ]
+        sums = tf.reduce_sum(y, reduction_axes, keepdims=keep_dims)
+        square_sums = tf.reduce_sum(tf.square(y), reduction_axes, keepdims=keep_dims)
+        # The last batch of an epoch may be larger on one replica than on another.
+        positions = tf.cast(tf.size(y) // tf.shape(y)[-1], y.dtype)
+        here = [tf.reshape(part, [-1]) for part in (sums, square_sums, positions)]
+        channels = x.shape[-1]
+        everywhere = tf.split(
+            _sum_over(replica, tf.concat(here, 0)), [channels, channels, 1]
         )
-        positions = tf.size(y) // tf.shape(y)[-1]
-        count = tf.cast(positions * replica.num_replicas_in_sync, y.dtype)
-        mean, mean_square = tf.unstack(_sum_over(replica, sums) / count)
+        mean, mean_square = (
+            tf.reshape(part, tf.shape(sums)) / everywhere[2] for part in everywhere[:2]
+        )
         variance = tf.maximum(mean_square - tf.square(mean), 0.0)
         return tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)
 

@@ -62,7 +62,8 @@ def non_max_suppression(
     one.
 
     Args:
-      boxes_yxyx: [B, A, 4] float32, shared by the classes.
+      boxes_yxyx: [B, A, 4] float32, shared by the classes; with `soft_sigma` or `xla`
+        A is static.
       probabilities: [B, A, K] float32 in [0, 1].
       min_score: Boxes at or under it are never returned.
       nms_iou: Overlap above which the weaker box goes; soft suppression has none.
@@ -74,7 +75,15 @@ def non_max_suppression(
 
     Returns:
       Labels [B, N, ...], best score first; padding rows have weight 0.
+
+    Raises:
+      ValueError: There is no such form.
     """
+    if soft_form not in SOFT_NMS_FORMS:
+        raise ValueError(
+            f"`soft_form` must be one of {', '.join(SOFT_NMS_FORMS)}, got "
+            f"{soft_form!r}."
+        )
     if soft_sigma:
         form = SOFT_NMS_FORMS[soft_form]
         found = _greedy(

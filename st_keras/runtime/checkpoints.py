@@ -69,7 +69,7 @@ class Checkpoints:
           ValueError: All are damaged, or one is of another model.
         """
         damage = None
-        for path in reversed(self._paths()):
+        for path in reversed(_listed(self._folder)):
             try:
                 status = _read(self._checkpoint.restore, path)
             except ValueError as error:
@@ -104,17 +104,20 @@ class Checkpoints:
         """Prefix of the newest checkpoint, or `none`; the same on all hosts."""
         return self._saved or self._manager.latest_checkpoint or "none"
 
-    def _paths(self) -> list[str]:
-        if self._is_written:
-            return self._manager.checkpoints
-        state = tf.train.get_checkpoint_state(self._folder)
-        return list(state.all_model_checkpoint_paths) if state else []
-
 
 def has_any(workdir: str) -> bool:
     """Whether a run has saved something to go on from, as `restore` sees it."""
-    state = tf.train.get_checkpoint_state(os.path.join(workdir, _FOLDER))
-    return bool(state and state.all_model_checkpoint_paths)
+    return bool(_listed(os.path.join(workdir, _FOLDER)))
+
+
+def _listed(folder: str) -> list[str]:
+    """Returns the prefixes of a folder's checkpoints, the oldest first.
+
+    A manager's own list is not asked: it lacks all that were saved before the run began
+    by the clock of now, which may have been set back since.
+    """
+    state = tf.train.get_checkpoint_state(folder)
+    return list(state.all_model_checkpoint_paths) if state else []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

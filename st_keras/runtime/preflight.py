@@ -1,7 +1,10 @@
 """What is checked before a run costs anything."""
 
+import dataclasses
 import difflib
+import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -16,11 +19,20 @@ from st_keras.tasks import Task
 
 CONFIG_FILE = "config.yaml"
 DATA_FILE = "data.json"
+_FREE = {"evaluation.images_per_step", "training.keep_checkpoints"}
 
 
 # A glob of records (empty: no set at all), and a file of ids or the ids (`None` or an
 # empty name: all of them; an empty list: none).
 PictureSet = tuple[str, str | Sequence[str] | None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a run reads and must find unchanged when it goes on."""
+
+    sets: Mapping[str, PictureSet]
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)  # By setting.
 
 
 def check_disjoint(sets: Mapping[str, PictureSet]) -> dict[str, dict]:
@@ -103,31 +115,29 @@ def check_classes(task: Task, records: str) -> None:
         )
 
 
-def save_config(
-    config: Config, workdir: str, sets: Mapping[str, PictureSet] | None = None
-) -> None:
+def save_config(config: Config, workdir: str, data: Data | None = None) -> None:
     """Marks the folder as this run's, once every check is passed.
 
     Args:
       config: Of the run.
       workdir: Its folder.
-      sets: What it learns from and is judged on, for `check_data`.
+      data: What it learns from and is judged on, for `check_data`.
     """
     folder = pathlib.Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
-    if sets is not None:
-        write_json(folder / DATA_FILE, _digests(sets))
+    if data is not None:
+        write_json(folder / DATA_FILE, _digests(data))
     config_lib.save(config, str(folder / CONFIG_FILE))
 
 
-def check_data(workdir: str, sets: Mapping[str, PictureSet]) -> None:
-    """Refuses to go on with records or ids that have changed since a run began.
+def check_data(workdir: str, data: Data) -> None:
+    """Refuses to go on with records, ids or files that have changed since a run began.
 
-    Records that are not there are not held against it: a finished run needs none.
+    Those that are not there are not held against it: a finished run needs none.
 
     Args:
       workdir: Folder of the run.
-      sets: Of its config.
+      data: Of its config.
 
     Raises:
       ValueError: Names what has changed.
@@ -135,20 +145,26 @@ def check_data(workdir: str, sets: Mapping[str, PictureSet]) -> None:
     path = pathlib.Path(workdir) / DATA_FILE
     if not path.exists():
         return
-    there, now = json.loads(path.read_text(encoding="utf-8")), _digests(sets)
+    there, now = json.loads(path.read_text(encoding="utf-8")), _digests(data)
     changed = [name for name in now if there.get(name) not in (None, now[name])]
     if changed:
-        names = " and ".join(f"`{name}` ({sets[name][0]})" for name in changed)
+        places = {name: records for name, (records, _) in data.sets.items()}
+        places |= data.files
+        names = " and ".join(f"`{name}` ({places[name]})" for name in changed)
         raise ValueError(
             f"{workdir}: the records or ids of {names} have changed since its run "
             "began; choose another workdir, or delete this one."
         )
 
 
-def _digests(sets: Mapping[str, PictureSet]) -> dict[str, dict[str, str]]:
+def _digests(data: Data) -> dict[str, dict[str, str]]:
     """Returns what tells the data of the sets whose records are there."""
-    found = {}
-    for name, (records, chosen) in sets.items():
+    found = {
+        name: {"sha256": hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()}
+        for name, path in data.files.items()
+        if path and os.path.exists(path)
+    }
+    for name, (records, chosen) in data.sets.items():
         try:
             content = dataset_info.load(records).content_sha256 if records else ""
         except ValueError:
@@ -170,7 +186,8 @@ def check_workdir(config: Config, workdir: str) -> None:
     """Refuses a folder that belongs to a run with other settings.
 
     A folder of runs may have been moved, or be called by another path: what a setting
-    names inside of it, such as the labels of a student, is the same then.
+    names inside of it, such as the labels of a student, is the same then. What changes
+    no number may differ: how much memory a run takes, and how much disk.
 
     Raises:
       ValueError: Shows the settings that differ.
@@ -180,7 +197,7 @@ def check_workdir(config: Config, workdir: str) -> None:
         return
     text = yaml.safe_dump(config_lib.to_dict(config), sort_keys=False)
     there = path.read_text(encoding="utf-8")
-    if not _is_same(yaml.safe_load(there), yaml.safe_load(text), path.parents[1]):
+    if not _is_same(yaml.safe_load(there), yaml.safe_load(text), path.parent):
         changes = difflib.unified_diff(
             there.splitlines(), text.splitlines(), lineterm="", n=0
         )
@@ -191,14 +208,31 @@ def check_workdir(config: Config, workdir: str) -> None:
         )
 
 
-def _is_same(there: object, now: object, runs: pathlib.Path) -> bool:
+def _is_same(there: dict, now: dict, workdir: pathlib.Path) -> bool:
     """Whether settings are the same, but for where the folder of the runs lies."""
-    if isinstance(there, dict) and isinstance(now, dict):
-        return there.keys() == now.keys() and all(
-            _is_same(there[name], now[name], runs) for name in now
-        )
-    if isinstance(there, str) and isinstance(now, str):
-        inside = now.removeprefix(str(runs))
-        if inside.startswith("/") and inside != now:
-            return there.endswith(inside)
-    return there == now
+    there, now = _flat(there), _flat(now)
+    roots = {str(workdir.parent), str(workdir.absolute().parent)}
+    moved_from = set()
+    for name in (there.keys() | now.keys()) - _FREE:
+        old, new = there.get(name), now.get(name)
+        if old == new and (name in there) == (name in now):
+            continue
+        if not (isinstance(old, str) and isinstance(new, str)):
+            return False
+        inside = [
+            new.removeprefix(root) for root in roots if new.startswith(f"{root}/")
+        ]
+        if not inside or not old.endswith(inside[0]):
+            return False
+        moved_from.add(old.removesuffix(inside[0]))
+    return len(moved_from) <= 1  # One folder was moved, not one setting.
+
+
+def _flat(settings: object, name: str = "") -> dict[str, object]:
+    """Returns settings by their dotted names; lists are looked at as a whole."""
+    if not isinstance(settings, dict):
+        return {name: settings}
+    found = {name: {}} if not settings else {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{name}.{key}" if name else str(key))
+    return found

@@ -11,7 +11,7 @@ from st_keras.runtime import checkpoints
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.checkpoints import ModelFile
 from st_keras.runtime.preflight import CONFIG_FILE
-from st_keras.tasks import Task, build_task, with_image_size
+from st_keras.tasks import Task, build_task, with_image_size, with_min_score
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,11 @@ def restore_run(
     strategy: str = "one_device",
     tpu: str = "",
     devices: list[str] | None = None,
+    deterministic: bool = False,
 ) -> RestoredRun:
     """Builds a run's task and model and loads its weights.
+
+    The model computes in the precision of its run; that of the process stays.
 
     Args:
       checkpoint: Workdir of the run, or a checkpoint prefix inside it.
@@ -45,6 +48,9 @@ def restore_run(
         elsewhere.
       tpu: As `runtime.tpu`.
       devices: For `mirrored`; None: all GPUs.
+      deterministic: Whether the whole process becomes as deterministic as the run was,
+        so that a GPU gives the same numbers again. Random ops without a seed are errors
+        then.
 
     Raises:
       ValueError: There is no checkpoint, or no config beside it; or the model cannot
@@ -56,10 +62,14 @@ def restore_run(
         config = with_image_size(config, image_size_px)
     runtime = dataclasses.replace(config.runtime, strategy=strategy, tpu=tpu)
     config = dataclasses.replace(config, runtime=runtime)
+    if deterministic:
+        strategies.configure_determinism(runtime)
     spread = strategies.build_strategy(runtime, devices)
     on_tpu = strategy == "tpu"
-    task = build_task(config, xla=on_tpu, min_score=min_score, purpose=purpose)
-    with spread.scope():
+    if min_score is not None:
+        config = with_min_score(config, min_score)
+    task = build_task(config, xla=on_tpu, purpose=purpose)
+    with strategies.precision(runtime.precision), spread.scope():
         model = task.build_model(sync_batch_norm=False)
         checkpoints.load_model(model, found)
     return RestoredRun(config=config, task=task, model=model, file=found)

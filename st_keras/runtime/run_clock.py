@@ -18,16 +18,32 @@ class RunClock:
 
     def __init__(self, workdir: str):
         self._path = pathlib.Path(workdir) / _FILE
-        self._before = 0.0
+        self._before = {"seconds": 0.0, "device_seconds": 0.0}
         if self._path.exists():
-            self._before = json.loads(self._path.read_text(encoding="utf-8"))["seconds"]
+            self._before |= json.loads(self._path.read_text(encoding="utf-8"))
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Of this process and of those before it."""
-        return self._before + time.monotonic() - self._started
+        return self._before["seconds"] + self._now
 
-    def save(self) -> None:
+    def device_seconds(self, devices: int) -> float:
+        """Returns the seconds of all devices; those before may have been others.
+
+        Args:
+          devices: How many this process works on.
+        """
+        return self._before["device_seconds"] + self._now * devices
+
+    def save(self, devices: int) -> None:
         """Keeps the time; called when the work is kept."""
-        write_json(self._path, {"seconds": round(self.seconds, 3)})
+        content = {
+            "seconds": round(self.seconds, 3),
+            "device_seconds": round(self.device_seconds(devices), 3),
+        }
+        write_json(self._path, content)
+
+    @property
+    def _now(self) -> float:
+        return time.monotonic() - self._started

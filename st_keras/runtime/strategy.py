@@ -1,5 +1,6 @@
 """On which devices a run is spread."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
@@ -21,7 +22,6 @@ def build_strategy(
       ValueError: The devices are not there.
       HostLostError: One of several hosts has died.
     """
-    configure(config)
     if config.strategy == "tpu":
         return _tpu(config.tpu)
     if config.strategy == "multi_worker":
@@ -43,6 +43,25 @@ def build_strategy(
 def configure(config: RuntimeConfig) -> None:
     """Sets the process's precision and determinism; before a model is built."""
     tf.keras.mixed_precision.set_global_policy(config.precision)
+    configure_determinism(config)
+
+
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Builds models of a precision, and leaves the process's as it was."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
+
+
+def configure_determinism(config: RuntimeConfig) -> None:
+    """Makes TensorFlow's ops deterministic for the whole process, if a run wants it.
+
+    From then on, random ops without a seed are an error, even those of Keras' `fit`.
+    """
     # XLA knows no gradient of a max-pool under this switch, on no device; and what it
     # compiles for CPUs and TPUs gives the same numbers anyway.
     if config.deterministic and not config.compiles_steps:

@@ -14,7 +14,7 @@ from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.restored import config_of
 from st_keras.runtime.run_log import write_json
 from st_keras.runtime.stored_labels import paired, read_labels
-from st_keras.self_training import selection, shards, thresholds
+from st_keras.self_training import lineage, shards, thresholds
 from st_keras.tasks import Task, build_task
 
 _WIDTH = 79
@@ -178,14 +178,11 @@ def check_unseen(pictures: preflight.PictureSet, config: Config) -> None:
       ValueError: Names the other set and some of the pictures.
     """
     slice_of_it = {"calibration": pictures}
-    seen = {
-        "human": (config.human.records, config.human.ids),
-        "evaluation": (config.evaluation.records, config.evaluation.ids),
-    }
-    if config.pseudo:
-        seen["pseudo"] = (config.pseudo.records, selection.image_ids(config.pseudo))
-    preflight.check_disjoint(slice_of_it | seen)
-    preflight.check_joint(config, slice_of_it, ["calibration"])
+    seen = lineage.learned_from(config)
+    seen["evaluation"] = (config.evaluation.records, config.evaluation.ids)
+    for name, others in seen.items():
+        preflight.check_disjoint(slice_of_it | {name: others})
+    lineage.check_first_weights(slice_of_it, config.init)
 
 
 def _common_ids(records: str, truth: str) -> list[str]:

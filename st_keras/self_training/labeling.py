@@ -95,11 +95,12 @@ def label_pictures(
     if manifest := folder.manifest:
         return manifest
     teacher = restore_run(
-        checkpoint,
+        teacher_file.prefix,  # A run that still goes on has saved others by now.
         purpose="labeling",
         min_score=score_floor,
         strategy=strategy,
         tpu=tpu,
+        deterministic=True,
     )
     todo = [
         number

@@ -25,6 +25,7 @@ __all__ = [
     "task_of_records",
     "with_class_names",
     "with_image_size",
+    "with_min_score",
 ]
 
 PURPOSES = ("evaluation", "labeling")
@@ -45,7 +46,6 @@ def build_task(
     config: Config,
     *,
     xla: bool = False,
-    min_score: float | None = None,
     purpose: str = "evaluation",
 ) -> Task:
     """Returns the task a config describes.
@@ -53,7 +53,6 @@ def build_task(
     Args:
       config: With its class names filled in.
       xla: Whether predictions must compile with XLA, as on a TPU.
-      min_score: Replaces the config's score under which predictions are not kept.
       purpose: What predictions are for; a picture may be looked at more thoroughly for
         `labeling` than for `evaluation`.
 
@@ -65,7 +64,7 @@ def build_task(
             f"`purpose` must be one of {', '.join(PURPOSES)}, got {purpose!r}."
         )
     kind = _TASKS[config.task_name]
-    return kind(kind.for_purpose(config.section, purpose, min_score), xla=xla)
+    return kind(kind.for_purpose(config.section, purpose), xla=xla)
 
 
 def build_joint_task(config: Config, info: DatasetInfo) -> ClassificationTask:
@@ -127,6 +126,22 @@ def with_image_size(config: Config, image_size_px: tuple[int, int]) -> Config:
     """
     return _with_section(
         config, dataclasses.replace(config.section, image_size_px=image_size_px)
+    )
+
+
+def with_min_score(config: Config, min_score: float) -> Config:
+    """Returns the config with another score at or under which no box is predicted.
+
+    Pixels and whole pictures always get their best class.
+
+    Raises:
+      ConfigError: The score is out of range.
+    """
+    if config.detection is None:
+        return config
+    postprocess = dataclasses.replace(config.detection.postprocess, min_score=min_score)
+    return _with_section(
+        config, dataclasses.replace(config.detection, postprocess=postprocess)
     )
 
 

@@ -68,7 +68,7 @@ class Augmented(NamedTuple):
     image: Any  # [H, W, 3] uint8, of the network's size.
     changes: Any  # What `Augmentation.show_canvases` is still to do; () if nothing.
     drawn: Changes  # In pixels of the picture as it was after shrinking.
-    shrink_index: Any  # [] int32 in `shrinking.FACTORS`.
+    halvings: Any  # [] int32 in [0, 3]: how often the sides were halved when decoded.
 
 
 def augment_picture(
@@ -91,13 +91,18 @@ def augment_picture(
       seed: [2] int32 or int64.
       where: As `AugmentConfig.where`.
       num_boxes: N after padding, of what is left to the device.
+
+    Raises:
+      ValueError: There is no such place.
     """
+    if where not in ("host", "device"):
+        raise ValueError(f"`where` must be host or device, got {where!r}.")
     is_host = where == "host"
-    halves = augmentation.shrink_index(size_px, seed, for_canvas=not is_host)
-    image = decode.decode_shrunk_image(encoded, halves)
-    small_yxyx = boxes_yxyx / shrinking.factor(halves)
+    halvings = augmentation.halvings(size_px, seed, for_canvas=not is_host)
+    image = decode.decode_shrunk_image(encoded, halvings)
+    small_yxyx = boxes_yxyx / shrinking.factor(halvings)
     drawn = augmentation.draw(tf.shape(image)[:2], small_yxyx, seed)
     if is_host:
-        return Augmented(augmentation.show(image, drawn), (), drawn, halves)
+        return Augmented(augmentation.show(image, drawn), (), drawn, halvings)
     canvas, changes = augmentation.to_canvas(image, drawn, num_boxes)
-    return Augmented(canvas, changes, drawn, halves)
+    return Augmented(canvas, changes, drawn, halvings)

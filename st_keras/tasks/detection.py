@@ -68,15 +68,10 @@ class DetectionTask(Task):
         return names if config.label_of_class_0 else ("background", *names)
 
     @staticmethod
-    def for_purpose(
-        config: DetectionConfig, purpose: str, min_score: float | None
-    ) -> DetectionConfig:
-        """Returns the config with another score under which nothing is kept."""
-        del purpose  # Labelling and evaluation look at a picture alike.
-        if min_score is None:
-            return config
-        postprocess = dataclasses.replace(config.postprocess, min_score=min_score)
-        return dataclasses.replace(config, postprocess=postprocess)
+    def for_purpose(config: DetectionConfig, purpose: str) -> DetectionConfig:
+        """Returns the config as it is: both look at a picture alike."""
+        del purpose
+        return config
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -117,7 +112,7 @@ class DetectionTask(Task):
         augmented = self._augment(
             encoded, size_px, labels.boxes_yxyx, seed, info.max_boxes_per_image
         )
-        factor = shrinking.factor(augmented.shrink_index)
+        factor = shrinking.factor(augmented.halvings)
         small = labels._replace(boxes_yxyx=labels.boxes_yxyx / factor)
         moved = self._augmentation.move_labels(small, augmented.drawn)
         return Prepared(

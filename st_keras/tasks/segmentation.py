@@ -69,11 +69,8 @@ class SegmentationTask(Task):
         return names
 
     @staticmethod
-    def for_purpose(
-        config: SegmentationConfig, purpose: str, min_score: float | None
-    ) -> SegmentationConfig:
+    def for_purpose(config: SegmentationConfig, purpose: str) -> SegmentationConfig:
         """Returns the config with the views of labelling in place of evaluation's."""
-        del min_score  # Every pixel keeps its confidence, however low.
         if purpose == "labeling":
             return dataclasses.replace(config, evaluation_views=config.labeling_views)
         return config
@@ -126,7 +123,7 @@ class SegmentationTask(Task):
             where=self._config.augment.where,
         )
         moved = self._augmentation.show_label_map(
-            labels, augmented.drawn, augmented.shrink_index
+            labels, augmented.drawn, augmented.halvings
         )
         return Prepared(augmented.image, moved, image_id, augmented.changes)
 

@@ -54,11 +54,9 @@ class SimClrTask(Task):
         return ()
 
     @staticmethod
-    def for_purpose(
-        config: SimClrConfig, purpose: str, min_score: float | None
-    ) -> SimClrConfig:
+    def for_purpose(config: SimClrConfig, purpose: str) -> SimClrConfig:
         """Returns the config as it is."""
-        del purpose, min_score
+        del purpose
         return config
 
     @property

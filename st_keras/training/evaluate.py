@@ -1,5 +1,7 @@
 """How good a model is, with the protocol that gives the number its meaning."""
 
+import os
+
 from st_keras.data import pipeline, splits
 from st_keras.runtime import preflight, shared_inference
 from st_keras.runtime.inference import Predictor
@@ -31,6 +33,7 @@ def evaluate_model(
     predictions = shared_inference.over_records(
         predictor, source, batch_size=batch_size, progress=progress
     )
+    seen = 0
     # Both in the order of the files, so that no more than a few pictures are held.
     for (image_id, predicted), (true_id, truth) in zip(
         predictions, read_labels(task, source), strict=True
@@ -38,6 +41,12 @@ def evaluate_model(
         if image_id != true_id:
             raise AssertionError(f"{image_id} judged by the labels of {true_id}.")
         metric.add(image_id, truth, predicted)
+        seen += 1
+    if seen != source.count:
+        raise ValueError(
+            f"{os.path.dirname(source.paths[0])}: the shards hold {seen} of the "
+            f"{source.count} pictures to judge by; copy or make them again."
+        )
     return metric.result()
 
 

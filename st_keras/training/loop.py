@@ -5,16 +5,19 @@ what it is fed in self_training/batches.py, how the losses are weighed in
 self_training/blend.py.
 """
 
+import contextlib
 import json
 import math
 import os
 import pathlib
+from collections.abc import Iterator
 
 import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
 from st_keras import config as config_lib
+from st_keras import writing
 from st_keras.config import Config
 from st_keras.data import dataset_info, drawing, pipeline, splits
 from st_keras.models import moving_averages
@@ -29,7 +32,7 @@ from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_clock import RunClock
 from st_keras.runtime.run_log import RunLog, read_rows, write_json
-from st_keras.self_training import selection
+from st_keras.self_training import lineage
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.training import rescue
@@ -40,6 +43,7 @@ from st_keras.training.learner import build_learner
 
 SUMMARY_FILE = "summary.json"
 _PICTURES = 8
+_EVALUATION = "evaluation/"  # Before the names of metrics in the log.
 
 
 def train(
@@ -58,177 +62,253 @@ def train(
       is one.
 
     Raises:
-      ValueError: A setting, a record or a checkpoint cannot be used.
+      ValueError: A setting, a record or a checkpoint cannot be used, or another process
+        is at work in the folder.
       NonFiniteError: A loss is not a number any more, and `training.on_nonfinite` says
         to stop then, or has gone on too often.
       HostLostError: Another host has died.
     """
     hosts = hosts_lib.join(config.runtime.strategy)
-    # ---------------------------------------------------------------- Check first
-    info = dataset_info.load(config.human.records)
-    config = with_class_names(config, info)
+    config = with_class_names(config, dataset_info.load(config.human.records))
     preflight.check_workdir(config, workdir)
-    sets = _picture_sets(config)
-    learned = sets
-    if config.joint:  # Its pictures may be those of another part.
-        learned = sets | {"joint": (config.joint.records, config.joint.ids)}
-    preflight.check_data(workdir, learned)
+    data = data_of(config)
+    preflight.check_data(workdir, data)
     finished = _read_summary(workdir)
     if finished:
         logging.info("%s: finished before, nothing to do", workdir)
         return finished
-    pictures = preflight.check_disjoint(sets)
-    pictures |= preflight.check_joint(config, sets, ["evaluation"])
-    clock = RunClock(workdir)
+    pictures = _check_pictures(config)
+    run = _Run(config, workdir, hosts, devices)
+    with _claimed(workdir, hosts):
+        if hosts.is_chief:  # All is well: the folder is this run's.
+            preflight.save_config(config, workdir, data)
+        run.go_on()
+        with hosts.explaining("training"):
+            run.to_the_end(pictures, title or config.role.capitalize())
+        return run.finish(pictures)
 
-    # ------------------------------------------------------------ Devices and task
-    strategy = strategies.build_strategy(config.runtime, devices)
-    strategies.set_seed(config.seed)
-    replicas = strategy.num_replicas_in_sync
-    on_tpu = config.runtime.strategy == "tpu"
-    task = build_task(config, xla=on_tpu)
-    batches = Batches(config, task)
-    batches.check_replicas(replicas, config.training.accumulation_steps)
-    if text := warnings_of_run.batch_norm(
-        batches.fewest_at_once,
-        replicas,
-        is_synchronized=config.runtime.sync_batch_norm,
+
+class _Run:
+    """A run between its first step and its last."""
+
+    def __init__(
+        self,
+        config: Config,
+        workdir: str,
+        hosts: hosts_lib.Hosts,
+        devices: list[str] | None,
     ):
-        logging.warning(text)
-    if config.evaluation.records:
-        preflight.check_classes(task, config.evaluation.records)
+        """Builds all that takes part, with the first weights."""
+        self._config = config
+        self._workdir = workdir
+        self._hosts = hosts
+        self._clock = RunClock(workdir)
+        # -------------------------------------------------------- Devices and task
+        strategies.configure(config.runtime)
+        self._strategy = strategies.build_strategy(config.runtime, devices)
+        strategies.set_seed(config.seed)
+        self._replicas = self._strategy.num_replicas_in_sync
+        on_tpu = config.runtime.strategy == "tpu"
+        self._task = build_task(config, xla=on_tpu)
+        self._batches = Batches(config, self._task)
+        self._batches.check_replicas(self._replicas, config.training.accumulation_steps)
+        if text := warnings_of_run.batch_norm(
+            self._batches.fewest_at_once,
+            self._replicas,
+            is_synchronized=config.runtime.sync_batch_norm,
+        ):
+            logging.warning(text)
+        if config.evaluation.records:
+            preflight.check_classes(self._task, config.evaluation.records)
+        # ----------------------------------------------------- Model and optimizer
+        with self._strategy.scope():
+            self._learner = build_learner(
+                config,
+                self._batches.tasks,
+                replicas=self._replicas,
+                init=None if checkpoints.has_any(workdir) else config.init,
+            )
+        hosts.check_same("The config", config_lib.digest(config))
+        self._judged = Predictor(self._task, self._learner.judged)
+        self._metrics: dict = {}  # Of the last evaluation.
+        self._values: dict[str, float] = {}  # Of the last steps.
 
-    # --------------------------------------------------------- Model and optimizer
-    with strategy.scope():
-        learner = build_learner(
+    def go_on(self) -> None:
+        """Finds out where to start, in this order.
+
+        1. A checkpoint of this run: everything goes on from it.
+        2. `init`: weights of a published model or another run, loaded when the model
+           was built; step 0. Its file need not be there any more when the run goes on.
+        3. Random weights.
+        """
+        config, hosts, learner = self._config, self._hosts, self._learner
+        self._saved = checkpoints.Checkpoints(
+            self._workdir,
+            keep=config.training.keep_checkpoints,
+            is_written=hosts.is_chief,
+            **learner.state,
+        )
+        self._step = self._saved.restore()
+        # Killed between a checkpoint and the end of the evaluation that follows it.
+        is_owed = self._is_judged(self._step) and not any(
+            name.startswith(_EVALUATION)
+            for row in read_rows(self._workdir)
+            for name in row
+            if row["step"] == self._step
+        )
+        hosts.check_same("The step to go on from", f"{self._step} {is_owed}")
+        logging.info(
+            "%s starts at step %d of %d",
+            config.role,
+            self._step,
+            config.training.steps,
+        )
+        self._guard = rescue.Rescue(
             config,
-            batches.tasks,
-            replicas=replicas,
-            init=None if checkpoints.has_any(workdir) else config.init,
+            self._workdir,
+            strategy=self._strategy,
+            saved=self._saved,
+            optimizer=learner.optimizer,
+            start=CompiledSteps(self._strategy, learner, self._batches).start,
+            write=BlackBox(
+                config, self._workdir, self._strategy, learner, self._saved
+            ).write,
+        )
+        self._take_steps = self._guard.start()
+        self._log = RunLog(
+            self._workdir, resume_step=self._step, is_written=hosts.is_chief
+        )
+        self._pseudo_watch = warnings_of_run.PseudoLoss(
+            normalize=bool(config.pseudo and config.pseudo.normalize),
+            rows=read_rows(self._workdir),
+        )
+        if self._step == 0:
+            _log_pictures(self._log, self._batches, self._step)
+        if is_owed:
+            self._judge()
+
+    def to_the_end(self, pictures: dict[str, dict], title: str) -> None:
+        """THE loop."""
+        with tqdm(
+            total=self._config.training.steps,
+            initial=self._step,
+            desc=title,
+            unit="step",
+            disable=not self._hosts.is_chief,
+        ) as bar:
+            for name, found in pictures.items():
+                bar.write(
+                    f"{name}: {found['pictures']} pictures, {found['ids_sha256']}"
+                )
+            while self._step < self._config.training.steps:
+                if self._take_some(bar):
+                    self._write_what_is_due()
+
+    def _take_some(self, bar: tqdm) -> bool:
+        """Takes steps until something is due; returns False if it had to go back."""
+        count = _steps_to_next_event(self._config, self._step)
+        self._guard.remember()
+        self._values, taken, last = self._take_steps(count)
+        self._step += taken
+        # A bad step ends the call early, so it is the last one taken.
+        if failures.not_finite(last):
+            now, self._values = self._guard.after(last)
+            self._take_steps = self._guard.start()
+            bar.write(f"{self._config.role}: {self._guard.said}")
+            is_back, self._step = now < self._step, now
+            bar.n = now
+            if is_back:
+                self._log.drop_after(now)
+                return False
+        self._values |= self._guard.counts
+        self._log.numbers(self._step, self._values)
+        if text := self._pseudo_watch.add(self._step, self._values):
+            logging.warning(text)
+        bar.update(self._step - bar.n)
+        if "loss" in self._values:
+            bar.set_postfix(loss=f"{self._values['loss']:.3f}")
+        return True
+
+    def _write_what_is_due(self) -> None:
+        training, step = self._config.training, self._step
+        if _is_due(step, training.pictures_every_steps):
+            _log_pictures(self._log, self._batches, step)
+        is_judged = self._is_judged(step)
+        is_saved = step == training.steps or _is_due(
+            step, training.checkpoint_every_steps
+        )
+        if self._replicas > 1 and (is_judged or is_saved):
+            moving_averages.agree(self._learner.models)
+        # First what cannot be got again: an evaluation may run out of memory.
+        if is_saved:
+            self._saved.save()
+            if self._hosts.is_chief:
+                self._clock.save(self._replicas)
+        if is_judged:
+            self._judge()
+
+    def _is_judged(self, step: int) -> bool:
+        evaluation = self._config.evaluation
+        is_last = step == self._config.training.steps
+        return bool(evaluation.records) and (
+            is_last or _is_due(step, evaluation.every_steps)
         )
 
-    hosts.check_same("The config", config_lib.digest(config))
-    if hosts.is_chief:  # All is well: the folder is this run's.
-        preflight.save_config(config, workdir, learned)
+    def _judge(self) -> None:
+        self._metrics = _evaluate(self._config, self._task, self._judged)
+        self._log.numbers(self._step, _flat(self._metrics))
 
-    # ----------------------------------------------- Where to start, in this order
-    # 1. A checkpoint of this run: everything goes on from it.
-    # 2. `init`: weights of a published model or another run, loaded above; step 0. Its
-    #    file need not be there any more when the run goes on.
-    # 3. Random weights.
-    saved = checkpoints.Checkpoints(
-        workdir,
-        keep=config.training.keep_checkpoints,
-        is_written=hosts.is_chief,
-        **learner.state,
-    )
-    step = saved.restore()
-    hosts.check_same("The step to go on from", str(step))
-    logging.info("%s starts at step %d of %d", config.role, step, config.training.steps)
-
-    guard = rescue.Rescue(
-        config,
-        workdir,
-        strategy=strategy,
-        saved=saved,
-        optimizer=learner.optimizer,
-        start=CompiledSteps(strategy, learner, batches).start,
-        write=BlackBox(config, workdir, strategy, learner, saved).write,
-    )
-    take_steps = guard.start()
-
-    # ------------------------------------------------------------------------ Loop
-    log = RunLog(workdir, resume_step=step, is_written=hosts.is_chief)
-    if step == 0:
-        _log_pictures(log, batches, step)
-    judged = Predictor(task, learner.judged)
-    hard = warnings_of_run.PseudoLoss(
-        normalize=bool(config.pseudo and config.pseudo.normalize),
-        rows=read_rows(workdir),
-    )
-    metrics: dict = {}
-    values: dict[str, float] = {}
-    bar = tqdm(
-        total=config.training.steps,
-        initial=step,
-        desc=title or config.role.capitalize(),
-        unit="step",
-        disable=not hosts.is_chief,
-    )
-    with bar, hosts.explaining("training"):
-        for name, found in pictures.items():
-            bar.write(f"{name}: {found['pictures']} pictures, {found['ids_sha256']}")
-        while step < config.training.steps:
-            count = _steps_to_next_event(config, step)
-            guard.remember()
-            values, taken, last = take_steps(count)
-            step += taken
-            # A bad step ends the call early, so it is the last one taken.
-            if failures.not_finite(last):
-                now, values = guard.after(last)
-                take_steps = guard.start()
-                bar.write(f"{config.role}: {guard.said}")
-                is_back, step = now < step, now
-                bar.n = step
-                if is_back:
-                    log.drop_after(step)
-                    continue
-            values |= guard.counts
-            log.numbers(step, values)
-            if text := hard.add(step, values):
-                logging.warning(text)
-            bar.update(step - bar.n)
-            if "loss" in values:
-                bar.set_postfix(loss=f"{values['loss']:.3f}")
-            if _is_due(step, config.training.pictures_every_steps):
-                _log_pictures(log, batches, step)
-            is_last = step == config.training.steps
-            is_judged = config.evaluation.records and (
-                is_last or _is_due(step, config.evaluation.every_steps)
-            )
-            is_saved = is_last or _is_due(step, config.training.checkpoint_every_steps)
-            if replicas > 1 and (is_judged or is_saved):
-                moving_averages.agree(learner.models)
-            if is_judged:
-                metrics = _evaluate(config, task, judged)
-                log.numbers(step, _flat(metrics))
-            # The last thing of a round: what it has written is then never redone.
-            if is_saved:
-                saved.save()
-                if hosts.is_chief:
-                    clock.save()
-
-    # --------------------------------------------------------------------- The end
-    if config.evaluation.records and not metrics:  # Killed just before the summary.
-        metrics = _evaluate(config, task, judged)
-    summary = {
-        "role": config.role,
-        "steps": step,
-        "images_seen": step * sum(batches.parts.values()),
-        "parameters": _count(learner.model.trainable_variables),
-        "pictures": pictures,
-        "checkpoint": saved.latest,
-        "losses": values if "loss" in values else log.last("loss"),
-        "metrics": metrics,
-        "failures": guard.events,
-        "seconds": round(clock.seconds, 1),
-        "devices": replicas,
-    }
-    if hosts.is_chief:
-        write_json(os.path.join(workdir, SUMMARY_FILE), summary)
-    hosts.meet("the summary is written")
-    return summary
+    def finish(self, pictures: dict[str, dict]) -> dict:
+        """Writes the summary and returns it."""
+        if self._config.evaluation.records and not self._metrics:
+            # Killed just before the summary.
+            self._metrics = _evaluate(self._config, self._task, self._judged)
+        values, seen = self._values, sum(self._batches.parts.values())
+        summary = {
+            "role": self._config.role,
+            "steps": self._step,
+            "images_seen": self._step * seen,
+            "parameters": _count(self._learner.model.trainable_variables),
+            "pictures": pictures,
+            "checkpoint": self._saved.latest,
+            "losses": values if "loss" in values else self._log.last("loss"),
+            "metrics": self._metrics,
+            "failures": self._guard.events,
+            "seconds": round(self._clock.seconds, 1),
+            "device_seconds": round(self._clock.device_seconds(self._replicas), 1),
+            "devices": self._replicas,
+        }
+        if self._hosts.is_chief:
+            write_json(os.path.join(self._workdir, SUMMARY_FILE), summary)
+        self._hosts.meet("the summary is written")
+        return summary
 
 
-def _picture_sets(config: Config) -> dict[str, preflight.PictureSet]:
-    sets = {
-        "human": (config.human.records, config.human.ids),
-        "evaluation": (config.evaluation.records, config.evaluation.ids),
-    }
-    if config.pseudo:
-        ids = selection.image_ids(config.pseudo) if config.pseudo.records else None
-        sets["pseudo"] = (config.pseudo.records, ids)
-    return sets
+@contextlib.contextmanager
+def _claimed(workdir: str, hosts: hosts_lib.Hosts) -> Iterator[None]:
+    """Keeps a second process out of the folder: each would write over the other."""
+    if not hosts.is_chief:  # Only the chief writes.
+        yield
+        return
+    with writing.claimed(os.path.join(workdir, ".lock"), f"`{workdir}`"):
+        yield
+
+
+def data_of(config: Config) -> preflight.Data:
+    """Returns what a run learns from and is judged on, none of which may change."""
+    sets = lineage.learned_from(config)
+    sets["evaluation"] = (config.evaluation.records, config.evaluation.ids)
+    thresholds = config.pseudo.thresholds if config.pseudo else ""
+    return preflight.Data(sets=sets, files={"pseudo.thresholds": thresholds})
+
+
+def _check_pictures(config: Config) -> dict[str, dict]:
+    """Refuses a picture that is learned from and judged by; says what the sets are."""
+    sets = dict(data_of(config).sets)
+    lineage.check_first_weights({"evaluation": sets["evaluation"]}, config.init)
+    # Those of joint training may be those of another part that is learned from.
+    found = preflight.check_disjoint({n: s for n, s in sets.items() if n != "joint"})
+    return found | preflight.check_joint(config, sets, ["evaluation"])
 
 
 def _count(variables: list[tf.Variable]) -> int:
@@ -259,7 +339,7 @@ def _steps_to_next_event(config: Config, step: int) -> int:
 
 
 def _is_due(step: int, every: int) -> bool:
-    return bool(every) and step % every == 0
+    return step > 0 and bool(every) and step % every == 0
 
 
 def _evaluate(config: Config, task: Task, predictor: Predictor) -> dict:
@@ -276,7 +356,7 @@ def _evaluate(config: Config, task: Task, predictor: Predictor) -> dict:
 
 def _flat(metrics: dict) -> dict[str, float]:
     return {
-        f"evaluation/{name}": value
+        f"{_EVALUATION}{name}": value
         for name, value in metrics.items()
         if isinstance(value, float)
     }

@@ -109,6 +109,7 @@ def replay(folder: str) -> Replayed:
     training = dataclasses.replace(config.training, rematerialize=False)
     config = dataclasses.replace(config, runtime=runtime, training=training)
     devices = [f"CPU:{number}" for number in range(replicas)]
+    strategies.configure(runtime)
     strategy = strategies.build_strategy(runtime, devices)
     task = build_task(config)
     batches = Batches(config, task)

@@ -16,8 +16,8 @@ TABLES = {
     **{"table2": "S4", "table3": "100", "table4": "", "table5": "190"},
     **{"table6": "l2", "table7": "random", "table8": "S4", "fig1": "S4"},
 }
-# The steps of tables 4 and 5 are those of the authors' model zoo.
-AS_THE_PAPER = [name for name in TABLES if name not in ("table4", "table5")]
+# The steps of table 4 are those of the authors' model zoo.
+AS_THE_PAPER = [name for name in TABLES if name != "table4"]
 
 
 @functools.cache

@@ -255,3 +255,15 @@ def test_an_empty_set_is_refused(tmp_path):
     write_records(tmp_path, [], class_names=("a",))
     with pytest.raises(ValueError, match="no picture to read"):
         pipeline.open_source(f"{tmp_path}/*.tfrecord", None, 1)
+
+
+def test_a_shard_that_a_full_disk_has_emptied_is_found(tiny_records, tmp_path):
+    write_records(tmp_path, tiny_records.by_id.values(), num_shards=3)
+    sorted(tmp_path.glob("*.tfrecord"))[1].write_bytes(b"")
+    with pytest.raises(ValueError, match="the shards hold 8 records, .* says 12"):
+        pipeline.open_source(f"{tmp_path}/*.tfrecord", None, 1)
+
+
+def test_fewer_pictures_than_shards_are_all_of_them(tiny_records, tmp_path):
+    write_records(tmp_path, list(tiny_records.by_id.values())[:2], num_shards=3)
+    assert pipeline.open_source(f"{tmp_path}/*.tfrecord", None, 1).count == 2

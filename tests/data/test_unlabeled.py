@@ -9,8 +9,9 @@ import tensorflow as tf
 from PIL import Image
 
 from st_keras.data import dataset_info
+from st_keras.data.records import count_records
 from st_keras.data.skipping import SkipLog
-from st_keras.data.unlabeled import FilePictures, RecordPictures, count_records
+from st_keras.data.unlabeled import FilePictures, RecordPictures
 from tests.record_files import write_records
 
 
@@ -154,3 +155,14 @@ def test_a_list_with_nothing_or_twice_the_same_is_refused(tmp_path, text, told):
 def test_a_folder_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="must be a folder or a list file, got no"):
         FilePictures("nowhere")
+
+
+def test_a_shard_that_lacks_whole_records_is_found(tiny_records, tmp_path):
+    first, *rest = tiny_records.by_id.values()
+    write_records(tmp_path / "one", [first])
+    write_records(tmp_path / "all", [first, *rest])
+    (shard,) = (tmp_path / "one").glob("*.tfrecord")
+    (whole,) = (tmp_path / "all").glob("*.tfrecord")
+    whole.write_bytes(shard.read_bytes())
+    with pytest.raises(ValueError, match="the shards hold 1 records, .* says 12"):
+        RecordPictures(f"{tmp_path}/all/*.tfrecord")

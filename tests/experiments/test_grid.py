@@ -1,5 +1,6 @@
 """What a grid promises: each thing once, at equal cost, and no table with holes."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -219,6 +220,7 @@ claims:
                 "settings_sha256": grid.settings_digest(job),
                 "metrics": {"AP": self.VALUES[job.cell][job.seed]},
                 "steps": 10,
+                "stages": [],
                 "total": {"multiply_adds": 300 if arm == "student" else 120},
                 "protocol": {"records": "r", "checkpoint": "gone"},
             }
@@ -324,3 +326,53 @@ claims:
             ValueError, match=r"1 of 12 runs .* the first 100/alone see"
         ):
             grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
+
+
+def test_results_of_data_that_has_changed_are_not_shown_again(finished):
+    path, workdir, results = finished
+    job = Job(grid=path, cell="student", seed=0, workdir=str(workdir))
+    job = dataclasses.replace(job, overrides=OVERRIDES)
+    assert grid.read_result(job) == results["student"]
+    stage = workdir / "stages" / results["student"]["stages"][0]
+    for file, change in (
+        (workdir / "cells/student/seed_0.json", {"records_sha256": "0a"}),
+        (stage / "data.json", {"human": {"records_sha256": "0a"}}),
+    ):
+        text = file.read_text()
+        file.write_text(json.dumps(json.loads(text) | change))
+        with pytest.raises(ValueError, match="(has|have) changed since"):
+            grid.read_result(job)
+        file.write_text(text)
+
+
+def test_a_supervised_cell_may_learn_what_another_lets_its_teacher_label(
+    finished, monkeypatch
+):
+    path, workdir, _ = finished
+    labelled = []
+    monkeypatch.setattr(grid, "_run_arm", lambda *_: labelled.append(1) or ["x"])
+    monkeypatch.setattr(grid.Stages, "evaluate", lambda *_, **__: 1 / 0)
+    overrides = (*OVERRIDES, "human.ids=", "training.steps=5")
+    common = {"grid": path, "seed": 0, "workdir": str(workdir), "overrides": overrides}
+    with pytest.raises(ZeroDivisionError):  # It has got that far.
+        grid.run_job(Job(cell="teacher", **common))
+    for cell in ("student", "same_cost"):  # Whose cost is the student's.
+        with pytest.raises(ValueError, match="`human` and `unlabeled` must have no"):
+            grid.run_job(Job(cell=cell, **common))
+    nowhere = ("self_training.unlabeled_records=gone/*.tfrecord",)
+    common["overrides"] = (*overrides, *nowhere)
+    with pytest.raises(ZeroDivisionError):
+        grid.run_job(Job(cell="teacher", **common))
+
+
+def test_processes_side_by_side_work_on_other_seeds_where_points_are_few(finished):
+    path, _, _ = finished
+    todo = [
+        Job(grid=path, cell=cell, seed=seed, workdir="w")
+        for seed in (0, 1, 2)
+        for cell in ("teacher", "student")
+    ]
+    ordered = [(job.seed, job.cell) for job in grid._side_by_side(todo, 2)]
+    assert ordered[:2] == [(0, "teacher"), (1, "teacher")]
+    assert ordered[2:4] == [(0, "student"), (1, "student")]
+    assert ordered[4:] == [(2, "teacher"), (2, "student")]

@@ -8,6 +8,7 @@ import pytest
 from st_keras import config as config_lib
 from st_keras.experiments import self_train as module
 from st_keras.experiments import stages
+from st_keras.experiments.ledger import Cost, Ledger
 from st_keras.experiments.self_train import (
     self_train,
     verdict,
@@ -86,11 +87,22 @@ def test_numbers_of_a_test_set_that_has_changed_are_not_shown_again(finished):
     path = workdir / "control" / "test.json"
     text = path.read_text()
     result = json.loads(text)
-    path.write_text(json.dumps(result | {"records_sha256": "0a"}))
-    with pytest.raises(ValueError, match=r"test.json: .* has changed since"):
-        self_train(config, str(workdir), iterations=2)
+    for changed in ("records_sha256", "ids_sha256"):
+        path.write_text(json.dumps(result | {changed: "0a"}))
+        with pytest.raises(ValueError, match=r"test.json: .* have changed since"):
+            self_train(config, str(workdir), iterations=2)
     path.write_text(text)
     assert self_train(config, str(workdir), iterations=2) == report
+
+
+def test_the_cost_of_a_stage_that_was_made_anew_is_the_new_one(finished):
+    config, workdir, report = finished
+    ledger = Ledger(workdir)
+    cost = ledger.rows()["control"]
+    # As if it had been deleted, and the one that is there were another.
+    ledger.note("control", Cost(images=7, steps=1, device_seconds=0.5))
+    assert self_train(config, str(workdir), iterations=2) == report
+    assert ledger.rows()["control"] == cost
 
 
 def test_stages_are_told_apart_by_their_role(finished):

@@ -231,3 +231,9 @@ def test_the_authors_alignment_is_another_loss():
         for legacy in (False, True)
     }
     assert len({round(value, 4) for value in values.values()}) == 4
+
+
+def test_a_place_that_there_is_not_is_named():
+    labels = tf.zeros([1, 4, 4], tf.uint8)
+    with pytest.raises(ValueError, match="`at` must be labels or logits, got 'label'"):
+        pixel_loss(tf.zeros([1, 2, 2, 3]), labels, at="label")

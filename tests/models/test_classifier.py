@@ -136,3 +136,14 @@ def test_on_the_layers_of_another_model_it_has_a_size_of_its_own(backbone):
     # The layers are those of the other model, not copies.
     own = {id(variable) for variable in ours.variables}
     assert {id(variable) for variable in extractor.variables} <= own
+
+
+def test_heads_of_one_process_follow_its_seed():
+    def head(seed):
+        tf.keras.utils.set_random_seed(seed)
+        made = classifier((32, 32), 3, backbone="efficientnet_b0")
+        return made.get_layer("head").get_layer("predict").kernel.numpy()
+
+    first, other, again = head(0), head(1), head(0)
+    assert not np.allclose(first, other)
+    np.testing.assert_array_equal(first, again)

@@ -138,3 +138,28 @@ def test_it_comes_back_from_its_config():
     twin = tf.keras.layers.deserialize(tf.keras.layers.serialize(layer))
     assert isinstance(twin, SynchronizedBatchNorm)
     assert (twin.momentum, twin.name) == (0.7, "norm")
+
+
+def test_replicas_may_have_different_numbers_of_images_by_pencil(strategy):
+    # 1, 2, 3 here and 4, 10 there: mean 4, variance (9 + 4 + 1 + 0 + 36) / 5 = 10.
+    # In channel 1 ten times as much: mean 40, variance 1000.
+    parts = [
+        np.float32([[[[v, 10 * v]]] for v in values]) for values in ((1, 2, 3), (4, 10))
+    ]
+    with strategy.scope():
+        layer = SynchronizedBatchNorm(momentum=0.0, epsilon=0.0)
+        layer.build([None, 1, 1, 2])
+
+    def step(x):
+        return layer(x, training=True), layer.moving_mean, layer.moving_variance
+
+    values = [tf.constant(part) for part in parts]
+    spread = strategy.experimental_distribute_values_from_function(
+        lambda context: values[context.replica_id_in_sync_group]
+    )
+    y, mean, variance = tf.function(lambda x: strategy.run(step, (x,)))(spread)
+    for of_both, expected in ((mean, [4, 40]), (variance, [10, 1000])):
+        for found in strategy.experimental_local_results(of_both):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    last = strategy.experimental_local_results(y)[1]
+    np.testing.assert_allclose(last[1, 0, 0], 6 / np.sqrt([10, 10]), rtol=1e-5)

@@ -1,6 +1,7 @@
 """What `non_max_suppression` promises."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -232,3 +233,15 @@ class CandidatesTest(tf.test.TestCase):
     def test_without_a_least_score_every_anchor_is_chosen(self):
         chosen = anchors_with_candidates(tf.constant(self.logits), 0.0)
         self.assertAllEqual(chosen, [np.arange(900)] * 2)
+
+
+def test_a_form_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match="`soft_form` must be one of .*, got 'bodlla'"):
+        non_max_suppression(
+            tf.zeros([1, 2, 4]),
+            tf.zeros([1, 2, 3]),
+            min_score=0.1,
+            nms_iou=0.5,
+            max_detections=2,
+            soft_form="bodlla",
+        )

@@ -1,6 +1,7 @@
 """What checkpoints promise: whole, checked, and told apart."""
 
 import pathlib
+import time
 
 import numpy as np
 import pytest
@@ -126,3 +127,18 @@ def test_where_all_are_damaged_the_file_is_named(tmp_path, suffix):
 def test_a_folder_without_checkpoints_is_named(tmp_path):
     with pytest.raises(ValueError, match="holds no checkpoint; name the workdir"):
         find_model(str(tmp_path))
+
+
+def test_a_clock_that_was_set_back_hides_no_checkpoint(tmp_path, monkeypatch):
+    model, now = make_model(), time.time()
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: now + 7200.0)
+        saved, optimizer = make_state(tmp_path, model)
+        for step in (3, 5):
+            optimizer.iterations.assign(step)
+            saved.save()
+    again, optimizer = make_state(tmp_path, make_model())
+    assert again.restore() == 5
+    optimizer.iterations.assign(7)
+    again.save()
+    assert make_state(tmp_path, make_model())[0].restore() == 7

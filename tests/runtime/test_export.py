@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config as process
 
 from st_keras import config as config_lib
 from st_keras.data import pipeline, records
@@ -295,3 +296,21 @@ def test_the_summary_names_model_inputs_and_outputs(exported):
         "  serving_default: inputs uint8 [any, any, any, 3] -> detection_boxes float32 "
         "[any, 100, 4], "
     )
+
+
+def test_opening_a_run_leaves_the_process_as_it_was(rectangles_run, tmp_path):
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        opened = restore_run(rectangles_run, min_score=0.3)
+        assert tf.keras.mixed_precision.global_policy().name == "mixed_bfloat16"
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    assert opened.model.outputs[0].dtype == tf.float32
+    assert opened.model.get_layer("backbone").layers[1].compute_dtype == "float32"
+    assert not process.is_op_determinism_enabled()
+    # What is exported is what was opened.
+    content = export.export_run(opened, str(tmp_path / "served"))
+    assert content["protocol"]["min_score"] == 0.3
+    restore_run(rectangles_run, deterministic=True)
+    assert process.is_op_determinism_enabled()
+    process.disable_op_determinism()

@@ -114,20 +114,29 @@ def test_records_or_ids_that_have_changed_are_named(
     splits.write_ids(ids, ["train_000001", "train_000002"])
     val = tmp_path / "val"
     shutil.copytree(digit_records / "val", val)
-    sets = {"human": (train, str(ids)), "evaluation": (f"{val}/*.tfrecord", "")}
-    preflight.check_data(str(tmp_path), sets)  # Nothing is known yet.
-    preflight.save_config(teacher_config, str(tmp_path), sets)
-    preflight.check_data(str(tmp_path), sets)
+    thresholds = tmp_path / "thresholds.json"
+    thresholds.write_text("{}")
+    data = preflight.Data(
+        sets={"human": (train, str(ids)), "evaluation": (f"{val}/*.tfrecord", "")},
+        files={"pseudo.thresholds": str(thresholds)},
+    )
+    preflight.check_data(str(tmp_path), data)  # Nothing is known yet.
+    preflight.save_config(teacher_config, str(tmp_path), data)
+    preflight.check_data(str(tmp_path), data)
+    thresholds.write_text("{ }")
+    with pytest.raises(ValueError, match=f"`pseudo.thresholds` .{thresholds}. have"):
+        preflight.check_data(str(tmp_path), data)
+    thresholds.write_text("{}")
     splits.write_ids(ids, ["train_000001", "train_000003"])
     with pytest.raises(ValueError, match="`human` .*train.* have changed"):
-        preflight.check_data(str(tmp_path), sets)
+        preflight.check_data(str(tmp_path), data)
     splits.write_ids(ids, ["train_000002", "train_000001"])  # The same set.
     info = dataset_info.load(f"{val}/*.tfrecord")
     dataset_info.save(dataclasses.replace(info, content_sha256="0a"), val)
     with pytest.raises(ValueError, match="ids of `evaluation` .* have changed"):
-        preflight.check_data(str(tmp_path), sets)
+        preflight.check_data(str(tmp_path), data)
     shutil.rmtree(val)  # A finished run needs it no more.
-    preflight.check_data(str(tmp_path), sets)
+    preflight.check_data(str(tmp_path), data)
 
 
 def test_a_set_may_be_given_by_its_ids(digit_records):
@@ -140,3 +149,47 @@ def test_a_set_may_be_given_by_its_ids(digit_records):
     }
     with pytest.raises(ValueError, match="`human` and `pseudo`.* got 1 of 1 and 24"):
         preflight.check_disjoint(chosen | {"pseudo": (train, None)})
+
+
+def test_a_workdir_may_be_where_one_stands(teacher_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    preflight.save_config(teacher_config, ".")
+    preflight.check_workdir(teacher_config, ".")
+    with pytest.raises(ValueError, match="other settings"):
+        preflight.check_workdir(dataclasses.replace(teacher_config, seed=3), ".")
+
+
+def test_what_changes_no_number_may_be_changed(teacher_config, tmp_path):
+    preflight.save_config(teacher_config, str(tmp_path))
+    evaluation = dataclasses.replace(teacher_config.evaluation, images_per_step=1)
+    training = dataclasses.replace(teacher_config.training, keep_checkpoints=5)
+    smaller = dataclasses.replace(
+        teacher_config, evaluation=evaluation, training=training
+    )
+    preflight.check_workdir(smaller, str(tmp_path))
+    other = dataclasses.replace(evaluation, every_steps=3)
+    with pytest.raises(ValueError, match="other settings"):
+        preflight.check_workdir(
+            dataclasses.replace(smaller, evaluation=other), str(tmp_path)
+        )
+
+
+def test_one_folder_was_moved_and_not_each_setting(student_config, tmp_path):
+    def student(records, thresholds, where):
+        pseudo = dataclasses.replace(
+            student_config.pseudo,
+            records=f"{where}/{records}",
+            thresholds=f"{where}/{thresholds}",
+        )
+        return dataclasses.replace(student_config, pseudo=pseudo)
+
+    workdir = tmp_path / "new" / "student_1"
+    preflight.save_config(student("labels/*", "t.json", "/old"), str(workdir))
+    new = student("labels/*", "t.json", tmp_path / "new")
+    preflight.check_workdir(new, str(workdir))
+    of_two = dataclasses.replace(
+        new, pseudo=dataclasses.replace(new.pseudo, records="/older/labels/*")
+    )
+    preflight.save_config(of_two, str(workdir))
+    with pytest.raises(ValueError, match="other settings"):
+        preflight.check_workdir(student("labels/*", "t.json", "/old"), str(workdir))

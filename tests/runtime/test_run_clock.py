@@ -10,9 +10,21 @@ def test_time_goes_on_where_the_work_was_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     first = RunClock(str(tmp_path))
     now[0] += 12.5
-    first.save()
+    first.save(1)
     now[0] += 3.0  # Lost: the process is killed before it saves again.
     second = RunClock(str(tmp_path))
     assert second.seconds == 12.5
     now[0] += 2.0
     assert second.seconds == 14.5
+
+
+def test_each_process_has_devices_of_its_own(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    first = RunClock(str(tmp_path))
+    now[0] += 10.0
+    first.save(2)
+    second = RunClock(str(tmp_path))
+    now[0] += 3.0
+    assert second.seconds == 13.0
+    assert second.device_seconds(1) == 2 * 10.0 + 3.0

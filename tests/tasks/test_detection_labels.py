@@ -180,7 +180,10 @@ def test_records_name_their_classes_from_label_1_on_without_a_background():
 
 def test_a_task_may_keep_weaker_predictions_than_the_config_says():
     named = tasks.with_class_names(run_config(), info(1))
-    assert tasks.build_task(named, min_score=0.01).protocol["min_score"] == 0.01
+    assert (
+        tasks.build_task(tasks.with_min_score(named, 0.01)).protocol["min_score"]
+        == 0.01
+    )
     assert named.detection.postprocess.min_score == 0.05
 
 

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras import config as config_lib
+from st_keras import writing
 from st_keras.runtime.failures import NonFiniteError
 from st_keras.runtime.run_log import read_rows
 from st_keras.self_training import labeling
@@ -286,3 +287,37 @@ def test_a_run_killed_ten_times_at_random_ends_like_one_never_killed(
         process.wait()
     assert start(student_yaml, labelled, tmp_path).wait() == 0
     assert_same_run(never_killed, tmp_path)
+
+
+def test_what_was_learned_is_kept_before_it_is_judged(finished, tmp_path, monkeypatch):
+    config, _, _ = finished
+    evaluation = dataclasses.replace(config.evaluation, every_steps=4)
+    config = with_training(
+        dataclasses.replace(config, evaluation=evaluation), checkpoint_every_steps=4
+    )
+
+    def out_of_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as first:
+        first.setattr(loop, "_evaluate", out_of_memory)
+        with pytest.raises(MemoryError):
+            train(config, str(tmp_path))
+    evaluation = dataclasses.replace(evaluation, images_per_step=1)
+    smaller = dataclasses.replace(config, evaluation=evaluation)
+    train(smaller, str(tmp_path))
+    rows = read_rows(tmp_path)
+    assert [row["step"] for row in rows if "evaluation/AP" in row] == [4, 8, 12]
+    taken = [row["step"] for row in rows if "loss" in row]
+    assert taken == sorted(set(taken)) and taken[-1] == 12
+
+
+def test_a_second_process_in_the_same_folder_is_refused(
+    finished, tmp_path, monkeypatch
+):
+    config, _, _ = finished
+    monkeypatch.setattr(loop, "_Run", lambda *_: None)
+    with writing.claimed(tmp_path / ".lock", "it"):
+        with pytest.raises(ValueError, match=f"`{tmp_path}` is in use: another"):
+            train(config, str(tmp_path))
+    assert not (tmp_path / "config.yaml").exists()

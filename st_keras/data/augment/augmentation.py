@@ -43,10 +43,10 @@ class Augmentation:
     authors_quirks: bool = False
     crop: crops.Crop | None = None  # In place of the jitter of the scale.
 
-    def shrink_index(
+    def halvings(
         self, size_px: tf.Tensor, seed: tf.Tensor, *, for_canvas: bool = False
     ) -> tf.Tensor:
-        """Returns how far a picture can be shrunk before `draw`, losing nothing.
+        """Returns how often a picture can be halved before `draw`, losing nothing.
 
         Args:
           size_px: [2] int32 height and width of the picture.
@@ -54,7 +54,7 @@ class Augmentation:
           for_canvas: The picture goes to a canvas first, which shows it whole.
 
         Returns:
-          [] int32 in `shrinking.FACTORS`.
+          [] int32 in [0, 3].
         """
         if self.authors_quirks:  # Their lengths are pixels of the whole picture.
             return tf.constant(0)
@@ -64,7 +64,7 @@ class Augmentation:
             scale = crops.crop_scale(size_px, self.target_size_px, seeds[0], self.crop)
         elif not for_canvas:
             scale *= geometry.jitter_scale(seeds[0], self.scale_min, self.scale_max)
-        return shrinking.exponent(scale)
+        return shrinking.halvings(scale)
 
     def draw(
         self, size_px: tf.Tensor, boxes_yxyx: tf.Tensor, seed: tf.Tensor
@@ -104,20 +104,20 @@ class Augmentation:
         return warp.warp_image(image, drawn.geometry, self.target_size_px)
 
     def show_label_map(
-        self, labels: LabelMap, drawn: Changes, halves: tf.Tensor | int = 0
+        self, labels: LabelMap, drawn: Changes, halvings: tf.Tensor | int = 0
     ) -> LabelMap:
         """Returns what the network is to say to `show`.
 
         Args:
           labels: [H, W] of the picture before it was shrunk.
           drawn: For the picture after that.
-          halves: [] int32, what `shrink_index` has said; 0 if it was not shrunk.
+          halvings: [] int32, what `halvings` has said; 0 if it was not shrunk.
 
         Returns:
           [*target_size_px] uint8 each, static shape; 255 where no picture is, and where
           it is painted over.
         """
-        factor = shrinking.factor(halves)
+        factor = shrinking.factor(halvings)
         planes = tf.stack(labels, axis=-1)
         size = tf.shape(planes)[:2]
         if self._has_cuts:

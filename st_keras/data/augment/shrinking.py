@@ -7,29 +7,29 @@ not. A JPEG can be decoded that way, in a fraction of the time.
 
 import tensorflow as tf
 
-FACTORS = (1, 2, 4, 8)  # By exponent. What is still larger is left to the resize.
+FACTORS = (1, 2, 4, 8)  # By halvings. What is still larger is left to the resize.
 
 
-def exponent(scale: tf.Tensor) -> tf.Tensor:
-    """Returns the [] int32 index in `FACTORS` for a picture shown at a [] scale.
+def halvings(scale: tf.Tensor) -> tf.Tensor:
+    """Returns [] int32 in [0, 3]: how often a picture shown at a [] scale is halved.
 
     The shrunken picture is at least as large as it will be shown.
     """
-    halves = tf.math.floor(tf.math.log(1.0 / scale) / tf.math.log(2.0) + 1e-5)
-    return tf.cast(tf.clip_by_value(halves, 0.0, len(FACTORS) - 1.0), tf.int32)
+    times = tf.math.floor(tf.math.log(1.0 / scale) / tf.math.log(2.0) + 1e-5)
+    return tf.cast(tf.clip_by_value(times, 0.0, len(FACTORS) - 1.0), tf.int32)
 
 
-def factor(index: tf.Tensor) -> tf.Tensor:
+def factor(halvings: tf.Tensor) -> tf.Tensor:
     """Returns [] float32, pixels per pixel of the shrunken picture."""
-    return tf.cast(tf.gather(FACTORS, index), tf.float32)
+    return tf.cast(tf.gather(FACTORS, halvings), tf.float32)
 
 
-def shrink(image: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+def shrink(image: tf.Tensor, halvings: tf.Tensor) -> tf.Tensor:
     """Returns the mean of squares of pixels.
 
     Args:
       image: [H, W, 3] uint8.
-      index: [] int32 in `FACTORS`.
+      halvings: [] int32 in [0, 3].
 
     Returns:
       [H', W', 3] uint8, each side divided by the factor and rounded up.
@@ -53,4 +53,4 @@ def shrink(image: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
     todo = [lambda: image]
     todo += [lambda factor=factor: mean_of(factor) for factor in FACTORS[1:]]
-    return tf.ensure_shape(tf.switch_case(index, todo), [None, None, 3])
+    return tf.ensure_shape(tf.switch_case(halvings, todo), [None, None, 3])

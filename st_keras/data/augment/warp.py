@@ -83,12 +83,12 @@ def show_middle(
 
 def _show(image, scale, geometry_of, target_size_px) -> tuple[tf.Tensor, Geometry]:
     size = tf.shape(image)[:2]
-    halves = shrinking.exponent(scale)
-    small = shrinking.shrink(image, halves)
+    halvings = shrinking.halvings(scale)
+    small = shrinking.shrink(image, halvings)
     shown = geometry_of(tf.shape(small)[:2], target_size_px)
     return (
         warp_image(small, shown, target_size_px),
-        maps.before_shrinking(shown, shrinking.factor(halves), size),
+        maps.before_shrinking(shown, shrinking.factor(halvings), size),
     )
 
 

@@ -4,7 +4,8 @@ import itertools
 import os
 
 from st_keras.config import Config
-from st_keras.data import dataset_info, pipeline, splits, unlabeled
+from st_keras.data import dataset_info, pipeline, splits
+from st_keras.data.records import count_records
 from st_keras.data.skipping import KEPT, Reason
 from st_keras.experiments.doctor.case import (
     Case,
@@ -170,7 +171,7 @@ def _open(records: str, ids: list[str] | None) -> Opened:
     info = dataset_info.load(records)
     source = pipeline.open_source(records, ids, 0)
     folder = os.path.dirname(source.paths[0])
-    count = sum(unlabeled.count_records(path) for path in source.paths)
+    count = sum(count_records(path) for path in source.paths)
     if count != info.images:
         raise ValueError(
             f"{folder}: the shards hold {count:,} records, dataset.json says "

@@ -6,10 +6,14 @@ from st_keras.models.layers import Dropout, Norm, convolve
 
 layers = tf.keras.layers
 
-# Of the last layer of the authors' EfficientNets: variance 1 / (3 * classes).
-EFFICIENTNET_INITIALIZER = tf.keras.initializers.VarianceScaling(
-    1 / 3, "fan_out", "uniform"
-)
+
+def efficientnet_initializer() -> tf.keras.initializers.Initializer:
+    """Returns a new one for the last layer of the authors' EfficientNets.
+
+    The variance is 1 / (3 * classes). One that is used again gives the same weights
+    again, whatever the seed of the process has become.
+    """
+    return tf.keras.initializers.VarianceScaling(1 / 3, "fan_out", "uniform")
 
 
 def classification_head(

@@ -12,6 +12,7 @@ from st_keras.models.weights.bundle import Bundle
 from st_keras.models.weights.hdf5 import Hdf5
 from st_keras.models.weights.plan import Plan, pick
 
+_NORM, _SHARED_NORM = "batch_normalization", "synchronized_batch_norm"
 _ROOTS = ("averaged", "model")  # Averaged weights are the ones to use.
 
 
@@ -25,7 +26,7 @@ def plan_own(model: tf.keras.Model, source: Bundle | Hdf5) -> Plan:
     elif source.layers:
         plan = _by_layer_name(model)
     else:
-        plan = _by_data_path(model)
+        plan = _by_data_path(model, source)
     written, origin = function.of_source(source)
     if origin:
         plan.notes.append(f"imported earlier from: {origin}")
@@ -63,15 +64,18 @@ def _by_layer_name(model: tf.keras.Model) -> Plan:
     return plan
 
 
-def _by_data_path(model: tf.keras.Model) -> Plan:
+def _by_data_path(model: tf.keras.Model, source: Hdf5) -> Plan:
     """Follows the paths that Keras makes of class names and their numbers."""
+    # Whatever shares its statistics with other replicas: the weights are the same.
+    is_shared = any(f"/{_SHARED_NORM}" in name for name in source.shapes)
+    kinds = dict.fromkeys((_NORM, _SHARED_NORM), _SHARED_NORM if is_shared else _NORM)
     plan = Plan("weights of this kind of model (Keras 2)", explain=_explain)
     paths = {}
-    for outer, path in _numbered(model):
+    for outer, path in _numbered(model, kinds):
         paths.update(_data_names(outer, path))
         if isinstance(outer, tf.keras.Model):
             plan.claims[outer.name] = (f"{path}/",)
-            for inner, rest in _numbered(outer):
+            for inner, rest in _numbered(outer, kinds):
                 paths.update(_data_names(inner, f"{path}/{rest}"))
     for address, _, variable in _walk(model):
         plan.picks[address] = pick(paths[id(variable)])
@@ -100,10 +104,13 @@ def _placed(model: tf.keras.Model) -> Iterator[tuple[tf.keras.layers.Layer, str]
         yield layer, f"layer_with_weights-{number}"
 
 
-def _numbered(model: tf.keras.Model) -> Iterator[tuple[tf.keras.layers.Layer, str]]:
+def _numbered(
+    model: tf.keras.Model, file_kinds: dict[str, str]
+) -> Iterator[tuple[tf.keras.layers.Layer, str]]:
     seen = collections.Counter()
     for layer in model.layers:
         kind = _snake_case(type(layer).__name__)
+        kind = file_kinds.get(kind, kind)
         number = f"_{seen[kind]}" if seen[kind] else ""
         seen[kind] += 1
         yield layer, f"layers/{kind}{number}"

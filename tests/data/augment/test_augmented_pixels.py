@@ -55,8 +55,8 @@ def test_shrinking_leaves_as_many_pixels_as_are_shown(policy):
     for number in range(60):
         seed = tf.constant([4, number])
         size = tf.constant([640, 960])  # Ten times the target.
-        index = int(augmentation.shrink_index(size, seed))
-        for_canvas = int(augmentation.shrink_index(size, seed, for_canvas=True))
+        index = int(augmentation.halvings(size, seed))
+        for_canvas = int(augmentation.halvings(size, seed, for_canvas=True))
         drawn = augmentation_of(policy, menu=Menu()).draw(size, tf.zeros([0, 4]), seed)
         scale = float(geometry.scale_yx(drawn.geometry)[0])
         # Half the size at least once more would be too small; eighths are the end.

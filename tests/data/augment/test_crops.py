@@ -111,10 +111,10 @@ def test_a_large_picture_is_shrunk_before_but_not_below_the_part():
         crop=Crop(area_min=0.25, area_max=0.25, aspect_min=1.5, aspect_max=1.5),
     )
     # 256 x 384 of 512 x 768 px are shown in 32 x 48: an eighth.
-    index = augmentation.shrink_index(tf.constant([512, 768]), tf.constant([0, 1]))
+    index = augmentation.halvings(tf.constant([512, 768]), tf.constant([0, 1]))
     assert int(index) == 3
     # From a canvas the whole picture is shown first: an eighth.
-    index = augmentation.shrink_index(
+    index = augmentation.halvings(
         tf.constant([256, 384]), tf.constant([0, 1]), for_canvas=True
     )
     assert int(index) == 3

@@ -27,7 +27,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, [21, 34, 3]).astype(np.uint8)
     ],
 )
 def test_a_picture_stays_as_large_as_it_is_shown(scale, factor):
-    index = shrinking.exponent(tf.constant(scale))
+    index = shrinking.halvings(tf.constant(scale))
     assert shrinking.FACTORS[int(index)] == factor
     assert float(shrinking.factor(index)) == factor
 

@@ -78,14 +78,23 @@ def test_batch_norm_on_few_pictures_is_a_warning(ward):
 
 @pytest.mark.parametrize(
     ("rate", "is_far"),
-    # The rule gives 0.08 * 6 / 256 = 0.001875 for six pictures a step.
-    [(0.0075, False), (0.0076, True), (0.00047, False), (0.00046, True)],
+    # The rule gives 0.32 * 6 / 256 = 0.0075 for six pictures a step.
+    [(0.03, False), (0.0301, True), (0.001876, False), (0.001874, True)],
 )
 def test_a_learning_rate_far_from_the_rule_is_a_warning(ward, rate, is_far):
-    found = ward.found(optimization=SGD | {"learning_rate": rate})
+    slow = {"learning_rate": rate, "warmup_learning_rate": 0.0}
+    found = ward.found(optimization=SGD | slow)
     assert len(found) == is_far, found
     for text in found:
         assert text.startswith(f"warning: `optimization.learning_rate` is {rate:g}")
+
+
+def test_a_warm_up_that_falls_is_a_warning(ward):
+    adamw = {"optimizer": "adamw", "learning_rate": 0.001}
+    (found,) = ward.found(optimization=adamw)  # From 0.0067, as SGD's.
+    assert found.startswith("warning: `optimization.warmup_learning_rate` is 0.0067")
+    assert not ward.found(optimization=adamw | {"warmup_learning_rate": 0.001})
+    assert not ward.found(optimization=adamw | {"warmup_steps": 0})
 
 
 def test_the_fix_of_a_long_memory_is_no_finding(ward):

@@ -64,7 +64,10 @@ class Ward:
                 "ids": f"{self.root}/human.txt",
             },
             "pseudo": {"images_per_step": 2, "decay": 0.9},
-            "optimization": {"optimizer": "adamw", "learning_rate": 0.003},
+            "optimization": {
+                **{"optimizer": "adamw", "learning_rate": 0.003},
+                "warmup_learning_rate": 0.0,
+            },
             "training": {"steps": 2000},
             "evaluation": {"records": self.glob("val"), "images_per_step": 4},
             "self_training": {

@@ -7,6 +7,7 @@ import tensorflow as tf
 from st_keras import models
 from st_keras.models import weights
 from st_keras.models.classifier import classifier
+from st_keras.models.layers import Norm
 from st_keras.models.retinanet import retinanet
 from st_keras.models.weights import saving
 from tests.models.weights import files
@@ -204,3 +205,15 @@ def test_a_segmenter_may_dilate_what_a_classifier_strides(tmp_path):
     other = resnet("tf_models", activation="relu", output_stride=16)
     with pytest.raises(weights.IncompleteError, match="`stem_conv` has padding valid"):
         weights.load_weights(other, path, parts=["backbone"])
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_replicas_may_have_shared_their_statistics(tmp_path, name, is_shared):
+    path = str(tmp_path / name)
+    theirs = small(norm=Norm(synchronized=is_shared))
+    files.randomize(theirs)
+    saving.save(theirs, path)
+    ours = small(norm=Norm(synchronized=not is_shared))
+    weights.load_weights(ours, path)
+    assert_same_weights(ours, theirs)
