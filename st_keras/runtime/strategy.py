@@ -109,8 +109,8 @@ def _tpu(name: str) -> tf.distribute.TPUStrategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         raise ValueError(
-            f"`runtime.tpu` {name!r} cannot be reached: {error}. On a TPU VM use "
-            "`local`; elsewhere the name or grpc:// address of the TPU."
+            f"`runtime.tpu` {name!r} cannot be reached: {error}. On a TPU VM of "
+            "one host use `local`; otherwise the name or grpc:// address of the TPU."
         ) from None
     return tf.distribute.TPUStrategy(resolver)
 

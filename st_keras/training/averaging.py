@@ -38,7 +38,8 @@ class AveragedModel(tf.Module):
             mean.assign(decay * mean + (1.0 - decay) * tf.cast(value, mean.dtype))
 
         # Each replica its own copy: read as a whole, the statistics of every BatchNorm
-        # would be asked of all hosts at every step.
+        # would be asked of all hosts at every step. (A TPUStrategy does read them so:
+        # it is right, and how much slower is not known.)
         with self._strategy.scope():
             for mean, value in self._pairs:
                 self._strategy.extended.update(mean, move, args=(value,), group=False)

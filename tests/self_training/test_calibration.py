@@ -184,7 +184,7 @@ def test_of_a_teacher_that_was_a_student_the_pictures_it_chose_count(
         check("train_000011")
     joint = JointConfig(records=records, images_per_step=2)
     with pytest.raises(
-        ValueError, match="`joint` and `calibration`.* got 1 of 24 and 1"
+        ValueError, match="`calibration` and `joint`.* got 1 of 1 and 24"
     ):
         check("train_000020", dataclasses.replace(config, joint=joint))
 

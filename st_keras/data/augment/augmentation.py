@@ -34,11 +34,12 @@ class Augmentation:
     """
 
     target_size_px: tuple[int, int]  # Height and width of the network's input.
+    # Of the picture's size against the network's input, drawn between both.
     scale_min: float
     scale_max: float
-    flip_probability: float
-    menu: Menu = Menu()
-    color_strength: float = 0.0
+    flip_probability: float  # Left to right.
+    menu: Menu = Menu()  # Of operations, one row of which is drawn; empty: none.
+    color_strength: float = 0.0  # Of brightness, contrast and saturation.
     min_visible_share: float = 0.25  # A box of which less is seen is dropped.
     authors_quirks: bool = False
     crop: crops.Crop | None = None  # In place of the jitter of the scale.

@@ -1,6 +1,7 @@
 """The page of what other code may import, made from signatures and docstrings."""
 
 import ast
+import copy
 import re
 import textwrap
 
@@ -13,6 +14,17 @@ FRONT_DOOR: dict[str, tuple[str, ...]] = {
     "st_keras.models": (),
     "st_keras.models.weights": (),
     "st_keras.models.weights.importing": ("import_file",),
+    "st_keras.ops.images": ("normalize",),
+    "st_keras.ops.anchors": ("make_anchors",),
+    "st_keras.ops.matching": ("match_anchors", "Matches"),
+    "st_keras.ops.box_coding": ("encode_boxes", "decode_boxes"),
+    "st_keras.ops.nms": ("non_max_suppression",),
+    "st_keras.losses.detection": ("focal_loss", "box_loss"),
+    "st_keras.losses.segmentation": ("pixel_loss",),
+    "st_keras.metrics.average_precision": ("AveragePrecision",),
+    "st_keras.metrics.mean_iou": ("MeanIoU",),
+    "st_keras.data.augment.policies": ("Policy", "DETECTION", "SEGMENTATION", "menu"),
+    "st_keras.data.augment.augmentation": ("Augmentation",),
     "st_keras.config": ("load", "from_dict", "to_dict", "save", "digest", "Config"),
     "st_keras.types": (),
     "st_keras.data.sources": ("open_source",),
@@ -32,10 +44,12 @@ _INTRODUCTION = """\
 # Functions and classes
 
 What other code may import. Whatever is not here may change without a line in the
-changelog. Models take plain arguments; what takes a `Config` takes what a YAML file of
-[settings](configs.md) becomes.
+changelog. Models take plain arguments, and pictures that
+`st_keras.ops.images.normalize` has normalised; what takes a `Config` takes what a YAML
+file of [settings](configs.md) becomes.
 
-Importing `st_keras` is cheap: TensorFlow is loaded by the part that needs it.
+A heading is the module to import: `from st_keras.ops import nms`. Importing `st_keras`
+alone is cheap: TensorFlow is loaded by the part that needs it.
 
 Made from the code by `python tools/reference.py --output docs/reference`.
 """
@@ -95,19 +109,26 @@ def _class(module: Module, node: ast.ClassDef) -> list[str]:
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            _, _, arguments = (ast.get_docstring(item) or "").partition("\n\n")
+            lines = [_signature(item, node.name), *lines, *_docstring(arguments)]
         if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
             first = (ast.get_docstring(item) or "").partition("\n\n")[0]
             lines += [f"- `{item.name}`: {' '.join(first.split())}"]
     return [*lines, ""]
 
 
-def _signature(node: ast.FunctionDef) -> str:
+def _signature(node: ast.FunctionDef, of_class: str = "") -> str:
     """Returns a code block: one line, or one for each argument."""
     ending = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    text = f"{node.name}({ast.unparse(node.args)}){ending}"
+    name, arguments = node.name, node.args
+    if of_class:
+        name, arguments = of_class, copy.copy(arguments)
+        arguments.args = arguments.args[1:]  # Without `self`.
+    text = f"{name}({ast.unparse(arguments)}){ending}"
     if len(text) > _WIDTH:
-        rows = "".join(f"    {argument},\n" for argument in _arguments(node.args))
-        text = f"{node.name}(\n{rows}){ending}"
+        rows = "".join(f"    {argument},\n" for argument in _arguments(arguments))
+        text = f"{name}(\n{rows}){ending}"
     return f"```text\n{text}\n```\n"
 
 

@@ -22,7 +22,8 @@ def load_weights(
     """Gives a model the weights of a published or earlier file.
 
     Nothing is changed until the file is known to be whole and to have every weight that
-    was asked for, in its shape.
+    was asked for, in its shape. The checkpoint of a run does not tell activation,
+    epsilon or padding of its layers: `restore_run` builds the model that belongs to it.
 
     Args:
       model: One that `st_keras.models` builds.
