@@ -44,7 +44,7 @@ def label_quality(student: Config, unlabeled: str) -> dict:
         if student.pseudo.thresholds:
             used = task.pseudo_label(pseudo, min_score=min_scores)
             used = used._make(np.asarray(field) for field in used)
-            learned.add(task.kept(used), truth)
+            learned.add(task.without_padding(used), truth)
     found = quality.result(student.pseudo.min_score)
     if not student.pseudo.thresholds:
         return found

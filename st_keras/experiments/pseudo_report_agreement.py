@@ -145,7 +145,7 @@ class _Watch:
             for picture, labels in found:
                 size_px = sizes_px.pop(picture.image_id)
                 labels = undo(quality, labels, size_px)
-                yield picture.image_id, run.task.kept(labels)
+                yield picture.image_id, run.task.without_padding(labels)
 
         source = pipeline.open_source(self._records, self._ids, 0)
         # Several files are read in turn here and one after the other there.

@@ -348,5 +348,5 @@ def verdict(report: dict) -> list[str]:
 def _warn_of_density(student: Config) -> None:
     """Says before the student is trained if it will hardly have labels, or too many."""
     quality = label_quality.sample_quality(student)
-    if text := warnings_of_run.pseudo_density(quality, student.pseudo.min_score):
+    if text := warnings_of_run.density_warning(quality, student.pseudo.min_score):
         logging.warning(text)

@@ -92,7 +92,8 @@ class Stages:
     def train(self, name: str, config: Config) -> None:
         tf.keras.backend.clear_session()
         summary = train(config, self.path(name), title=name.replace("_", " ").title())
-        seconds = summary["device_seconds"]
+        # Earlier versions did not write it.
+        seconds = summary.get("device_seconds", summary["seconds"] * summary["devices"])
         if self._is_to_note(name, seconds):
             forward, beside = self.forward_multiply_adds(name), self._beside(name)
             cost = ledger.training(config, forward, beside)

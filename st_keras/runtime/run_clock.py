@@ -20,7 +20,9 @@ class RunClock:
         self._path = pathlib.Path(workdir) / _FILE
         self._before = {"seconds": 0.0, "device_seconds": 0.0}
         if self._path.exists():
-            self._before |= json.loads(self._path.read_text(encoding="utf-8"))
+            there = json.loads(self._path.read_text(encoding="utf-8"))
+            # Earlier versions knew one number.
+            self._before = {"device_seconds": there["seconds"], **there}
         self._started = time.monotonic()
 
     @property

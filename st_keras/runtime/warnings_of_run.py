@@ -14,7 +14,9 @@ _HARD = 10.0  # Pseudo loss as a multiple of the human one...
 _HARD_STEPS = 200  # ...for so long: the first steps of a run are of no account.
 
 
-def batch_norm(images_per_step: int, replicas: int, *, is_synchronized: bool) -> str:
+def batch_norm_warning(
+    images_per_step: int, replicas: int, *, is_synchronized: bool
+) -> str:
     """Returns a warning if BatchNorm sees too few images; "" otherwise.
 
     Args:
@@ -35,7 +37,7 @@ def batch_norm(images_per_step: int, replicas: int, *, is_synchronized: bool) ->
     )
 
 
-def pseudo_density(quality, min_score: float) -> str:
+def density_warning(quality, min_score: float) -> str:
     """Returns a warning if a teacher says far less or more than people; "" otherwise.
 
     Args:
@@ -64,7 +66,7 @@ def pseudo_density(quality, min_score: float) -> str:
     )
 
 
-class PseudoLoss:
+class PseudoLossWatch:
     """Notices that a student cannot learn what its teacher says, and warns once."""
 
     def __init__(self, *, normalize: bool, rows: Iterable[dict] = ()):

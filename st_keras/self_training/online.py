@@ -50,7 +50,9 @@ class OnlineTeacher:
           batch: Of pictures as the student sees them; nothing is left to be changed.
         """
         pixels = images.normalize(batch.image, self._average.compute_dtype)
-        seen = self._task.see(self._average(pixels, training=False), batch.labels)
+        seen = self._task.online_labels(
+            self._average(pixels, training=False), batch.labels
+        )
         labels = self._task.pseudo_label(
             seen, min_score=self._min_score, soft=self._soft
         )

@@ -71,11 +71,11 @@ def build_joint_task(config: Config, info: DatasetInfo) -> ClassificationTask:
     """Returns the classification that a config's `joint` part adds to its task.
 
     Args:
-      config: With such a part.
-      info: Of its records, which have the classes.
+      config: With a `joint` part.
+      info: Of the records that this part names.
 
     Raises:
-      ValueError: They have none.
+      ValueError: These records have no classes of whole pictures.
     """
     if not info.image_class_names:
         raise ValueError(
@@ -95,7 +95,7 @@ def task_of_records(info: DatasetInfo) -> Task:
       info: Of records with labels of one kind, such as pseudo labels.
 
     Raises:
-      ValueError: They have none, or both kinds.
+      ValueError: The records have no labels, or those of several kinds.
     """
     named = {
         name: names

@@ -146,7 +146,7 @@ class ClassificationTask(Task):
         )
         return {"class": loss}
 
-    def see(self, outputs: dict, unlabeled: Classes) -> Classes:
+    def online_labels(self, outputs: dict, unlabeled: Classes) -> Classes:
         del unlabeled
         return self._best(outputs, 1)
 
@@ -159,7 +159,7 @@ class ClassificationTask(Task):
     ) -> Classes:
         return scored_rows.weigh_by_score(labels, min_score, soft=soft)
 
-    def kept(self, labels: Classes) -> Classes:
+    def without_padding(self, labels: Classes) -> Classes:
         return labels
 
     @property

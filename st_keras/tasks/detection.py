@@ -186,7 +186,7 @@ class DetectionTask(Task):
         weighted = box_loss._replace(total=config.box_weight * box_loss.total)
         return {"class": class_loss, "box": weighted}
 
-    def see(self, outputs: dict, unlabeled: Boxes) -> Boxes:
+    def online_labels(self, outputs: dict, unlabeled: Boxes) -> Boxes:
         del unlabeled  # They have no boxes, and none is in the grey beside a picture.
         size_px = tf.constant(self._config.image_size_px, tf.float32)
         boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
@@ -203,7 +203,7 @@ class DetectionTask(Task):
     ) -> Boxes:
         return scored_rows.weigh_by_score(labels, min_score, soft=soft)
 
-    def kept(self, labels: Boxes) -> Boxes:
+    def without_padding(self, labels: Boxes) -> Boxes:
         counts = np.asarray(labels.weights) > 0
         return Boxes(*(np.asarray(field)[counts] for field in labels))
 
@@ -259,7 +259,7 @@ class DetectionTask(Task):
     def merge_views(self, read: list[Boxes], views: list[View]) -> Boxes:
         del views
         (found,) = read  # A picture is looked at once.
-        return self.kept(found)
+        return self.without_padding(found)
 
     def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
         found = self.read_outputs(outputs, views)
@@ -315,7 +315,9 @@ class DetectionTask(Task):
 
     def write_labels(self, picture: Record, labels: Boxes) -> Record:
         label_of_class_0 = self._config.label_of_class_0
-        labels = self.kept(labels)  # A record has no weights: padding stays out.
+        labels = self.without_padding(
+            labels
+        )  # A record has no weights: padding stays out.
         return dataclasses.replace(
             picture,
             boxes_yxyx=labels.boxes_yxyx,

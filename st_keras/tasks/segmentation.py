@@ -144,7 +144,7 @@ class SegmentationTask(Task):
         )
         return {"pixel": loss}
 
-    def see(self, outputs: dict, unlabeled: LabelMap) -> LabelMap:
+    def online_labels(self, outputs: dict, unlabeled: LabelMap) -> LabelMap:
         config = self._config
         logits = bilinear.resize(
             outputs["logits"], config.image_size_px, legacy=config.legacy_alignment
@@ -178,7 +178,7 @@ class SegmentationTask(Task):
             confidences=labels.confidences if soft else sure,
         )
 
-    def kept(self, labels: LabelMap) -> LabelMap:
+    def without_padding(self, labels: LabelMap) -> LabelMap:
         return labels
 
     @property

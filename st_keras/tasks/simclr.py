@@ -102,7 +102,7 @@ class SimClrTask(Task):
         temperature = self._config.temperature
         return {"contrast": nt_xent(outputs["projection"], temperature=temperature)}
 
-    def see(self, outputs: dict, unlabeled: Embeddings) -> Embeddings:
+    def online_labels(self, outputs: dict, unlabeled: Embeddings) -> Embeddings:
         del outputs
         return unlabeled
 
@@ -116,7 +116,7 @@ class SimClrTask(Task):
         del min_score, soft
         return labels
 
-    def kept(self, labels: Embeddings) -> Embeddings:
+    def without_padding(self, labels: Embeddings) -> Embeddings:
         return labels
 
     @property

@@ -64,7 +64,7 @@ class Task(abc.ABC):
 
         Returns:
           With labels that say nothing, but where in `image` the picture is, if that
-          matters to `see`.
+          matters to `online_labels`.
         """
 
     @abc.abstractmethod
@@ -89,7 +89,7 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def see(self, outputs: dict, unlabeled: Labels) -> Labels:
+    def online_labels(self, outputs: dict, unlabeled: Labels) -> Labels:
         """Returns what a model says of training pictures; compiles with XLA.
 
         Args:
@@ -120,7 +120,7 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def kept(self, labels: Labels) -> Labels:
+    def without_padding(self, labels: Labels) -> Labels:
         """Returns NumPy labels of one picture without rows that do not count."""
 
     # --------------------------------------------------------------------- Inference

@@ -112,7 +112,7 @@ class _Run:
         self._task = build_task(config, xla=on_tpu)
         self._batches = Batches(config, self._task)
         self._batches.check_replicas(self._replicas, config.training.accumulation_steps)
-        if text := warnings_of_run.batch_norm(
+        if text := warnings_of_run.batch_norm_warning(
             self._batches.fewest_at_once,
             self._replicas,
             is_synchronized=config.runtime.sync_batch_norm,
@@ -178,7 +178,7 @@ class _Run:
         self._log = RunLog(
             self._workdir, resume_step=self._step, is_written=hosts.is_chief
         )
-        self._pseudo_watch = warnings_of_run.PseudoLoss(
+        self._pseudo_watch = warnings_of_run.PseudoLossWatch(
             normalize=bool(config.pseudo and config.pseudo.normalize),
             rows=read_rows(self._workdir),
         )

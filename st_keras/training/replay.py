@@ -236,8 +236,8 @@ class _WatchedTask:
     def class_names(self):
         return self._task.class_names
 
-    def see(self, outputs, unlabeled):
-        return self._task.see(outputs, unlabeled)
+    def online_labels(self, outputs, unlabeled):
+        return self._task.online_labels(outputs, unlabeled)
 
     def pseudo_label(self, labels, *, min_score, soft):
         return self._task.pseudo_label(labels, min_score=min_score, soft=soft)

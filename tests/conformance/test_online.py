@@ -84,7 +84,7 @@ def test_a_box_is_where_its_anchor_is_in_pixels_of_the_input():
     logits[0, (2 * 16 + 5) * 3, 2] = 3.0
     outputs = {"logits": logits, "offsets": np.zeros([1, 504, 4], np.float32)}
     outputs = {name: tf.constant(value) for name, value in outputs.items()}
-    seen = task.see(outputs, unlabeled=None)
+    seen = task.online_labels(outputs, unlabeled=None)
     assert isinstance(seen, Boxes)
     np.testing.assert_allclose(seen.boxes_yxyx[0, 0], [14, 38, 26, 50], atol=1e-4)
     assert seen.class_ids[0, 0] == 2
@@ -100,7 +100,7 @@ def test_a_pixel_has_the_best_class_and_its_share_and_none_beside_the_picture():
     plane = np.zeros([1, *SIZE_PX], np.uint8)
     plane[:, :, 100:] = 255
     unlabeled = LabelMap(IGNORED, tf.constant(plane))
-    seen = task.see({"logits": logits}, unlabeled)
+    seen = task.online_labels({"logits": logits}, unlabeled)
     np.testing.assert_array_equal(seen.class_ids[:, :, :100], 2)
     np.testing.assert_array_equal(seen.class_ids[:, :, 100:], IGNORED)
     np.testing.assert_array_equal(seen.confidences[:, :, :100], 184)  # Of 183.6.
@@ -108,6 +108,8 @@ def test_a_pixel_has_the_best_class_and_its_share_and_none_beside_the_picture():
 
 def test_a_picture_has_its_most_probable_class():
     kind, settings, *_ = ROWS["classifier_tiny"]
-    seen = kind(settings).see({"logits": tf.math.log([[0.3, 0.6, 0.1]])}, None)
+    seen = kind(settings).online_labels(
+        {"logits": tf.math.log([[0.3, 0.6, 0.1]])}, None
+    )
     np.testing.assert_array_equal(seen.class_ids, [[1]])
     np.testing.assert_allclose(seen.scores, [[0.6]], rtol=1e-6)

@@ -28,16 +28,18 @@ from st_keras.types import Boxes, LabelMap
 def test_statistics_of_few_images_are_warned_of(
     images, replicas, is_synchronized, seen
 ):
-    text = warnings_of_run.batch_norm(images, replicas, is_synchronized=is_synchronized)
+    text = warnings_of_run.batch_norm_warning(
+        images, replicas, is_synchronized=is_synchronized
+    )
     assert bool(text) == (seen is not None)
     if text:
         assert text.startswith(f"BatchNorm takes its statistics from {seen} images")
 
 
 def test_the_cure_is_the_one_that_helps():
-    apart = warnings_of_run.batch_norm(16, 8, is_synchronized=False)
+    apart = warnings_of_run.batch_norm_warning(16, 8, is_synchronized=False)
     assert "Set `runtime.sync_batch_norm`, or raise `images_per_step` to 32" in apart
-    alone = warnings_of_run.batch_norm(3, 1, is_synchronized=True)
+    alone = warnings_of_run.batch_norm_warning(3, 1, is_synchronized=True)
     assert "sync_batch_norm" not in alone
     assert "Raise `images_per_step` to 4 or more" in alone
 
@@ -51,7 +53,7 @@ def rows(*losses, human=1.0):
 
 
 def warned_at(logged, normalize=True, before=()):
-    watch = warnings_of_run.PseudoLoss(normalize=normalize, rows=before)
+    watch = warnings_of_run.PseudoLossWatch(normalize=normalize, rows=before)
     texts = {row["step"]: watch.add(row["step"], row) for row in logged}
     return {step: text for step, text in texts.items() if text}
 
@@ -106,13 +108,13 @@ def quality(pseudo_scores, human_counts=(2, 3)):
 
 def test_as_many_as_people_have_are_no_warning():
     # People have 2.5 a picture; a fifth of that is 0.5, five times is 12.5.
-    assert not warnings_of_run.pseudo_density(quality([[0.6], []]), 0.5)
-    assert not warnings_of_run.pseudo_density(quality([[0.6] * 12, [0.6] * 13]), 0.5)
+    assert not warnings_of_run.density_warning(quality([[0.6], []]), 0.5)
+    assert not warnings_of_run.density_warning(quality([[0.6] * 12, [0.6] * 13]), 0.5)
 
 
 def test_too_few_name_the_threshold_that_keeps_as_many_as_people_have():
     pseudo = [[0.72, 0.38, 0.37, 0.12], [0.38, 0.37, 0.11], [0.1] * 9]
-    text = warnings_of_run.pseudo_density(quality(pseudo), 0.7)
+    text = warnings_of_run.density_warning(quality(pseudo), 0.7)
     # One box on three pictures. From 0.15 on there are 5, from 0.1 on 16.
     assert "`pseudo.min_score` 0.7 keeps 0.333 boxes per image, where" in text
     assert "people have 2.5" in text
@@ -120,20 +122,20 @@ def test_too_few_name_the_threshold_that_keeps_as_many_as_people_have():
 
 
 def test_too_many_are_warned_of_alike():
-    text = warnings_of_run.pseudo_density(quality([[0.52] * 12 + [0.91, 0.92]]), 0.3)
+    text = warnings_of_run.density_warning(quality([[0.52] * 12 + [0.91, 0.92]]), 0.3)
     assert "`pseudo.min_score` 0.3 keeps 14 boxes per image" in text
     assert "`pseudo.min_score=0.55` would keep 2" in text
 
 
 def test_a_teacher_that_says_nothing_at_any_score_needs_more_than_a_threshold():
-    text = warnings_of_run.pseudo_density(quality([[], []]), 0.5)
+    text = warnings_of_run.density_warning(quality([[], []]), 0.5)
     assert "keeps 0 boxes per image" in text
     assert "train the teacher longer" in text
 
 
 def test_without_human_labels_there_is_nothing_to_compare_with():
-    assert not warnings_of_run.pseudo_density(quality([[]], human_counts=()), 0.5)
-    assert not warnings_of_run.pseudo_density(quality([[]], human_counts=(0, 0)), 0.5)
+    assert not warnings_of_run.density_warning(quality([[]], human_counts=()), 0.5)
+    assert not warnings_of_run.density_warning(quality([[]], human_counts=(0, 0)), 0.5)
 
 
 def test_pixels_are_compared_by_the_share_that_is_known():
@@ -143,10 +145,10 @@ def test_pixels_are_compared_by_the_share_that_is_known():
     confidences = np.full([4, 5], 60, np.uint8)  # 0.235
     confidences[0, :3] = 200  # 0.784
     found.add(known._replace(confidences=confidences), None)
-    text = warnings_of_run.pseudo_density(found, 0.7)
+    text = warnings_of_run.density_warning(found, 0.7)
     assert "`pseudo.min_score` 0.7 keeps 0.15 coverage, where people have 1" in text
     assert "`pseudo.min_score=0.05` would keep 1" in text
-    assert not warnings_of_run.pseudo_density(found, 0.2)
+    assert not warnings_of_run.density_warning(found, 0.2)
 
 
 @pytest.mark.slow

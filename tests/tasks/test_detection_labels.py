@@ -75,7 +75,7 @@ def test_rows_that_do_not_count_can_be_left_out(task):
     labels = prepare(task, record(scores=np.array([0.9, 0.2], np.float32))).labels
     used = task.pseudo_label(labels, min_score=0.5)
     used = used._make(np.asarray(field) for field in used)
-    assert task.kept(used).scores.tolist() == [np.float32(0.9)]
+    assert task.without_padding(used).scores.tolist() == [np.float32(0.9)]
 
 
 def test_a_pseudo_box_under_the_threshold_is_background(task):

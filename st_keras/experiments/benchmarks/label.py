@@ -181,7 +181,9 @@ class _Ours:
         preflight.save_config(pair.config, str(workdir))
         checkpoint = tf.train.Checkpoint(model=pair.model)
         prefix = checkpoint.write(str(workdir / "checkpoints" / "ckpt-0"))
-        teacher = restore_run(prefix, purpose="labeling", min_score=_SCORE_FLOOR)
+        teacher = restore_run(
+            prefix, purpose="labeling", min_score=_SCORE_FLOOR, deterministic=True
+        )
         pictures = RecordPictures(pair.config.human.records)
         self.pictures = pictures.positions
         self._labeler = Labeler(teacher, pictures)

@@ -94,7 +94,7 @@ def check_batch(case: Case) -> list[Finding]:
     replicas = _replicas(config)
     # Those of joint training go through the backbone by themselves.
     beside = [config.joint.images_per_step] if config.joint else []
-    text = warnings_of_run.batch_norm(
+    text = warnings_of_run.batch_norm_warning(
         min([*together, *beside]),
         replicas,
         is_synchronized=config.runtime.sync_batch_norm,
