@@ -167,16 +167,6 @@ def serialized_records(source: Source) -> tf.data.Dataset:
     return untuned(_read(source))
 
 
-def _check_shards(records: str, paths: list[str], shards: tuple[str, ...]) -> None:
-    # Epochs and batches are counted by dataset.json, so it must be about these files.
-    if sorted(os.path.basename(path) for path in paths) != sorted(shards):
-        raise ValueError(
-            f"`{records}` must match the {len(shards)} shards that the dataset.json "
-            f"beside them lists, got {len(paths)} files. Choose pictures by ids, not "
-            "by shards; delete shards of an older conversion."
-        )
-
-
 def check_count(records: str, found: int, images: int) -> None:
     """Refuses shards that do not hold what the dataset.json beside them says.
 
@@ -187,6 +177,16 @@ def check_count(records: str, found: int, images: int) -> None:
         raise ValueError(
             f"`{records}`: the shards hold {found} records, the dataset.json beside "
             f"them says {images}; copy or make them again."
+        )
+
+
+def _check_shards(records: str, paths: list[str], shards: tuple[str, ...]) -> None:
+    # Epochs and batches are counted by dataset.json, so it must be about these files.
+    if sorted(os.path.basename(path) for path in paths) != sorted(shards):
+        raise ValueError(
+            f"`{records}` must match the {len(shards)} shards that the dataset.json "
+            f"beside them lists, got {len(paths)} files. Choose pictures by ids, not "
+            "by shards; delete shards of an older conversion."
         )
 
 

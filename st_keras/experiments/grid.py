@@ -29,17 +29,17 @@ from st_keras.config.grid import (
 from st_keras.experiments import job_processes
 from st_keras.experiments.self_train import (
     check_before,
+    data_of,
     student_config,
     teacher_config,
     test_set,
     unlabeled_pictures,
     with_steps,
 )
-from st_keras.experiments.stages import Stages, check_content, content_digests
+from st_keras.experiments.stages import Stages
 from st_keras.runtime import preflight
 from st_keras.runtime.run_log import write_json
 from st_keras.self_training import lineage
-from st_keras.training.loop import data_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,17 +123,10 @@ def read_result(job: Job) -> dict:
 
 def _check_unchanged(job: Job, found: dict) -> None:
     """Refuses what was reached with data that has changed: a table would mix both."""
-    for name in found["stages"]:
-        folder = pathlib.Path(job.workdir, "stages", name)
-        if (folder / preflight.DATA_FILE).exists():
-            of_run = config_lib.load(str(folder / preflight.CONFIG_FILE))
-            preflight.check_data(str(folder), data_of(of_run))
-    judged_on = test_set(_config_of(job))
-    try:
-        now = content_digests(*judged_on)
-    except (ValueError, OSError):  # Not there any more: a table needs no data.
-        return
-    check_content(result_path(job), found, judged_on[0], now)
+    grid, cell = _of_job(job)
+    config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+    there = found.get("data", {})  # Earlier versions did not write it.
+    preflight.check_same_data(str(result_path(job)), there, data_of(config))
 
 
 def settings_digest(job: Job) -> str:
@@ -152,11 +145,6 @@ def settings_digest(job: Job) -> str:
         config = config_of_cell(job.grid, grid, one, job.seed, job.overrides)
         parts += [one.arm.kind, str(one.arm.iterations), config_lib.digest(config)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _config_of(job: Job) -> Config:
-    grid, cell = _of_job(job)
-    return config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
 
 
 def _of_job(job: Job) -> tuple[GridConfig, Cell]:
@@ -254,7 +242,7 @@ def run_job(job: Job) -> dict:
         "total": dataclasses.asdict(stages.total(behind)),
         "stages": behind,
         "protocol": result["protocol"],
-        **content_digests(*judged_on),
+        "data": preflight.data_digests(data_of(config)),
     }
     write_json(result_path(job), found)
     return found

@@ -232,6 +232,12 @@ def _picture_sets(config: Config) -> dict[str, Pictures]:
     }
 
 
+def data_of(config: Config) -> preflight.Data:
+    """Returns all that the stages of an experiment read."""
+    exclude = config.pseudo.exclude if config.pseudo else ""
+    return preflight.Data(sets=_picture_sets(config), files={"pseudo.exclude": exclude})
+
+
 def test_set(config: Config) -> tuple[str, str]:
     """Returns the records and the file of ids that a report is about."""
     settings = config.self_training

@@ -38,38 +38,6 @@ def _one_process_at_a_time(make):
     return wrapped
 
 
-def content_digests(records: str, ids_file: str) -> dict[str, str]:
-    """Returns what tells the pictures that a number is about from others.
-
-    Raises:
-      ValueError: There are no such records or ids.
-    """
-    ids = splits.ids_digest(splits.read_ids(ids_file)) if ids_file else ""
-    content = dataset_info.load(records).content_sha256
-    return {"records_sha256": content, "ids_sha256": ids}
-
-
-def check_content(
-    path: str | os.PathLike, there: dict, records: str, now: dict[str, str]
-) -> None:
-    """Refuses numbers whose pictures have changed since.
-
-    Args:
-      path: The file of the numbers, for the message.
-      there: Its content; what it does not tell is not held against it.
-      records: Glob of the pictures.
-      now: Their `content_digests`.
-
-    Raises:
-      ValueError: Names file and records.
-    """
-    if any(there.get(name, value) != value for name, value in now.items()):
-        raise ValueError(
-            f"{path}: `{records}` or the ids have changed since; choose another "
-            "workdir, or delete this file."
-        )
-
-
 class Stages:
     """The folders of an experiment, and what each stage has cost.
 
@@ -177,7 +145,7 @@ class Stages:
           ValueError: The records or ids are others than those it was evaluated on.
         """
         path = self._workdir / name / file_name
-        content = content_digests(records, ids_file)
+        content = _content_digests(records, ids_file)
         if not path.exists():
             tf.keras.backend.clear_session()
             started = time.time()
@@ -197,7 +165,7 @@ class Stages:
                 self._ledger.note(f"evaluate_{name}", cost)
             self._hosts.meet(f"{name} is evaluated")
         result = json.loads(path.read_text())
-        check_content(path, result, records, content)
+        _check_content(path, result, records, content)
         return result
 
     def _alone(self, name: str) -> contextlib.AbstractContextManager:
@@ -233,3 +201,35 @@ class Stages:
 
     def _config(self, name: str) -> Config:
         return config_lib.load(str(self._workdir / name / CONFIG_FILE))
+
+
+def _content_digests(records: str, ids_file: str) -> dict[str, str]:
+    """Returns what tells the pictures that a number is about from others.
+
+    Raises:
+      ValueError: There are no such records or ids.
+    """
+    ids = splits.ids_digest(splits.read_ids(ids_file)) if ids_file else ""
+    content = dataset_info.load(records).content_sha256
+    return {"records_sha256": content, "ids_sha256": ids}
+
+
+def _check_content(
+    path: str | os.PathLike, there: dict, records: str, now: dict[str, str]
+) -> None:
+    """Refuses numbers whose pictures have changed since.
+
+    Args:
+      path: The file of the numbers, for the message.
+      there: Its content; what it does not tell is not held against it.
+      records: Glob of the pictures.
+      now: Their `_content_digests`.
+
+    Raises:
+      ValueError: Names file and records.
+    """
+    if any(there.get(name, value) != value for name, value in now.items()):
+        raise ValueError(
+            f"{path}: `{records}` or the ids have changed since; choose another "
+            "workdir, or delete this file."
+        )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import logging
 
-_FOLDER = "checkpoints"
+FOLDER = "checkpoints"  # Of a run's folder.
 
 
 class Checkpoints:
@@ -42,12 +42,12 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(optimizer=optimizer, **parts)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
-            os.path.join(workdir, _FOLDER),
+            os.path.join(workdir, FOLDER),
             max_to_keep=keep,
             step_counter=optimizer.iterations,
         )
         self._optimizer = optimizer
-        self._folder = os.path.join(workdir, _FOLDER)
+        self._folder = os.path.join(workdir, FOLDER)
         self._is_written = is_written
         self._saved = ""  # The newest, where others have written it.
         self._parts = list(parts.values())
@@ -95,7 +95,7 @@ class Checkpoints:
     def save_to(self, workdir: str) -> str:
         """Saves the state once in the folder of another run; returns the prefix."""
         manager = tf.train.CheckpointManager(
-            self._checkpoint, os.path.join(workdir, _FOLDER), max_to_keep=1
+            self._checkpoint, os.path.join(workdir, FOLDER), max_to_keep=1
         )
         return manager.save(checkpoint_number=self._optimizer.iterations)
 
@@ -107,7 +107,7 @@ class Checkpoints:
 
 def has_any(workdir: str) -> bool:
     """Whether a run has saved something to go on from, as `restore` sees it."""
-    return bool(_listed(os.path.join(workdir, _FOLDER)))
+    return bool(_listed(os.path.join(workdir, FOLDER)))
 
 
 def _listed(folder: str) -> list[str]:
@@ -137,7 +137,7 @@ def find_model(workdir_or_prefix: str) -> ModelFile:
     """
     prefix = workdir_or_prefix
     if os.path.isdir(prefix):
-        prefix = tf.train.latest_checkpoint(os.path.join(prefix, _FOLDER))
+        prefix = tf.train.latest_checkpoint(os.path.join(prefix, FOLDER))
     if not prefix or not os.path.exists(f"{prefix}.index"):
         raise ValueError(
             f"`{workdir_or_prefix}` holds no checkpoint; name the workdir of a run "

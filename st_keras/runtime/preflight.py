@@ -126,7 +126,7 @@ def save_config(config: Config, workdir: str, data: Data | None = None) -> None:
     folder = pathlib.Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
     if data is not None:
-        write_json(folder / DATA_FILE, _digests(data))
+        write_json(folder / DATA_FILE, data_digests(data))
     config_lib.save(config, str(folder / CONFIG_FILE))
 
 
@@ -143,21 +143,34 @@ def check_data(workdir: str, data: Data) -> None:
       ValueError: Names what has changed.
     """
     path = pathlib.Path(workdir) / DATA_FILE
-    if not path.exists():
-        return
-    there, now = json.loads(path.read_text(encoding="utf-8")), _digests(data)
+    if path.exists():
+        check_same_data(workdir, json.loads(path.read_text(encoding="utf-8")), data)
+
+
+def check_same_data(where: str, there: dict, data: Data) -> None:
+    """Refuses data that differs from what was noted; what is in neither is passed over.
+
+    Args:
+      where: What holds the note, for the message.
+      there: The `data_digests` of then.
+      data: What has these digests or others now.
+
+    Raises:
+      ValueError: Names what has changed.
+    """
+    now = data_digests(data)
     changed = [name for name in now if there.get(name) not in (None, now[name])]
     if changed:
         places = {name: records for name, (records, _) in data.sets.items()}
         places |= data.files
         names = " and ".join(f"`{name}` ({places[name]})" for name in changed)
         raise ValueError(
-            f"{workdir}: the records or ids of {names} have changed since its run "
+            f"{where}: the records or ids of {names} have changed since its run "
             "began; choose another workdir, or delete this one."
         )
 
 
-def _digests(data: Data) -> dict[str, dict[str, str]]:
+def data_digests(data: Data) -> dict[str, dict[str, str]]:
     """Returns what tells the data of the sets whose records are there."""
     found = {
         name: {"sha256": hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()}
@@ -167,9 +180,9 @@ def _digests(data: Data) -> dict[str, dict[str, str]]:
     for name, (records, chosen) in data.sets.items():
         try:
             content = dataset_info.load(records).content_sha256 if records else ""
-        except ValueError:
+            ids = _read(chosen)
+        except (ValueError, OSError):
             continue
-        ids = _read(chosen)
         of_ids = "" if ids is None else splits.ids_digest(ids)
         found[name] = {"records_sha256": content, "ids_sha256": of_ids}
     return found
@@ -213,18 +226,16 @@ def _is_same(there: dict, now: dict, workdir: pathlib.Path) -> bool:
     there, now = _flat(there), _flat(now)
     roots = {str(workdir.parent), str(workdir.absolute().parent)}
     moved_from = set()
-    for name in (there.keys() | now.keys()) - _FREE:
-        old, new = there.get(name), now.get(name)
-        if old == new and (name in there) == (name in now):
-            continue
-        if not (isinstance(old, str) and isinstance(new, str)):
+    if there.keys() != now.keys():
+        return False
+    for name in now.keys() - _FREE:
+        old, new = there[name], now[name]
+        below = [r for r in roots if isinstance(new, str) and new.startswith(f"{r}/")]
+        inside = new.removeprefix(below[0]) if below else ""
+        if inside and isinstance(old, str) and old.endswith(inside):
+            moved_from.add(os.path.abspath(old.removesuffix(inside)))
+        elif old != new:
             return False
-        inside = [
-            new.removeprefix(root) for root in roots if new.startswith(f"{root}/")
-        ]
-        if not inside or not old.endswith(inside[0]):
-            return False
-        moved_from.add(old.removesuffix(inside[0]))
     return len(moved_from) <= 1  # One folder was moved, not one setting.
 
 

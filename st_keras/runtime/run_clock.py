@@ -18,11 +18,9 @@ class RunClock:
 
     def __init__(self, workdir: str):
         self._path = pathlib.Path(workdir) / _FILE
-        self._before = {"seconds": 0.0, "device_seconds": 0.0}
+        self._before = {"seconds": 0.0}
         if self._path.exists():
-            there = json.loads(self._path.read_text(encoding="utf-8"))
-            # Earlier versions knew one number.
-            self._before = {"device_seconds": there["seconds"], **there}
+            self._before = json.loads(self._path.read_text(encoding="utf-8"))
         self._started = time.monotonic()
 
     @property
@@ -36,7 +34,9 @@ class RunClock:
         Args:
           devices: How many this process works on.
         """
-        return self._before["device_seconds"] + self._now * devices
+        # Earlier versions knew one number, and took the devices to be the same.
+        before = self._before.get("device_seconds", self._before["seconds"] * devices)
+        return before + self._now * devices
 
     def save(self, devices: int) -> None:
         """Keeps the time; called when the work is kept."""

@@ -180,6 +180,7 @@ def check_unseen(pictures: preflight.PictureSet, config: Config) -> None:
     slice_of_it = {"calibration": pictures}
     seen = lineage.learned_from(config)
     seen["evaluation"] = (config.evaluation.records, config.evaluation.ids)
+    # One by one, as two of them may have pictures in common.
     for name, others in seen.items():
         preflight.check_disjoint(slice_of_it | {name: others})
     lineage.check_first_weights(slice_of_it, config.init)

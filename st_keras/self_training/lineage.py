@@ -1,25 +1,46 @@
 """Which pictures a model has learned from, in its own run and in those before it."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from absl import logging
 
 from st_keras import config as config_lib
 from st_keras.config import Config, InitConfig
-from st_keras.runtime import preflight
+from st_keras.runtime import checkpoints, preflight
 from st_keras.self_training import selection
+
+_PARTS = ("human", "pseudo", "joint")
 
 
 def learned_from(config: Config) -> dict[str, preflight.PictureSet]:
-    """Returns the pictures that a run learns from, by the part of its config."""
-    sets = {"human": (config.human.records, config.human.ids)}
-    if config.pseudo:
-        ids = selection.image_ids(config.pseudo) if config.pseudo.records else None
-        sets["pseudo"] = (config.pseudo.records, ids)
-    if config.joint:
-        sets["joint"] = (config.joint.records, config.joint.ids)
-    return sets
+    """Returns the pictures that a run learns from, by the part of its config.
+
+    Raises:
+      ValueError: Pictures are to be left out that are not there.
+    """
+    found = {part: _pictures(config, part) for part in _PARTS}
+    return {part: pictures for part, pictures in found.items() if pictures}
+
+
+def check_unseen(
+    judged: Mapping[str, preflight.PictureSet], config: Config, run: str
+) -> None:
+    """Refuses to judge by pictures that a run has seen, or one before it.
+
+    Args:
+      judged: Sets that a model is judged by, by name.
+      config: Of the run.
+      run: What it is called in messages.
+
+    Raises:
+      ValueError: Names the run, the two sets and some of the pictures.
+    """
+    for part, pictures in _found(run, config).items():
+        # One by one: what is learned from may be the same in two parts.
+        for name, other in judged.items():
+            preflight.check_disjoint({f"{part} of {run}": pictures, name: other})
+    check_first_weights(judged, config.init)
 
 
 def check_first_weights(
@@ -31,48 +52,61 @@ def check_first_weights(
     records are elsewhere now; that is logged.
 
     Args:
-      judged: Sets that a model is judged by, by name.
-      init: Where its first weights come from.
+      judged: As for `check_unseen`.
+      init: Where the first weights come from.
 
     Raises:
-      ValueError: Names the run, the two sets and some of the pictures.
+      ValueError: As `check_unseen`.
     """
-    for workdir, config in _runs_before(init):
-        for part, pictures in _found(workdir, config).items():
-            # One by one: what is learned from may be the same in two parts.
-            for name, other in judged.items():
-                preflight.check_disjoint(
-                    {f"{part} of {workdir}": pictures, name: other}
-                )
+    workdir = _workdir(init)
+    if workdir is None:
+        return
+    try:
+        config = config_lib.load(str(workdir / preflight.CONFIG_FILE))
+    except (ValueError, OSError) as error:  # Perhaps of another version.
+        _cannot_be_told(str(workdir), error)
+        return
+    if config.init == init:
+        raise ValueError(f"{workdir}: a run that begins with its own weights.")
+    check_unseen(judged, config, str(workdir))
 
 
-def _runs_before(init: InitConfig) -> Iterator[tuple[str, Config]]:
-    """Yields workdir and config of the run of the first weights, of its, and so on."""
-    met = set()
-    while init.kind != "random":
-        path = pathlib.Path(init.checkpoint)
-        workdir = path if path.is_dir() else path.parent.parent  # Of a prefix.
-        file = workdir / preflight.CONFIG_FILE
-        if workdir in met or not file.exists():
-            return
-        met.add(workdir)
-        config = config_lib.load(str(file))
-        yield str(workdir), config
-        init = config.init
+def _workdir(init: InitConfig) -> pathlib.Path | None:
+    """Returns the folder of the run of the first weights; None: they are of none."""
+    if init.kind == "random":
+        return None
+    path = pathlib.Path(init.checkpoint)
+    if not path.is_dir():  # A prefix.
+        path = path.parents[1] if path.parent.name == checkpoints.FOLDER else path
+    return path if (path / preflight.CONFIG_FILE).exists() else None
 
 
-def _found(workdir: str, config: Config) -> dict[str, preflight.PictureSet]:
+def _found(run: str, config: Config) -> dict[str, preflight.PictureSet]:
     """Returns what a run has learned from and what is still there."""
     found = {}
-    try:
-        for part, pictures in learned_from(config).items():
-            preflight.check_disjoint({part: pictures})
-            found[part] = pictures
-    except (ValueError, OSError) as error:
-        logging.warning(
-            "Whether %s, where the first weights come from, has learned from what is "
-            "judged by cannot be told: %s",
-            workdir,
-            error,
-        )
+    for part in _PARTS:
+        try:
+            if pictures := _pictures(config, part):
+                preflight.check_disjoint({part: pictures})
+                found[part] = pictures
+        except (ValueError, OSError) as error:
+            _cannot_be_told(run, error)
     return found
+
+
+def _pictures(config: Config, part: str) -> preflight.PictureSet | None:
+    settings = getattr(config, part)
+    if settings is None or not settings.records:
+        return None
+    is_chosen = part == "pseudo"
+    ids = selection.image_ids(settings) if is_chosen else settings.ids
+    return settings.records, ids
+
+
+def _cannot_be_told(run: str, error: Exception) -> None:
+    logging.warning(
+        "Whether %s, where the first weights come from, has seen what is judged by "
+        "cannot be told: %s",
+        run,
+        error,
+    )

@@ -315,9 +315,8 @@ class DetectionTask(Task):
 
     def write_labels(self, picture: Record, labels: Boxes) -> Record:
         label_of_class_0 = self._config.label_of_class_0
-        labels = self.without_padding(
-            labels
-        )  # A record has no weights: padding stays out.
+        # A record has no weights: padding stays out.
+        labels = self.without_padding(labels)
         return dataclasses.replace(
             picture,
             boxes_yxyx=labels.boxes_yxyx,

@@ -28,6 +28,9 @@ def evaluate_model(
       source: The records.
       batch_size: Pictures at a time.
       progress: Title of the progress bar; empty: none.
+
+    Raises:
+      ValueError: The shards hold fewer pictures than they should.
     """
     metric = task.new_metric()
     predictions = shared_inference.over_records(

@@ -149,13 +149,7 @@ class _Run:
             **learner.state,
         )
         self._step = self._saved.restore()
-        # Killed between a checkpoint and the end of the evaluation that follows it.
-        is_owed = self._is_judged(self._step) and not any(
-            name.startswith(_EVALUATION)
-            for row in read_rows(self._workdir)
-            for name in row
-            if row["step"] == self._step
-        )
+        is_owed = self._is_owed()
         hosts.check_same("The step to go on from", f"{self._step} {is_owed}")
         logging.info(
             "%s starts at step %d of %d",
@@ -252,6 +246,15 @@ class _Run:
         is_last = step == self._config.training.steps
         return bool(evaluation.records) and (
             is_last or _is_due(step, evaluation.every_steps)
+        )
+
+    def _is_owed(self) -> bool:
+        """Whether a kill came between a checkpoint and the evaluation after it."""
+        return self._is_judged(self._step) and not any(
+            name.startswith(_EVALUATION)
+            for row in read_rows(self._workdir)
+            for name in row
+            if row["step"] == self._step
         )
 
     def _judge(self) -> None:

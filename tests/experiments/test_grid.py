@@ -333,16 +333,45 @@ def test_results_of_data_that_has_changed_are_not_shown_again(finished):
     job = Job(grid=path, cell="student", seed=0, workdir=str(workdir))
     job = dataclasses.replace(job, overrides=OVERRIDES)
     assert grid.read_result(job) == results["student"]
-    stage = workdir / "stages" / results["student"]["stages"][0]
-    for file, change in (
-        (workdir / "cells/student/seed_0.json", {"records_sha256": "0a"}),
-        (stage / "data.json", {"human": {"records_sha256": "0a"}}),
-    ):
-        text = file.read_text()
-        file.write_text(json.dumps(json.loads(text) | change))
-        with pytest.raises(ValueError, match="(has|have) changed since"):
+    file = workdir / "cells/student/seed_0.json"
+    text = file.read_text()
+    result = json.loads(text)
+    assert set(result["data"]) >= {"human", "unlabeled", "evaluation", "test"}
+    for name in result["data"]:
+        changed = {name: result["data"][name] | {"records_sha256": "0a"}}
+        file.write_text(json.dumps(result | {"data": result["data"] | changed}))
+        with pytest.raises(ValueError, match=f"seed_0.json: .*`{name}`.* have changed"):
             grid.read_result(job)
-        file.write_text(text)
+    file.write_text(text)
+
+
+def test_a_pretrained_model_has_not_seen_the_test_set(
+    patterns_yaml, student_yaml, tmp_path, monkeypatch
+):
+    text = GRID.format(config=student_yaml).replace(
+        "arms:",
+        "axes: {start: {it: ['init={kind: imagenet, checkpoint: \"{it}\"}']}}"
+        "\npretrained: {it: " + str(patterns_yaml) + "}\narms:",
+    )
+    path = tmp_path / "grid.yaml"
+    path.write_text(text)
+    trained = []
+    monkeypatch.setattr(grid.Stages, "train", lambda _, name, __: trained.append(name))
+    monkeypatch.setattr(grid.Stages, "evaluate", lambda *_, **__: 1 / 0)
+    common = {"grid": str(path), "cell": "it/teacher", "seed": 0}
+    overrides = (*OVERRIDES, "self_training.student_init=init")
+    job = Job(workdir=str(tmp_path / "w"), overrides=overrides, **common)
+    with pytest.raises(ZeroDivisionError):
+        grid.run_job(job)
+    assert trained[0].startswith("pretrained-it-") and len(trained) == 2
+    # Now the test set is what it learns from.
+    settings = yaml.safe_load(pathlib.Path(patterns_yaml).read_text())
+    learned = settings["human"]["records"]
+    seen = (f"self_training.test_records={learned}",)
+    job = dataclasses.replace(job, overrides=(*overrides, *seen))
+    monkeypatch.setattr(grid, "check_before", lambda *_, **__: None)
+    with pytest.raises(ValueError, match="human of pretrained-it-.* and `test` must"):
+        grid.run_job(job)
 
 
 def test_a_supervised_cell_may_learn_what_another_lets_its_teacher_label(

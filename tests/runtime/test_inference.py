@@ -153,7 +153,7 @@ section = config.SegmentationConfig(
     backbone="tiny",
     deeplab=config.DeepLabConfig(output_stride=32),
 )
-task = SegmentationTask(SegmentationTask.for_purpose(section, "labeling", None))
+task = SegmentationTask(SegmentationTask.for_purpose(section, "labeling"))
 predictor = Predictor(task, task.build_model(sync_batch_norm=False))
 coarse = np.random.default_rng(0).integers(0, 256, [30, 40, 3])
 pixels = tf.cast(tf.image.resize(coarse, [3000, 4000], "nearest"), tf.uint8)

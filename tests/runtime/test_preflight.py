@@ -175,21 +175,22 @@ def test_what_changes_no_number_may_be_changed(teacher_config, tmp_path):
 
 
 def test_one_folder_was_moved_and_not_each_setting(student_config, tmp_path):
-    def student(records, thresholds, where):
+    def student(records, thresholds):
         pseudo = dataclasses.replace(
-            student_config.pseudo,
-            records=f"{where}/{records}",
-            thresholds=f"{where}/{thresholds}",
+            student_config.pseudo, records=records, thresholds=thresholds
         )
         return dataclasses.replace(student_config, pseudo=pseudo)
 
-    workdir = tmp_path / "new" / "student_1"
-    preflight.save_config(student("labels/*", "t.json", "/old"), str(workdir))
-    new = student("labels/*", "t.json", tmp_path / "new")
-    preflight.check_workdir(new, str(workdir))
-    of_two = dataclasses.replace(
-        new, pseudo=dataclasses.replace(new.pseudo, records="/older/labels/*")
-    )
-    preflight.save_config(of_two, str(workdir))
-    with pytest.raises(ValueError, match="other settings"):
-        preflight.check_workdir(student("labels/*", "t.json", "/old"), str(workdir))
+    workdir, new = tmp_path / "new" / "student_1", tmp_path / "new"
+    both = student(f"{new}/labels/*", f"{new}/t.json")
+    for records, thresholds, is_moved in (
+        ("/old/labels/*", "/old/t.json", True),
+        ("/older/labels/*", "/old/t.json", False),
+        ("/old/labels/*", f"{new}/t.json", False),
+    ):
+        preflight.save_config(student(records, thresholds), str(workdir))
+        if is_moved:
+            preflight.check_workdir(both, str(workdir))
+        else:
+            with pytest.raises(ValueError, match="other settings"):
+                preflight.check_workdir(both, str(workdir))

@@ -28,3 +28,5 @@ def test_each_process_has_devices_of_its_own(tmp_path, monkeypatch):
     now[0] += 3.0
     assert second.seconds == 13.0
     assert second.device_seconds(1) == 2 * 10.0 + 3.0
+    (tmp_path / "seconds.json").write_text('{"seconds": 10.0}')  # As it was once.
+    assert RunClock(str(tmp_path)).device_seconds(8) == 80.0

@@ -303,6 +303,7 @@ def test_what_was_learned_is_kept_before_it_is_judged(finished, tmp_path, monkey
         first.setattr(loop, "_evaluate", out_of_memory)
         with pytest.raises(MemoryError):
             train(config, str(tmp_path))
+    assert (tmp_path / "checkpoints" / "ckpt-4.index").exists()
     evaluation = dataclasses.replace(evaluation, images_per_step=1)
     smaller = dataclasses.replace(config, evaluation=evaluation)
     train(smaller, str(tmp_path))

@@ -63,6 +63,7 @@ CHECKS = (
     records.check_conversion,
     labels.check_labels,
     settings.check_schedule,
+    settings.check_warmup,
     settings.check_batch,
     settings.check_learning_rate,
     settings.check_pseudo,

@@ -34,17 +34,6 @@ def check_schedule(case: Case) -> list[Finding]:
                 f"Set the warm-up to about {max(1, round(_FEW_STEPS * fewest)):,}.",
             )
         )
-    optimization = case.config.scaled_optimization
-    first, rate = optimization.warmup_learning_rate, optimization.learning_rate
-    if warmup and first > rate:
-        found.append(
-            warning(
-                f"`optimization.warmup_learning_rate` is {first:g}, above the "
-                f"`learning_rate` of {rate:g}: the warm-up begins with steps that are "
-                "too long.",
-                "Set it to 0.0.",
-            )
-        )
     every = training.checkpoint_every_steps
     if every > steps:
         found.append(
@@ -64,6 +53,22 @@ def check_schedule(case: Case) -> list[Finding]:
             )
         )
     return found
+
+
+def check_warmup(case: Case) -> list[Finding]:
+    """A warm-up begins below the learning rate."""
+    optimization = case.config.scaled_optimization
+    first, rate = optimization.warmup_learning_rate, optimization.learning_rate
+    if not optimization.warmup_steps or first <= rate:
+        return []
+    return [
+        warning(
+            f"`optimization.warmup_learning_rate` is {first:g}, above the "
+            f"`learning_rate` of {rate:g}: the warm-up begins with steps that are too "
+            "long.",
+            "Set it to 0.0.",
+        )
+    ]
 
 
 def check_batch(case: Case) -> list[Finding]:
