@@ -151,7 +151,9 @@ def markdown(grid: GridConfig, content: dict) -> str:
         if len(content["seeds"]) > 1:
             text += (
                 f"; p is of a two-sided paired t-test with {len(content['seeds'])} "
-                f"seeds: above {_LEVEL:g}, the difference may be chance"
+                f"seeds, each row by itself: above {_LEVEL:g}, the difference may be "
+                "chance. Another run of a seed, on other cores, differs too, which p "
+                "does not know"
             )
         lines += [f"{text}."]
     if grid.claims:
@@ -194,18 +196,33 @@ def _rows(grid: GridConfig, content: dict) -> list[str]:
 
 
 def _claims(grid: GridConfig, content: dict) -> list[str]:
-    rows = [["claim", "cells", content["headline"], "p", "holds"]]
+    rows = [["claim", "cells", content["headline"], "p", "p of all", "holds"]]
+    of_all = _holm({name: found["p"] for name, found in content["claims"].items()})
     for claim, factors in grid.claims.items():
         found = content["claims"][claim]
         cells = " ".join(f"{factor:+g} {cell}" for cell, factor in factors.items())
         holds = "yes" if found["holds"] else "not shown"
-        rows.append([claim, cells, _signed(found), _doubt(found), holds])
+        if found["p"] is not None and found["p"] < _LEVEL and found["mean"] < 0:
+            holds = "no, the other way"
+        together = "" if of_all[claim] is None else f"{of_all[claim]:.2g}"
+        rows.append([claim, cells, _signed(found), _doubt(found), together, holds])
     return [
         tables.markdown(rows),
         "",
         "A claim holds if the sum of its cells, seed by seed, is above 0 with a p "
-        f"under {_LEVEL:g} (two-sided t-test, claim by claim).",
+        f"under {_LEVEL:g} (two-sided t-test, claim by claim). `p of all` is Holm's: "
+        "under it, all claims with such a p hold together.",
     ]
+
+
+def _holm(p_of: dict[str, float | None]) -> dict[str, float | None]:
+    """Returns p corrected for being one of several, by Holm's step-down method."""
+    known = sorted((p, name) for name, p in p_of.items() if p is not None)
+    corrected, largest = dict.fromkeys(p_of), 0.0
+    for place, (p, name) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - place) * p))
+        corrected[name] = largest
+    return corrected
 
 
 def _text(cell: dict) -> str:
@@ -227,6 +244,7 @@ def _doubt(gain: dict) -> str:
 def _mean_and_sd(values: Sequence[float]) -> dict:
     sd = statistics.stdev(values) if len(values) > 1 else None
     return {
-        "mean": round(math.fsum(values) / len(values), 2),
-        "sd": None if sd is None else round(sd, 2),
+        # Pages round to one digit; rounding twice would show 53.347 as 53.4.
+        "mean": round(math.fsum(values) / len(values), 4),
+        "sd": None if sd is None else round(sd, 4),
     }

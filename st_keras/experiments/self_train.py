@@ -336,6 +336,10 @@ def _behind(role: str, iterations: int) -> list[str]:
     return ["teacher", *(f"{kind}_{turn}" for turn in turns for kind in kinds)]
 
 
+_EQUAL = 0.05  # Of a metric in percent; what rounds to 0.0.
+_SAME_COST = 0.05
+
+
 def verdict(report: dict) -> list[str]:
     """Returns sentences that say who won, by how much, and what that does not show."""
     headline, lines = report["headline"], []
@@ -346,7 +350,17 @@ def verdict(report: dict) -> list[str]:
         if role in report:
             gain = report["student"][headline] - report[role][headline]
             word = "beats" if gain > 0 else "does not beat"
+            if abs(gain) < _EQUAL:
+                word = "is level with"
             lines.append(f"The student {word} {what}: {gain:+.1f} {headline}.")
+    if "control" in report:
+        costs = {r: report[r]["total"]["multiply_adds"] for r in ("student", "control")}
+        share = costs["control"] / costs["student"]
+        if abs(share - 1.0) > _SAME_COST:
+            lines.append(
+                f"The control cost {share:.0%} of the student with its teacher and "
+                "labels."
+            )
     lines.append("One seed; differences of a point or two need several.")
     return lines
 

@@ -233,7 +233,7 @@ claims:
         path, _, of_all = made_up
         cells = grid_table.collect(load_grid(path), of_all)["cells"]
         # Of 30, 31, 35: 32, and squares 4 + 1 + 9 over 2: sqrt(7).
-        assert (cells["20/alone"]["mean"], cells["20/alone"]["sd"]) == (32.0, 2.65)
+        assert (cells["20/alone"]["mean"], cells["20/alone"]["sd"]) == (32.0, 2.6458)
         # -3, -4, -2: mean -3, sd 1; t = -3 sqrt(3) = -5.196 with 2 degrees: p 0.0351.
         assert cells["20/alone"]["gain"] == {"mean": -3.0, "sd": 1.0, "p": 0.035}
         # All differences are -1: no spread, and nothing to divide by.
@@ -258,6 +258,15 @@ claims:
         # Beyond chance, but the other way.
         found = (opposite["mean"], opposite["p"], opposite["holds"])
         assert found == (-3.0, 0.035, False)
+
+    def test_p_of_several_claims_together_is_holms_by_pencil(self):
+        # In order: 4 x 0.01, 3 x 0.02 = 0.06, 2 x 0.02 = 0.04 but not less than the
+        # one before, 1 x 0.9.
+        p_of = {"b": 0.02, "d": 0.9, "a": 0.01, "c": 0.02, "unknown": None}
+        found = grid_table._holm(p_of)
+        expected = {"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.9}
+        assert found.pop("unknown") is None
+        assert found == pytest.approx(expected)
 
     def test_a_claim_is_judged_by_what_was_found_and_not_by_what_is_shown(self):
         # Mean 1, sd 0.4025: t = 1 / (0.4025 / sqrt(3)) = 4.3031, just above the 4.3027
@@ -301,8 +310,13 @@ claims:
         assert row in lines
         assert "Made by `make it`." in lines
         cells = "+1 20/student -1 20/alone"
-        row = f"| A student is better | {cells} | +3.0 (1.0) | 0.035 | yes |"
+        # Two p of 0.035 and one of 0.074: three times the least of them.
+        row = f"| A student is better | {cells} | +3.0 (1.0) | 0.035 | 0.11 | yes |"
         assert row in lines
+        assert any(
+            line.startswith("| It is worse with few") and "no, the other way" in line
+            for line in lines
+        )
         assert json.loads(pathlib.Path(f"{folder}/out.json").read_text())["cells"]
 
     def test_a_cell_that_is_left_out_is_a_gap(self, made_up):
