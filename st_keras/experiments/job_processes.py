@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection
@@ -92,6 +93,7 @@ def _start(work, job, cores: set[int], log) -> _Started:
 
 
 def _work(work, job, cores: set[int], printed: pathlib.Path | None, failures) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if cores:
         os.sched_setaffinity(0, cores)
     if printed:
@@ -105,6 +107,15 @@ def _work(work, job, cores: set[int], printed: pathlib.Path | None, failures) ->
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         failures.send(Failure(str(error), text))
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone, as after a kill.
+
+    It would work on unseen, and keep those of the next start from the same stages.
+    """
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _failure(ended: _Started) -> Failure | None:

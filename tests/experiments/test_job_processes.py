@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 from typing import NamedTuple
@@ -32,6 +33,9 @@ def work(note):
         while len(list(note.folder.glob("meets*"))) < 2:
             assert time.time() < deadline, "the other is not here"
             time.sleep(0.01)
+    if note.name == "waits":
+        (note.folder / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
     print("heard")
     print("of", file=sys.stderr)
     cores = sorted(os.sched_getaffinity(0))
@@ -104,3 +108,39 @@ def test_what_runs_is_ended_when_the_caller_goes_away(tmp_path):
     (tmp_path / "meets_too_late").touch()
     time.sleep(0.5)
     assert not (tmp_path / "meets_for_ever.txt").exists()
+
+
+def test_who_is_killed_leaves_no_process_behind(tmp_path):
+    program = (
+        "import pathlib\n"
+        "from st_keras.experiments import job_processes\n"
+        "from tests.experiments.test_job_processes import Note, work\n"
+        "if __name__ == '__main__':\n"
+        f"    job = Note('waits', pathlib.Path({str(tmp_path)!r}))\n"
+        "    list(job_processes.run(work, [job]))\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    root = str(pathlib.Path(__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py")],
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    deadline = time.time() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.time() < deadline and parent.poll() is None
+        time.sleep(0.05)
+    pid = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait()
+    while is_alive(pid):
+        assert time.time() < deadline
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # One that has ended and that nobody has asked about is a zombie.
+    return stat.rpartition(")")[2].split()[0] != "Z"
