@@ -29,7 +29,7 @@ MIN_SCORE = -0.4
 class ScoredTask(WeightedTask):
     """The output is the score of the one row there is."""
 
-    def see(self, outputs, unlabeled):
+    def online_labels(self, outputs, unlabeled):
         weights = tf.ones_like(outputs["y"])
         return unlabeled._replace(scores=outputs["y"], weights=weights)
 
