@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from st_keras.data import dataset_info, decode
@@ -194,7 +195,14 @@ def _check_ids(records: str, ids: list[str]) -> None:
     repeated = len(ids) - len(set(ids))
     if repeated:
         raise ValueError(f"`{records}`: {repeated} of {len(ids)} ids are there twice.")
-    unknown = sorted(set(ids) - set(dataset_info.picture_digests(records)))
+    there = list(dataset_info.picture_digests(records))
+    hashes = _hashes(there).numpy()
+    if len(np.unique(hashes)) < len(there):  # Of 10^7 pictures, once in 10^5 sets.
+        raise ValueError(
+            f"`{records}`: two image ids have one hash, so that neither can be chosen "
+            "without the other; rename one."
+        )
+    unknown = sorted(set(ids) - set(there))
     if unknown:
         raise ValueError(
             f"`{records}` has no picture {unknown[0]!r} ({len(unknown)} of "
@@ -232,8 +240,18 @@ def _read(source: Source) -> tf.data.Dataset:
     )
     if not source.ids:
         return raw
-    keys = tf.constant(source.ids)
-    table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(keys, tf.ones(len(source.ids), tf.int32)), 0
-    )
-    return raw.filter(lambda s: table.lookup(decode.decode_image_id(s)) > 0)
+    chosen = tf.sort(_hashes(source.ids))
+
+    def is_chosen(serialized):
+        key = _hashes(decode.decode_image_id(serialized))
+        place = tf.searchsorted(chosen, key[None])[0]
+        return tf.gather(chosen, tf.minimum(place, len(source.ids) - 1)) == key
+
+    # Not a lookup table: it has a state, for whose sake a deterministic run would
+    # prepare one example at a time.
+    return raw.filter(is_chosen)
+
+
+def _hashes(ids) -> tf.Tensor:
+    """Returns int64 numbers for strings, equal on all machines."""
+    return tf.strings.to_hash_bucket_fast(ids, tf.int64.max)

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import resource
 import struct
 
 import numpy as np
@@ -44,6 +45,7 @@ HUMAN = "human"
 
 PICTURES_PER_SHARD = 500  # Where nobody says how many files there are to be.
 _DIGEST_DIGITS = 16
+_OTHER_FILES = 256  # That a process has open besides shards, at most.
 _LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4  # Of a record in a TFRecord file.
 IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
 
@@ -147,6 +149,7 @@ class ShardWriter:
         self._files = contextlib.ExitStack()
 
     def __enter__(self) -> "ShardWriter":
+        _allow_open_files(len(self._paths))
         # Left in the opposite order: all writers flush before any file gets its name.
         enter = self._files.enter_context
         temporaries = [enter(writing.replacing(path)) for path in self._paths]
@@ -175,6 +178,24 @@ class ShardWriter:
     def shards(self) -> list[str]:
         """File names without folder."""
         return [path.name for path in self._paths]
+
+
+def _allow_open_files(count: int) -> None:
+    """Raises the soft limit of open files, which is 1024 on many machines.
+
+    Raises:
+      ValueError: The hard limit is too low.
+    """
+    needed = count + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ValueError(
+            f"`num_shards` is {count}, but this machine allows {hard} open files; use "
+            "fewer shards, or raise the limit (`ulimit -n`)."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def count_records(path: str) -> int:

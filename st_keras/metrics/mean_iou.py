@@ -1,7 +1,5 @@
 """Mean intersection over union of label maps."""
 
-import math
-
 import numpy as np
 
 from st_keras.types import IGNORED, LabelMap
@@ -91,24 +89,22 @@ def confusion(truth: LabelMap, predicted: LabelMap, num_classes: int) -> np.ndar
       ValueError: The sizes differ, or a true class is neither in [0, K) nor `IGNORED`.
     """
     everything = np.zeros(np.shape(truth.class_ids), np.uint8)
-    return confusions(truth, predicted, num_classes, everything, 1)[0]
+    counts = np.zeros([1, num_classes, num_classes + 1], np.int64)
+    add_confusions(counts, truth, predicted, everything)
+    return counts[0]
 
 
-def confusions(
-    truth: LabelMap,
-    predicted: LabelMap,
-    num_classes: int,
-    groups: np.ndarray,
-    num_groups: int,
-) -> np.ndarray:
-    """Returns [G, K, K + 1] int64, a `confusion` of each group of pixels.
+def add_confusions(
+    counts: np.ndarray, truth: LabelMap, predicted: LabelMap, groups: np.ndarray
+) -> None:
+    """Adds the pixels of a picture to a `confusion` of each group of pixels.
 
     Args:
+      counts: [G, K, K + 1] int64, changed in place: of many classes it is larger than
+        a picture, so that none is made for each.
       truth: NumPy arrays [H, W].
       predicted: Of the same size.
-      num_classes: K.
       groups: [H, W] in [0, G), the group of each pixel of the truth.
-      num_groups: G.
 
     Raises:
       ValueError: As for `confusion`.
@@ -118,6 +114,7 @@ def confusions(
         raise ValueError(
             f"The true map is {true_ids.shape} pixels, the predicted one {ids.shape}."
         )
+    num_classes = counts.shape[1]
     is_known = true_ids != IGNORED
     true_ids = true_ids[is_known]
     if true_ids.size and true_ids.max() >= num_classes:
@@ -125,13 +122,12 @@ def confusions(
             f"A true class must be in [0, {num_classes}) or {IGNORED}, got "
             f"{true_ids.max()}. Are the class names those of other records?"
         )
-    shape = [num_groups, num_classes, num_classes + 1]
     # In place and 32 bits: a picture may have many millions of pixels.
     index = groups[is_known].astype(np.int32)
-    for numbers, count in zip((true_ids, ids[is_known]), shape[1:], strict=True):
+    for numbers, count in zip((true_ids, ids[is_known]), counts.shape[1:], strict=True):
         index *= count
         index += np.minimum(numbers, count - 1)
-    return np.bincount(index, minlength=math.prod(shape)).reshape(shape)
+    np.add.at(counts.reshape(-1), index, 1)
 
 
 def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

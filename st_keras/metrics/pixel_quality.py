@@ -3,7 +3,7 @@
 import numpy as np
 
 from st_keras.metrics import map_looks
-from st_keras.metrics.mean_iou import confusions
+from st_keras.metrics.mean_iou import add_confusions
 from st_keras.metrics.pixel_breakdown import LEVELS, Breakdown
 from st_keras.metrics.thresholds import THRESHOLDS
 from st_keras.metrics.verdicts import PixelVerdicts
@@ -67,7 +67,7 @@ class PixelQuality:
             pixels = np.bincount(index.ravel(), minlength=self._pixels.size)
             self._pixels += pixels.reshape(self._pixels.shape)
         else:
-            self._confusions += confusions(truth, pseudo, count, levels, LEVELS)
+            add_confusions(self._confusions, truth, pseudo, levels)
             self._true.add(truth)
             counts = counts & (np.asarray(truth.class_ids) != IGNORED)
         best = int(levels[counts].max()) if counts.any() else -1

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
 
 from st_keras.data import decode, pipeline
 from tests.record_files import write_records
@@ -267,3 +268,21 @@ def test_a_shard_that_a_full_disk_has_emptied_is_found(tiny_records, tmp_path):
 def test_fewer_pictures_than_shards_are_all_of_them(tiny_records, tmp_path):
     write_records(tmp_path, list(tiny_records.by_id.values())[:2], num_shards=3)
     assert pipeline.open_source(f"{tmp_path}/*.tfrecord", None, 1).count == 2
+
+
+def test_no_step_of_a_stream_has_a_state(some):
+    # Where one has, a deterministic run prepares one example at a time.
+    variant = tf.data.experimental.to_variant(stream(some))
+    graph = tf.raw_ops.DatasetToGraphV2(input_dataset=variant, external_state_policy=1)
+    library = tf.compat.v1.GraphDef.FromString(graph.numpy()).library
+    ops = {node.op for function in library.function for node in function.node_def}
+    with_state = {op for op in ops if op_def_registry.get(op).is_stateful}
+    assert with_state <= {"TFRecordDataset", "TensorSliceDataset"}  # Sources.
+    assert {"LowerBound", "StatelessRandomUniformIntV2"} & ops  # It is the whole graph.
+
+
+def test_two_ids_of_one_hash_are_refused(tiny_records, monkeypatch):
+    ids = list(tiny_records.by_id)[:2]
+    monkeypatch.setattr(pipeline, "_hashes", lambda ids: tf.ones(len(ids), tf.int64))
+    with pytest.raises(ValueError, match="two image ids have one hash"):
+        pipeline.open_source(tiny_records.glob, ids, 1)

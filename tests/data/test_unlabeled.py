@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import pathlib
+import resource
 
 import pytest
 import tensorflow as tf
@@ -166,3 +167,18 @@ def test_a_shard_that_lacks_whole_records_is_found(tiny_records, tmp_path):
     whole.write_bytes(shard.read_bytes())
     with pytest.raises(ValueError, match="the shards hold 1 records, .* says 12"):
         RecordPictures(f"{tmp_path}/all/*.tfrecord")
+
+
+def test_more_shards_than_the_usual_limit_of_open_files(tiny_records, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        write_records(tmp_path, tiny_records.by_id.values(), num_shards=300)
+        assert len(list(tmp_path.glob("*.tfrecord"))) == 300
+        if hard != resource.RLIM_INFINITY:
+            with pytest.raises(
+                ValueError, match="`num_shards` is .*, but this machine"
+            ):
+                write_records(tmp_path / "more", [], num_shards=hard + 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -207,8 +207,9 @@ def test_a_segmenter_may_dilate_what_a_classifier_strides(tmp_path):
         weights.load_weights(other, path, parts=["backbone"])
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
-@pytest.mark.parametrize("is_shared", [True, False])
+@pytest.mark.parametrize(
+    ("name", "is_shared"), [("m.keras", True), ("m.weights.h5", False)]
+)
 def test_replicas_may_have_shared_their_statistics(tmp_path, name, is_shared):
     path = str(tmp_path / name)
     theirs = small(norm=Norm(synchronized=is_shared))
