@@ -18,6 +18,8 @@ from st_keras.self_training import lineage, selection
 from st_keras.tasks import build_task, with_class_names
 
 REPORT_FILE = "report.json"
+_EQUAL = 0.05  # Of a metric in percent; what rounds to 0.0.
+_SAME_COST = 0.05  # As a share.
 
 
 def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
@@ -334,10 +336,6 @@ def _behind(role: str, iterations: int) -> list[str]:
     kinds = ("slice", "thresholds", "labels", "student")
     turns = range(1, iterations + 1)
     return ["teacher", *(f"{kind}_{turn}" for turn in turns for kind in kinds)]
-
-
-_EQUAL = 0.05  # Of a metric in percent; what rounds to 0.0.
-_SAME_COST = 0.05
 
 
 def verdict(report: dict) -> list[str]:

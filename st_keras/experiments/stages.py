@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import os
 import pathlib
 import time
 
@@ -12,10 +11,10 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras import writing
 from st_keras.config import Config, RuntimeConfig, SelfTrainingConfig
-from st_keras.data import dataset_info, splits
 from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.ledger import Cost, Ledger
 from st_keras.runtime import hosts as hosts_lib
+from st_keras.runtime import preflight
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.restored import restore_run
 from st_keras.runtime.run_log import write_json
@@ -145,7 +144,8 @@ class Stages:
           ValueError: The records or ids are others than those it was evaluated on.
         """
         path = self._workdir / name / file_name
-        content = _content_digests(records, ids_file)
+        data = preflight.Data(sets={"test": (records, ids_file)})
+        content = preflight.data_digests(data).get("test", {})
         if not path.exists():
             tf.keras.backend.clear_session()
             started = time.time()
@@ -165,7 +165,9 @@ class Stages:
                 self._ledger.note(f"evaluate_{name}", cost)
             self._hosts.meet(f"{name} is evaluated")
         result = json.loads(path.read_text())
-        _check_content(path, result, records, content)
+        # Earlier versions did not write all of it.
+        there = content | {name: result.get(name, content[name]) for name in content}
+        preflight.check_same_data(str(path), {"test": there}, data)
         return result
 
     def _alone(self, name: str) -> contextlib.AbstractContextManager:
@@ -201,35 +203,3 @@ class Stages:
 
     def _config(self, name: str) -> Config:
         return config_lib.load(str(self._workdir / name / CONFIG_FILE))
-
-
-def _content_digests(records: str, ids_file: str) -> dict[str, str]:
-    """Returns what tells the pictures that a number is about from others.
-
-    Raises:
-      ValueError: There are no such records or ids.
-    """
-    ids = splits.ids_digest(splits.read_ids(ids_file)) if ids_file else ""
-    content = dataset_info.load(records).content_sha256
-    return {"records_sha256": content, "ids_sha256": ids}
-
-
-def _check_content(
-    path: str | os.PathLike, there: dict, records: str, now: dict[str, str]
-) -> None:
-    """Refuses numbers whose pictures have changed since.
-
-    Args:
-      path: The file of the numbers, for the message.
-      there: Its content; what it does not tell is not held against it.
-      records: Glob of the pictures.
-      now: Their `_content_digests`.
-
-    Raises:
-      ValueError: Names file and records.
-    """
-    if any(there.get(name, value) != value for name, value in now.items()):
-        raise ValueError(
-            f"{path}: `{records}` or the ids have changed since; choose another "
-            "workdir, or delete this file."
-        )

@@ -35,7 +35,7 @@ class SynchronizedBatchNorm(tf.keras.layers.BatchNormalization):
         # The last batch of an epoch may be larger on one replica than on another.
         positions = tf.cast(tf.size(y) // tf.shape(y)[-1], y.dtype)
         here = [tf.reshape(part, [-1]) for part in (sums, square_sums, positions)]
-        channels = tf.size(sums)
+        channels = sums.shape.num_elements() or tf.size(sums)
         everywhere = tf.split(
             _sum_over(replica, tf.concat(here, 0)), [channels, channels, 1]
         )

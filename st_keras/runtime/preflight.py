@@ -148,7 +148,9 @@ def check_data(workdir: str, data: Data) -> None:
 
 
 def check_same_data(where: str, there: dict, data: Data) -> None:
-    """Refuses data that differs from what was noted; what is in neither is passed over.
+    """Refuses data that differs from what was noted of it.
+
+    What was not noted, or is not there any more, is passed over.
 
     Args:
       where: What holds the note, for the message.

@@ -36,10 +36,7 @@ def check_unseen(
     Raises:
       ValueError: Names the run, the two sets and some of the pictures.
     """
-    for part, pictures in _found(run, config).items():
-        # One by one: what is learned from may be the same in two parts.
-        for name, other in judged.items():
-            preflight.check_disjoint({f"{part} of {run}": pictures, name: other})
+    _check_run(judged, config, run)
     check_first_weights(judged, config.init)
 
 
@@ -58,17 +55,26 @@ def check_first_weights(
     Raises:
       ValueError: As `check_unseen`.
     """
+    met: set[pathlib.Path] = set()
     workdir = _workdir(init)
-    if workdir is None:
-        return
-    try:
-        config = config_lib.load(str(workdir / preflight.CONFIG_FILE))
-    except (ValueError, OSError) as error:  # Perhaps of another version.
-        _cannot_be_told(str(workdir), error)
-        return
-    if config.init == init:
-        raise ValueError(f"{workdir}: a run that begins with its own weights.")
-    check_unseen(judged, config, str(workdir))
+    while workdir and workdir not in met:
+        met.add(workdir)
+        try:
+            config = config_lib.load(str(workdir / preflight.CONFIG_FILE))
+        except (ValueError, OSError) as error:  # Perhaps of another version.
+            _cannot_be_told(str(workdir), error)
+            return
+        _check_run(judged, config, str(workdir))
+        workdir = _workdir(config.init)
+
+
+def _check_run(
+    judged: Mapping[str, preflight.PictureSet], config: Config, run: str
+) -> None:
+    for part, pictures in _found(run, config).items():
+        # One by one: what is learned from may be the same in two parts.
+        for name, other in judged.items():
+            preflight.check_disjoint({f"{part} of {run}": pictures, name: other})
 
 
 def _workdir(init: InitConfig) -> pathlib.Path | None:

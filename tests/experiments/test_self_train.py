@@ -89,7 +89,7 @@ def test_numbers_of_a_test_set_that_has_changed_are_not_shown_again(finished):
     result = json.loads(text)
     for changed in ("records_sha256", "ids_sha256"):
         path.write_text(json.dumps(result | {changed: "0a"}))
-        with pytest.raises(ValueError, match=r"test.json: .* have changed since"):
+        with pytest.raises(ValueError, match=r"test.json: .*`test` .* have changed"):
             self_train(config, str(workdir), iterations=2)
     path.write_text(text)
     assert self_train(config, str(workdir), iterations=2) == report

@@ -2,12 +2,20 @@
 
 import time
 
+import pytest
+
 from st_keras.runtime.run_clock import RunClock
 
 
-def test_time_goes_on_where_the_work_was_kept(tmp_path, monkeypatch):
+@pytest.fixture
+def now(monkeypatch):
+    """The time of the process, in a list so that a test can let it pass."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_time_goes_on_where_the_work_was_kept(tmp_path, now):
     first = RunClock(str(tmp_path))
     now[0] += 12.5
     first.save(1)
@@ -18,9 +26,7 @@ def test_time_goes_on_where_the_work_was_kept(tmp_path, monkeypatch):
     assert second.seconds == 14.5
 
 
-def test_each_process_has_devices_of_its_own(tmp_path, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+def test_each_process_has_devices_of_its_own(tmp_path, now):
     first = RunClock(str(tmp_path))
     now[0] += 10.0
     first.save(2)

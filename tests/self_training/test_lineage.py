@@ -68,3 +68,10 @@ def test_what_cannot_be_known_is_said_and_no_error(
     (tmp_path / "first.txt").unlink()
     lineage.check_first_weights(sets, runs)
     assert len(said) == 1 and "cannot be told" in said[0]
+
+
+def test_runs_that_name_each_other_are_looked_at_once(runs, digit_records, tmp_path):
+    path = tmp_path / "first" / "config.yaml"
+    first = dataclasses.replace(config_lib.load(str(path)), init=runs)
+    config_lib.save(first, str(path))
+    lineage.check_first_weights(judged(digit_records, tmp_path, "train_000004"), runs)
