@@ -3,6 +3,7 @@
 import math
 import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ from st_keras.data import (
     mask_checks,
     records,
     splits,
+    threads,
 )
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.skipping import KEPT, Reason, SkipLog, SkipPicture
@@ -77,6 +79,17 @@ def convert(
     return infos
 
 
+class _Found(NamedTuple):
+    """One picture with what is in it, or why it cannot be used."""
+
+    item: Item
+    scene: Scene | None  # None: its annotations cannot be read.
+    picture: images.Picture | None = None
+    boxes: Sequence[box_checks.Checked] = ()  # Of `scene.boxes`, one by one.
+    mask: mask_checks.Checked | None = None
+    skip: SkipPicture | None = None
+
+
 class _Conversion:
     """The pass over one split."""
 
@@ -97,8 +110,9 @@ class _Conversion:
         try:
             with writer:
                 # `disable=None`: no bar where stderr is not a terminal.
-                for item in tqdm.tqdm(items, self._split, unit="picture", disable=None):
-                    record = self._record(item)
+                bar = tqdm.tqdm(items, self._split, unit="picture", disable=None)
+                for found in threads.in_order(self._read, bar):
+                    record = self._record(found)
                     if record is not None:
                         writer.write(record)
                         self._tally.add(record)
@@ -122,20 +136,28 @@ class _Conversion:
         dataset_info.save(info, folder)
         return info
 
-    def _record(self, item: Item) -> records.Record | None:
-        """Reads, checks and logs one picture; None if it is skipped."""
+    def _read(self, item: Item) -> _Found:
+        """Reads and checks one picture by itself. Called from several threads."""
+        scene = None
         try:
             scene = item.read()
-            self._check_new(item, scene)
             picture = images.read_picture(scene.picture, self._max_side_px)
             if problem := decode.decoding_problem(picture.encoded):
                 raise SkipPicture(Reason.UNREADABLE_FILE, problem)
-            checked = [box_checks.check_box(b, scene, picture) for b in scene.boxes]
+            boxes = [box_checks.check_box(b, scene, picture) for b in scene.boxes]
             # Once more, for pictures without boxes.
             box_checks.needs_turn(scene, picture)
             mask = self._checked_map(scene, picture)
         except SkipPicture as skip:
-            self._log.add(item.image_id, skip.reason, skip.detail)
+            return _Found(item, scene, skip=skip)
+        return _Found(item, scene, picture, boxes, mask)
+
+    def _record(self, found: _Found) -> records.Record | None:
+        """Logs one picture, in the order of the source; None if it is skipped."""
+        item, scene, picture, checked, mask, skip = found
+        problem = (scene and self._seen_before(item, scene)) or skip
+        if problem:
+            self._log.add(item.image_id, problem.reason, problem.detail)
             return None
         for index, (box, result) in enumerate(zip(scene.boxes, checked, strict=True)):
             for reason in result.reasons:
@@ -185,11 +207,12 @@ class _Conversion:
             file_sha256=picture.file_sha256,
         )
 
-    def _check_new(self, item: Item, scene: Scene) -> None:
+    def _seen_before(self, item: Item, scene: Scene) -> SkipPicture | None:
         if item.image_id in self._labels_by_id:
-            raise SkipPicture(Reason.DUPLICATE_IMAGE_ID, "listed before")
+            return SkipPicture(Reason.DUPLICATE_IMAGE_ID, "listed before")
         if scene.picture in self._files:
-            raise SkipPicture(Reason.DUPLICATE_FILE, f"{scene.picture}: used before")
+            return SkipPicture(Reason.DUPLICATE_FILE, f"{scene.picture}: used before")
+        return None
 
     def _check_any_written(self, count: int, folder: pathlib.Path) -> None:
         if self._labels_by_id:

@@ -4,13 +4,13 @@ import contextlib
 import hashlib
 import io
 import pathlib
-import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from st_keras.data import pillow_warnings
 from st_keras.data.skipping import Reason, SkipPicture
 
 EXTENSIONS = frozenset(
@@ -126,12 +126,10 @@ def _read_bytes(path: pathlib.Path) -> bytes:
 @contextlib.contextmanager
 def _skipping_failures(content: bytes) -> Iterator[None]:
     """Turns whatever Pillow raises for a bad file into SkipPicture."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with pillow_warnings.silenced():
         try:
             yield
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        except pillow_warnings.BOMBS as error:
             raise SkipPicture(Reason.TOO_MANY_PIXELS, str(error)) from None
         except Image.UnidentifiedImageError:
             detail = f"not a picture; {len(content)} bytes starting {content[:8]!r}"

@@ -1,6 +1,7 @@
 """Pictures for a teacher to label, each at a fixed position of one order."""
 
 import abc
+import functools
 import hashlib
 import pathlib
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from st_keras.data import dataset_info, decode, images, pipeline, records
+from st_keras.data import dataset_info, decode, images, pipeline, records, threads
 from st_keras.data.skipping import Reason, SkipLog, SkipPicture
 from st_keras.data.sources import source
 from st_keras.data.untuned import untuned
@@ -125,16 +126,13 @@ class FilePictures(Pictures):
 
     def read(self, start, stop, skipped, *, check=False):
         stretch = slice(start, stop)
-        for file, image_id in zip(
-            self._files[stretch], self._ids[stretch], strict=True
+        files = self._files[stretch]
+        opened = threads.in_order(functools.partial(_open, check=check), files)
+        for file, image_id, picture in zip(
+            files, self._ids[stretch], opened, strict=True
         ):
-            try:
-                picture = images.read_picture(file)
-            except SkipPicture as skip:
-                skipped.add(image_id, skip.reason, skip.detail)
-                continue
-            if check and (problem := decode.decoding_problem(picture.encoded)):
-                skipped.add(image_id, Reason.UNREADABLE_FILE, problem)
+            if isinstance(picture, SkipPicture):
+                skipped.add(image_id, picture.reason, picture.detail)
                 continue
             yield _unlabeled(
                 image_id=image_id,
@@ -145,6 +143,17 @@ class FilePictures(Pictures):
                 width_px=picture.width_px,
                 file_sha256=picture.file_sha256,
             )
+
+
+def _open(file: pathlib.Path, *, check: bool) -> images.Picture | SkipPicture:
+    """Returns a picture, or why there is none. Called from several threads."""
+    try:
+        picture = images.read_picture(file)
+    except SkipPicture as skip:
+        return skip
+    if check and (problem := decode.decoding_problem(picture.encoded)):
+        return SkipPicture(Reason.UNREADABLE_FILE, problem)
+    return picture
 
 
 def _picture(serialized: bytes) -> records.Record:

@@ -1,6 +1,7 @@
 """A trained model, ready to look at pictures."""
 
 import collections
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from st_keras.data import decode, pipeline, records
+from st_keras.data import decode, pipeline, records, threads
 from st_keras.data.records import Record
 from st_keras.ops import images
 from st_keras.runtime import hosts as hosts_lib
@@ -40,7 +41,11 @@ class Predictor:
             autograph=False,
         )
         self.views_seen = 0  # So far, those that fill batches up not counted.
-        self._feeds: dict[int, tuple[_Feed, tf.data.Dataset]] = {}  # By batch size.
+        self._look = tf.function(
+            self._look_at,
+            autograph=False,
+            input_signature=[tf.TensorSpec([], tf.string)],
+        )
 
     def over_records(
         self, source: pipeline.Source, *, batch_size: int, progress: str = ""
@@ -68,19 +73,17 @@ class Predictor:
     ) -> Iterator[tuple[Record, Labels]]:
         """Yields pictures with what is seen in them, in order.
 
-        They are read while the model looks at those before; an error of reading them
-        reaches the caller after the pictures before it.
+        Those that follow are prepared while the model looks at a batch; an error of
+        reading them reaches the caller after the pictures before it.
 
         Args:
           pictures: Read once; their labels do not matter.
           batch_size: Views at a time.
         """
-        if batch_size not in self._feeds:
-            # Made once: what TensorFlow traces for a pipeline, it never gives back.
-            feed = _Feed()
-            self._feeds[batch_size] = feed, self._batches(feed.dataset(), batch_size)
-        feed, batches = self._feeds[batch_size]
-        reading = feed.reading = _Reading(pictures)
+        # Not a data set made of a generator, which has a state: a deterministic run
+        # would then decode one picture at a time.
+        reading = _Reading(threads.in_order(self._prepare, pictures))
+        batches = _full_batches(reading.views(), self._whole(batch_size))
         for image_id, labels in self._merged(batches):
             picture = reading.under_way.popleft()
             if picture.image_id != image_id:
@@ -112,10 +115,20 @@ class Predictor:
         return pipeline.ordered_batches(
             serialized,
             self._look_at,
-            batch_size=math.ceil(batch_size / self.replicas) * self.replicas,
+            batch_size=self._whole(batch_size),
         )
 
-    def _merged(self, batches: tf.data.Dataset) -> Iterator[tuple[str, Labels]]:
+    def _whole(self, batch_size: int) -> int:
+        """Returns the batch size of which every replica has an equal part."""
+        return math.ceil(batch_size / self.replicas) * self.replicas
+
+    def _prepare(self, picture: Record) -> tuple[Record, list[dict]]:
+        """Returns a picture and its views, one by one. Called from several threads."""
+        serialized = records.to_example(picture).SerializeToString()
+        with tf.device("CPU:0"):
+            return picture, _rows(self._look(serialized))
+
+    def _merged(self, batches: Iterable[dict]) -> Iterator[tuple[str, Labels]]:
         """Yields image ids with what all views of the picture say together."""
         views, read = [], []  # Of the picture whose turn it is.
         for batch, found in _one_ahead((b, self._start(b["view"])) for b in batches):
@@ -188,31 +201,30 @@ class Predictor:
 class _Reading:
     """Pictures that are being read, and how far the model is behind."""
 
-    def __init__(self, pictures: Iterable[Record]):
+    def __init__(self, prepared: Iterator[tuple[Record, list[dict]]]):
         self.under_way: collections.deque[Record] = collections.deque()
         self.error: Exception | None = None
-        self._pictures = pictures
+        self._prepared = prepared
 
-    def serialized(self) -> Iterator[bytes]:
+    def views(self) -> Iterator[dict]:
         try:
-            for picture in self._pictures:
+            for picture, views in self._prepared:
                 self.under_way.append(picture)
-                yield records.to_example(picture).SerializeToString()
-        except Exception as error:  # TensorFlow would make a text of it.
+                yield from views
+        except Exception as error:  # Not yet: the model is a batch behind.
             self.error = error
 
 
-class _Feed:
-    """A data set of the pictures that are read when it is iterated."""
+def _full_batches(examples: Iterator[dict], batch_size: int) -> Iterator[dict]:
+    """Yields what `pipeline.ordered_batches` does, of examples of NumPy arrays."""
+    while rows := list(itertools.islice(examples, batch_size)):
+        zeros = tf.nest.map_structure(np.zeros_like, rows[0])
+        yield _stacked(rows + [zeros] * (batch_size - len(rows)))
 
-    reading: _Reading
 
-    def dataset(self) -> tf.data.Dataset:
-        # An iteration that was given up keeps the reading it has begun with.
-        return tf.data.Dataset.from_generator(
-            lambda: self.reading.serialized(),
-            output_signature=tf.TensorSpec([], tf.string),
-        )
+def _stacked(rows: list[dict]) -> dict:
+    with tf.device("CPU:0"):
+        return tf.nest.map_structure(lambda *each: tf.constant(np.stack(each)), *rows)
 
 
 def _one_ahead(started: Iterator) -> Iterator:

@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
+from st_keras.metrics import average_precision
 from st_keras.metrics.average_precision import NAMES, AveragePrecision
 from st_keras.types import Boxes
 
@@ -166,6 +168,12 @@ class AveragePrecisionTest(tf.test.TestCase, parameterized.TestCase):
             found = numbers["per_class"][name]
             self.assertAllClose(found["AP"], expected["AP"])
             self.assertAllClose(found["AP50"], expected["AP50"])
+
+    def test_many_classes_are_scored_some_at_a_time_with_the_same_numbers(self):
+        pictures = random_pictures(3)
+        at_once = score(*pictures)
+        with mock.patch.object(average_precision, "_CLASSES_AT_ONCE", 2):
+            self.assertEqual(score(*pictures), at_once)
 
     def test_seeing_nothing_is_0(self):
         numbers = score((labels([BOX], [1]), labels()))

@@ -3,13 +3,14 @@
 import itertools
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from st_keras import config
-from st_keras.data import images, records
+from st_keras.data import images, records, threads
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.tasks.segmentation import SegmentationTask
@@ -125,6 +126,21 @@ def test_pictures_come_back_with_what_is_seen_in_them(predictor):
     assert [picture.image_id for picture, _ in found] == ["p0", "p1", "p2", "p3"]
     for picture, labels in found:
         np.testing.assert_array_equal(labels, wanted[picture.image_id])
+
+
+def test_several_pictures_are_prepared_at_a_time(predictor, monkeypatch):
+    """A data set made of a generator would not, where ops are deterministic."""
+    together = threading.Barrier(2, timeout=30)
+    prepare = predictor._prepare
+
+    def prepare_two(picture):
+        together.wait()
+        return prepare(picture)
+
+    monkeypatch.setattr(predictor, "_prepare", prepare_two)
+    monkeypatch.setitem(threads.in_order.__kwdefaults__, "threads", 2)
+    found = predictor.over_pictures(unlabeled(), batch_size=4)
+    assert [picture.image_id for picture, _ in found] == ["p0", "p1", "p2", "p3"]
 
 
 def test_an_error_of_reading_reaches_the_caller_as_it_is(predictor):

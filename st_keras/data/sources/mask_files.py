@@ -2,12 +2,12 @@
 
 import io
 import pathlib
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from st_keras.data import pillow_warnings
 from st_keras.data.skipping import Reason, SkipPicture
 
 _FORMATS = ("PNG", "GIF", "BMP", "DIB", "TIFF", "PPM")
@@ -80,13 +80,12 @@ def _open(path: pathlib.Path) -> tuple[bytes, Image.Image]:
         # Values between two classes would stand along every border.
         detail = f"mask {path.name}: JPEG changes the values; save masks as PNG"
         raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with pillow_warnings.silenced():
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             image.load()
             return content, ImageOps.exif_transpose(image)
-        except (Image.DecompressionBombError, MemoryError) as error:
+        except (*pillow_warnings.BOMBS, MemoryError) as error:
             detail = f"mask {path.name}: {error}"
             raise SkipPicture(Reason.TOO_MANY_PIXELS, detail) from None
         # Pillow's parsers let struct.error, KeyError, SyntaxError and more escape.
