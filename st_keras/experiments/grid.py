@@ -26,7 +26,8 @@ from st_keras.config.grid import (
     load_grid,
     pretraining,
 )
-from st_keras.experiments import job_processes
+from st_keras.experiments import job_processes, ledger, multiply_adds
+from st_keras.experiments.ledger import Cost
 from st_keras.experiments.self_train import (
     check_before,
     data_of,
@@ -261,11 +262,22 @@ def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str
         return _self_training(config, stages, cell.arm.iterations)
     alone = teacher_config(config)
     if cell.arm.cost_of:
-        other = cell_at(grid, cell.point, cell.arm.cost_of)
-        cost = stages.total(_run_arm(job, grid, other, stages))
-        steps = stages.steps_worth(cost, _supervised(alone, stages))
-        alone = with_steps(alone, steps)
+        cost = _cost_of(job, grid, cell, stages)
+        forward = multiply_adds.of_training(alone)
+        alone = with_steps(alone, ledger.steps_worth(cost, alone, *forward))
     return [_supervised(alone, stages)]
+
+
+def _cost_of(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> Cost:
+    """Returns what another arm has cost at the same point; it is run if need be.
+
+    Its result is enough: the stages may be on another machine.
+    """
+    other = cell_at(grid, cell.point, cell.arm.cost_of)
+    if other.name in grid.cells():
+        if found := read_result(dataclasses.replace(job, cell=other.name)):
+            return Cost(**found["total"])
+    return stages.total(_run_arm(job, grid, other, stages))
 
 
 def _supervised(config: Config, stages: Stages) -> str:

@@ -7,7 +7,6 @@ from st_keras.experiments import ledger, multiply_adds, tables
 from st_keras.experiments.grid import Job, read_result
 from st_keras.experiments.ledger import Cost
 from st_keras.experiments.self_train import teacher_config, unlabeled_pictures
-from st_keras.tasks import with_class_names
 
 # Of a TPU v3 chip: 123 TFLOP/s in bfloat16 (cloud.google.com/tpu/docs/v3), of which
 # large convolutional models use about a third. An assumption, which the plan states.
@@ -47,7 +46,7 @@ def cost_of(job: Job) -> Cost:
     grid = load_grid(job.grid)
     cell = next(cell for cell in cells_of(grid) if cell.name == job.cell)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
-    forward = _forward(config)
+    forward = multiply_adds.of_training(config)
     alone = ledger.training(teacher_config(config), *forward)
     if cell.arm.cost_of:
         cell = cell_at(grid, cell.point, cell.arm.cost_of)
@@ -73,23 +72,6 @@ def _self_training(config: Config, iterations: int, forward: tuple[int, int]) ->
             total += ledger.inference(_pictures(records, ids), forward[0])
         total += ledger.training(config, *forward)
     return total
-
-
-def _forward(config: Config) -> tuple[int, int]:
-    """Returns the multiply-adds of the model and of the joint classifier."""
-    config = _with_class_names(config)
-    forward = multiply_adds.of_config(config)
-    try:
-        return forward, multiply_adds.of_joint(config)
-    except ValueError:  # Its records are elsewhere: it is not counted.
-        return forward, 0
-
-
-def _with_class_names(config: Config) -> Config:
-    try:
-        return with_class_names(config, dataset_info.load(config.human.records))
-    except ValueError:  # The records are elsewhere: the config has the names.
-        return config
 
 
 def _pictures(records: str, ids_file: str) -> int:

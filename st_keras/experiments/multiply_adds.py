@@ -10,7 +10,7 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.data import dataset_info
-from st_keras.tasks import build_joint_task, build_task
+from st_keras.tasks import build_joint_task, build_task, with_class_names
 
 
 def of_model(model: tf.keras.Model) -> int:
@@ -52,6 +52,21 @@ def of_joint(config: Config) -> int:
     if config.joint is None:
         return 0
     return _of_joint_description(_description(config, config.task_name, "joint"))
+
+
+def of_training(config: Config) -> tuple[int, int]:
+    """Returns those of a config's model and of the classifier of its joint training.
+
+    The names of the classes are those of its records. Where these are elsewhere, they
+    are the config's, and a classifier beside the model is not counted.
+    """
+    with contextlib.suppress(ValueError):
+        config = with_class_names(config, dataset_info.load(config.human.records))
+    forward = of_config(config)
+    try:
+        return forward, of_joint(config)
+    except ValueError:
+        return forward, 0
 
 
 def _description(config: Config, *parts: str) -> str:

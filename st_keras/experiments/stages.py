@@ -193,11 +193,6 @@ class Stages:
         """Returns the multiply-adds of a stage's model for one image."""
         return multiply_adds.of_config(self._config(name))
 
-    def steps_worth(self, cost: Cost, name: str) -> int:
-        """Returns how many steps of a stage cost as much."""
-        forward, beside = self.forward_multiply_adds(name), self._beside(name)
-        return ledger.steps_worth(cost, self._config(name), forward, beside)
-
     def _beside(self, name: str) -> int:
         return multiply_adds.of_joint(self._config(name))
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import pytest
 import yaml
@@ -59,6 +60,24 @@ def test_a_control_costs_what_the_arm_costs_with_its_teacher_and_labels(finished
     theirs = results["student"]["total"]["multiply_adds"]
     ours = results["same_cost"]["total"]["multiply_adds"]
     assert theirs <= ours < theirs * (1 + 1 / 8)
+
+
+def test_a_control_needs_no_more_of_the_other_arm_than_its_result(finished, tmp_path):
+    """As where cells are spread over machines and their results put together."""
+    path, workdir, results = finished
+    job = Job(
+        grid=path,
+        cell="same_cost",
+        seed=0,
+        workdir=str(tmp_path),
+        overrides=OVERRIDES,
+    )
+    student = grid.result_path(dataclasses.replace(job, cell="student"))
+    student.parent.mkdir(parents=True)
+    shutil.copy(workdir / "cells/student/seed_0.json", student)
+    assert grid.run_job(job)["metrics"] == results["same_cost"]["metrics"]
+    made = [path.name for path in (tmp_path / "stages").iterdir() if path.is_dir()]
+    assert made == results["same_cost"]["stages"]
 
 
 def test_the_plan_says_the_same_before_anything_is_run(finished):
