@@ -48,7 +48,7 @@ notebooks: $(READY)
 ## The tests that CI runs, in JOBS processes of 2 to 4 GB each. A file stays in one, so
 ## that what its tests share is made once.
 test: $(READY)
-	$(RUN) -m pytest -n $(JOBS) --dist loadfile
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 ## The long ones too.
 test-all: $(READY)

@@ -7,12 +7,15 @@ from typing import Any
 
 from st_keras.data.untuned import PARALLEL_CALLS
 
+# More would wait for each other in Python, each with a picture of some size in memory.
+_THREADS = min(PARALLEL_CALLS, 16)
+
 
 def in_order(
     function: Callable[[Any], Any],
     items: Iterable,
     *,
-    threads: int = PARALLEL_CALLS,
+    threads: int = _THREADS,
 ) -> Iterator:
     """Yields what a function makes of items, in their order.
 
