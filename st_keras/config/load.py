@@ -96,8 +96,10 @@ def save(config: Config, path: str) -> None:
 
 
 def digest(config: Config) -> str:
-    """Returns 12 hex digits that change when any setting changes."""
-    text = json.dumps(to_dict(config), sort_keys=True)
+    """Returns 12 hex digits that change when any setting changes but a TPU's name."""
+    content = to_dict(config)
+    content["runtime"]["tpu"] = ""  # A run may go on on another slice.
+    text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -1,21 +1,21 @@
 """The same work on many things: several at a time, the results in order."""
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
-from st_keras.data.untuned import PARALLEL_CALLS
-
 # More would wait for each other in Python, each with a picture of some size in memory.
-_THREADS = min(PARALLEL_CALLS, 16)
+_MOST = 16
+_AHEAD = 2  # Results that wait: who is done early need not wait for a slow one before.
 
 
 def in_order(
     function: Callable[[Any], Any],
     items: Iterable,
     *,
-    threads: int = _THREADS,
+    threads: int | None = None,
 ) -> Iterator:
     """Yields what a function makes of items, in their order.
 
@@ -25,24 +25,30 @@ def in_order(
     Args:
       function: Of one item; called from several threads at a time.
       items: Read in the caller's thread, some ahead of what is yielded.
-      threads: How many.
+      threads: How many; None: one for each core of the process, at most 16.
     """
+    threads = threads or min(len(os.sched_getaffinity(0)), _MOST)
     pool = futures.ThreadPoolExecutor(threads)
     under_way: collections.deque[futures.Future] = collections.deque()
+    started = _started(pool, function, items)
     try:
-        for future in _started(pool, function, items):
+        for future in started:
             under_way.append(future)
-            # Twice as many: who is done early need not wait for a slow one before it.
-            if len(under_way) > 2 * threads:
+            if len(under_way) > threads + _AHEAD:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
     finally:
-        # Also where the caller has had enough.
+        # Also where the caller has had enough. An error keeps this frame alive, which
+        # must not keep the pictures, or the threads of those who read them.
         pool.shutdown(cancel_futures=True)
+        under_way.clear()
+        started.close()
+        if isinstance(items, Generator):
+            items.close()
 
 
-def _started(pool, function, items) -> Iterator[futures.Future]:
+def _started(pool, function, items) -> Generator[futures.Future, None, None]:
     try:
         for item in items:
             yield pool.submit(function, item)

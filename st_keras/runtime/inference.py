@@ -89,8 +89,12 @@ class Predictor:
             if picture.image_id != image_id:
                 raise AssertionError(f"{picture.image_id} looked at as {image_id}.")
             yield picture, labels
-        if reading.error:
-            raise reading.error
+        error, reading.error = reading.error, None
+        try:
+            if error:
+                raise error
+        finally:
+            del error  # Which would hold itself, by this frame.
 
     def over_serialized(
         self,
@@ -125,8 +129,13 @@ class Predictor:
     def _prepare(self, picture: Record) -> tuple[Record, list[dict]]:
         """Returns a picture and its views, one by one. Called from several threads."""
         serialized = records.to_example(picture).SerializeToString()
-        with tf.device("CPU:0"):
-            return picture, _rows(self._look(serialized))
+        try:
+            with tf.device("CPU:0"):
+                return picture, _rows(self._look(serialized))
+        except tf.errors.InvalidArgumentError as error:
+            reason = error.message.split("\n")[0]
+            message = f"{picture.image_id}: cannot be decoded: {reason}"
+            raise tf.errors.InvalidArgumentError(None, None, message) from None
 
     def _merged(self, batches: Iterable[dict]) -> Iterator[tuple[str, Labels]]:
         """Yields image ids with what all views of the picture say together."""
@@ -218,13 +227,21 @@ class _Reading:
 def _full_batches(examples: Iterator[dict], batch_size: int) -> Iterator[dict]:
     """Yields what `pipeline.ordered_batches` does, of examples of NumPy arrays."""
     while rows := list(itertools.islice(examples, batch_size)):
-        zeros = tf.nest.map_structure(np.zeros_like, rows[0])
+        zeros = tf.nest.map_structure(_zero_of, rows[0])
         yield _stacked(rows + [zeros] * (batch_size - len(rows)))
 
 
+def _zero_of(value: np.ndarray | bytes) -> np.ndarray | bytes:
+    return b"" if isinstance(value, bytes) else np.zeros_like(value)
+
+
 def _stacked(rows: list[dict]) -> dict:
+    def stacked(*each):
+        # NumPy would cut zeros off the ends of strings.
+        return tf.constant(each if isinstance(each[0], bytes) else np.stack(each))
+
     with tf.device("CPU:0"):
-        return tf.nest.map_structure(lambda *each: tf.constant(np.stack(each)), *rows)
+        return tf.nest.map_structure(stacked, *rows)
 
 
 def _one_ahead(started: Iterator) -> Iterator:

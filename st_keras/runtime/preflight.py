@@ -19,7 +19,7 @@ from st_keras.tasks import Task
 
 CONFIG_FILE = "config.yaml"
 DATA_FILE = "data.json"
-_FREE = {"evaluation.images_per_step", "training.keep_checkpoints"}
+_FREE = {"evaluation.images_per_step", "training.keep_checkpoints", "runtime.tpu"}
 
 
 # A glob of records (empty: no set at all), and a file of ids or the ids (`None` or an

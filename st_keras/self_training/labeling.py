@@ -171,12 +171,13 @@ class Labeler:
         }
         try:
             folder.write(number, labelled(skipped, check=False), skipped, **work)
+            return
         except tf.errors.InvalidArgumentError:
             # A picture that cannot be decoded. Few data sets have one, so only now is
             # each picture opened beforehand, to skip it.
             skipped = SkipLog()
             bar.n = before
-            folder.write(number, labelled(skipped, check=True), skipped, **work)
+        folder.write(number, labelled(skipped, check=True), skipped, **work)
 
     def _label(
         self, start: int, stop: int, skipped: SkipLog, *, check: bool

@@ -397,3 +397,12 @@ def test_the_digest_tells_configs_apart_by_any_setting(student):
         digests.add(config.digest(dataclasses.replace(student, **change)))
     assert len(digests) == 6
     assert all(len(digest) == 12 for digest in digests)
+
+
+def test_another_slice_of_tpus_is_no_other_setting(student):
+    def on(**runtime):
+        runtime = config.RuntimeConfig(**runtime)
+        return config.digest(dataclasses.replace(student, runtime=runtime))
+
+    assert on(strategy="tpu", tpu="local") == on(strategy="tpu", tpu="slice-2")
+    assert on(strategy="tpu", tpu="local") != on()

@@ -40,8 +40,8 @@ def test_items_are_read_a_few_ahead_and_no_more():
 
     results = in_order(abs, endless(), threads=2)
     assert [next(results) for _ in range(10)] == [*range(10)]
-    # Of two threads each, one under way and one that waits, and the next.
-    assert len(read) <= 10 + 2 * 2 + 1
+    # One for each of two threads, two that wait, and the next.
+    assert len(read) <= 10 + 2 + 2 + 1
 
 
 def test_an_error_of_the_function_comes_in_its_turn():
@@ -61,6 +61,25 @@ def test_an_error_of_reading_comes_after_what_was_read():
         for result in in_order(str, two_and_no_more(), threads=4):
             found.append(result)
     assert found == ["5", "7"]
+
+
+def test_an_error_that_is_kept_keeps_no_thread_and_reads_no_further():
+    before, read = threading.active_count(), []
+
+    def endless():
+        try:
+            while True:
+                read.append(len(read))
+                yield read[-1]
+        finally:
+            read.append("closed")
+
+    results = in_order(lambda number: 6 // (3 - number), endless(), threads=2)
+    with pytest.raises(ZeroDivisionError) as kept:
+        list(results)
+    assert read[-1] == "closed"
+    assert threading.active_count() == before
+    assert kept.value.__traceback__ is not None
 
 
 def test_who_has_had_enough_leaves_no_thread_behind():

@@ -1,5 +1,7 @@
 """What inference promises: each picture once, whatever shares its batches."""
 
+import dataclasses
+import functools
 import itertools
 import subprocess
 import sys
@@ -138,9 +140,27 @@ def test_several_pictures_are_prepared_at_a_time(predictor, monkeypatch):
         return prepare(picture)
 
     monkeypatch.setattr(predictor, "_prepare", prepare_two)
-    monkeypatch.setitem(threads.in_order.__kwdefaults__, "threads", 2)
+    both = functools.partial(threads.in_order, threads=2)
+    monkeypatch.setattr(threads, "in_order", both)
     found = predictor.over_pictures(unlabeled(), batch_size=4)
     assert [picture.image_id for picture, _ in found] == ["p0", "p1", "p2", "p3"]
+
+
+def test_a_picture_that_cannot_be_decoded_is_named(predictor):
+    whole, broken, *_ = unlabeled()
+    broken = dataclasses.replace(broken, encoded=broken.encoded[:99])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="^p1: cannot be decoded"):
+        list(predictor.over_pictures([whole, broken], batch_size=4))
+
+
+def test_ids_are_kept_to_the_last_character(predictor):
+    names = ["", "ä/ö", "ends with\0"]
+    named = [
+        dataclasses.replace(picture, image_id=name)
+        for name, picture in zip(names, unlabeled(), strict=False)
+    ]
+    found = predictor.over_pictures(named, batch_size=5)
+    assert [picture.image_id for picture, _ in found] == names
 
 
 def test_an_error_of_reading_reaches_the_caller_as_it_is(predictor):

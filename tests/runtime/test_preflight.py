@@ -174,6 +174,17 @@ def test_what_changes_no_number_may_be_changed(teacher_config, tmp_path):
         )
 
 
+def test_a_run_may_go_on_on_another_slice_of_tpus(teacher_config, tmp_path):
+    def on(slice_name):
+        runtime = config_lib.RuntimeConfig(strategy="tpu", tpu=slice_name)
+        return dataclasses.replace(teacher_config, runtime=runtime)
+
+    preflight.save_config(on("local"), str(tmp_path))
+    preflight.check_workdir(on("slice-2"), str(tmp_path))
+    with pytest.raises(ValueError, match="other settings"):
+        preflight.check_workdir(teacher_config, str(tmp_path))
+
+
 def test_one_folder_was_moved_and_not_each_setting(student_config, tmp_path):
     def student(records, thresholds):
         pseudo = dataclasses.replace(
