@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-# A flag belongs to the tool that asks for it, and is told in its help.
+# Flags defined here belong to the tool that asks for them: its help lists them.
 flags.disclaim_key_flags()
 _HELP = ("--help", "-help", "-h", "-?")
 _OUTPUTS = ("workdir", "output", "json")
@@ -26,7 +26,7 @@ def run(main: Callable[[list[str]], None], *, commands: Sequence[str] = ()) -> N
 
     Args:
       main: Gets the name of the program and, where there are commands, one of them.
-      commands: Exactly one of them must stand on the command line.
+      commands: Exactly one of them must be on the command line.
     """
     app.run(lambda argv: _guarded(main, argv, commands), flags_parser=_parse)
 
@@ -38,7 +38,7 @@ def define_device_flags(*, hosts: bool = False) -> Callable[[], dict[str, str]]:
       hosts: Whether several hosts can share the work.
 
     Returns:
-      What gives their values by the names that functions of the library have for them.
+      A function that returns their values, named as the library's arguments.
     """
     strategy, tpu = _define_devices("one_device", "", hosts=hosts)
     return lambda: {
@@ -54,13 +54,13 @@ def define_device_overrides(*, hosts: bool = True) -> Callable[[], list[str]]:
       hosts: Whether several hosts can share the work.
 
     Returns:
-      What gives the flags that are set as overrides of the config's `runtime`.
+      A function that returns the flags that are set, as overrides of `runtime`.
     """
     strategy, tpu = _define_devices(None, None, hosts=hosts)
 
     def overrides():
         chosen = "tpu" if _is_tpu_alone(strategy, tpu) else strategy.value
-        # Many a config names a TPU, which belongs to no other strategy.
+        # A config may name a TPU, which no other strategy accepts.
         name = "" if tpu.value is None and chosen not in (None, "tpu") else tpu.value
         values = {"strategy": chosen, "tpu": name}
         return [f"runtime.{k}={v}" for k, v in values.items() if v is not None]
@@ -72,7 +72,7 @@ def numbers(flag: str, texts: Sequence[str]) -> list[float]:
     """Returns the numbers of a flag that is a list, such as `--fractions 1,5`.
 
     Raises:
-      ValueError: One is no number.
+      ValueError: One is not a number.
     """
     try:
         return [float(text) for text in texts]
@@ -87,7 +87,7 @@ def whole_range(flag: str, text: str) -> tuple[int, int] | None:
 
     Args:
       flag: Its name.
-      text: What it is set to; nothing gives None.
+      text: Its value; an empty one gives None.
 
     Raises:
       ValueError: They are not two whole numbers.
@@ -105,7 +105,7 @@ def image_size_px(flag: str, texts: Sequence[str]) -> tuple[int, int] | None:
 
     Args:
       flag: Its name.
-      texts: What stands between its commas; nothing gives None.
+      texts: Its values, split at the commas; none give None.
 
     Raises:
       ValueError: They are not two whole numbers.
@@ -135,7 +135,7 @@ def _define_devices(strategy: str | None, tpu: str | None, *, hosts: bool) -> tu
 
 
 def _is_tpu_alone(strategy, tpu) -> bool:
-    """Whether a TPU is named, which says what to run on."""
+    """Whether a TPU is named and no strategy: the TPU then implies it."""
     return bool(tpu.value) and not strategy.present
 
 
@@ -144,7 +144,7 @@ def _parse(argv: list[str]) -> list[str]:
         # absl would exit with 1, as if asking were a mistake.
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     rest = app.parse_flags_with_usage(argv)
-    # Otherwise absl logs from INFO on, between the lines of the progress bars.
+    # Otherwise absl logs INFO and above, between the lines of the progress bars.
     flags.FLAGS["verbosity"].using_default_value = False
     for flag in map(flags.FLAGS.__getitem__, flags.FLAGS):
         # A shell leaves the `~` of `--workdir=~/runs` as it is.
@@ -154,7 +154,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _check_outputs() -> None:
-    """Refuses a bucket, of which a local folder with such a name would be made."""
+    """Refuses a bucket, whose address would become the name of a local folder."""
     for name in _OUTPUTS:
         value = flags.FLAGS[name].value if name in flags.FLAGS else None
         if value and "://" in value:
@@ -165,7 +165,7 @@ def _check_outputs() -> None:
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    """Returns the errors that are told in a line; TensorFlow's if it is loaded."""
+    """Returns the errors reported in one line; TensorFlow's too if it is loaded."""
     errors = (ValueError, OSError, ImportError, ArithmeticError)
     tensorflow = sys.modules.get("tensorflow")
     return errors + ((tensorflow.errors.OpError,) if tensorflow else ())
@@ -203,7 +203,7 @@ def _exit(code: int, message: str) -> None:
 def _leave_hosts(code: int, message: str = "") -> None:
     """Ends the process at once if it is one of several hosts that work together.
 
-    Otherwise TensorFlow could wait for ever, for hosts that have gone before.
+    Otherwise TensorFlow could wait for ever for hosts that have already ended.
     """
     hosts = sys.modules.get("st_keras.runtime.hosts")
     if hosts and hosts.is_connected():

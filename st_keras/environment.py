@@ -11,7 +11,7 @@ _TENSORFLOW = "2.15."
 
 
 def check() -> None:
-    """Raises one clear sentence where st_keras cannot work.
+    """Raises an error of one clear sentence where st_keras cannot work.
 
     Raises:
       ImportError: Python is not 3.10 or 3.11, TensorFlow is missing or not 2.15, or

@@ -1,8 +1,8 @@
 """Lets Keras find our layers in a saved model once st_keras is imported.
 
-Keras knows a layer of others by its registration, which needs TensorFlow; and importing
-st_keras must not load TensorFlow. So the layers register when TensorFlow is there: now,
-or as soon as someone imports it.
+Keras finds third-party layers by their registration, which needs TensorFlow; but
+importing st_keras must not load TensorFlow. So the layers register once TensorFlow is
+loaded: now, or as soon as someone imports it.
 """
 
 import importlib
@@ -19,7 +19,7 @@ _LAYERS = (
 
 
 def register_with_keras() -> None:
-    """Imports the modules with layers, when TensorFlow is imported."""
+    """Imports the modules with layers once TensorFlow is imported."""
     if "tensorflow" in sys.modules:
         _import_layers()
     elif not any(isinstance(finder, _AfterTensorFlow) for finder in sys.meta_path):
@@ -32,12 +32,12 @@ def _import_layers() -> None:
 
 
 class _AfterTensorFlow(importlib.abc.MetaPathFinder):
-    """Finds nothing itself; has the layers imported after TensorFlow."""
+    """Finds nothing itself; makes the layers load after TensorFlow."""
 
     def find_spec(self, fullname, path, target=None):
         if fullname != "tensorflow":
             return None
-        # It stays until TensorFlow is loaded: some only ask whether it is there.
+        # The finder stays until TensorFlow is loaded: some only ask for its spec.
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
             spec.loader = _ThenLayers(spec.loader)

@@ -1,20 +1,19 @@
 """Every tensor that crosses a border between packages: shape, dtype, unit.
 
 Shape letters: B batch, H W pixels, N boxes (padded), A anchors, K classes, C channels,
-T classes of a picture,
-V views of it.
+T classes of a picture, V views of a picture.
 Coordinates: y before x, height before width; float pixels, edges not centres, so that
-`y1 - y0` is the height (no "+1"). A box covers the pixels of the image it is said to
-belong to: the original picture in records and predictions, the network's input after
-`Task.prepare`. `class_id` is in [0, K); a row that must not count has weight 0, and a
-pixel that must not count has class id 255.
+`y1 - y0` is the height (no "+1"). Boxes are in pixels of the image they belong to: the
+original picture in records and predictions, the network's input after `Task.prepare`.
+`class_id` is in [0, K); a row that must not count has weight 0, and a pixel that must
+not count has class id 255.
 
 The fields hold tensors inside TensorFlow and NumPy arrays outside it.
 """
 
 from typing import Any, NamedTuple
 
-IGNORED = 255  # Class id of a pixel that nobody knows or that is not to be learned.
+IGNORED = 255  # Class id of a pixel whose class is unknown or must not be learned.
 
 
 class Boxes(NamedTuple):
@@ -27,7 +26,7 @@ class Boxes(NamedTuple):
     class_ids: Any  # [N] int32.
     scores: Any  # [N] float32 in [0, 1]; 1 where a human drew the box.
     weights: Any  # [N] float32; 0 is padding or "do not train on this".
-    is_crowd: Any  # [N] bool; one box around many objects, as COCO has them.
+    is_crowd: Any  # [N] bool; one box around many objects, as in COCO.
 
 
 class LabelMap(NamedTuple):
@@ -37,7 +36,7 @@ class LabelMap(NamedTuple):
     """
 
     class_ids: Any  # [H, W] uint8; `IGNORED` where it is not known.
-    confidences: Any  # [H, W] uint8, in 1/255; 255 where a human said it.
+    confidences: Any  # [H, W] uint8, in 1/255; 255 where a human labelled it.
 
 
 class Classes(NamedTuple):
@@ -48,20 +47,21 @@ class Classes(NamedTuple):
     """
 
     class_ids: Any  # [T] int32.
-    scores: Any  # [T] float32 in [0, 1]; 1 where a human said it.
+    scores: Any  # [T] float32 in [0, 1]; 1 where a human labelled it.
     weights: Any  # [T] float32; 0 is "not known" or "do not train on this".
 
 
 class Embeddings(NamedTuple):
-    """Where a model that knows no labels puts views of a picture.
+    """Embeddings of a picture's views, from a model that is trained without labels.
 
-    In training, of no view: nothing is known of it. A batch has a leading B.
+    Training labels hold no view: nothing is known of the picture. A batch has a
+    leading B.
     """
 
-    vectors: Any  # [V, D] float32, of any length.
+    vectors: Any  # [V, D] float32, of any norm.
 
 
-# What is said of a picture; each task has one kind.
+# The labels of a picture; each task has one kind.
 Labels = Boxes | LabelMap | Classes | Embeddings
 
 
@@ -76,29 +76,29 @@ class Example(NamedTuple):
 class Prepared(NamedTuple):
     """One training example at the network's fixed size. A batch has a leading B."""
 
-    image: Any  # [H, W, 3] uint8, static shape; or, of V views, [V, H, W, 3].
+    image: Any  # [H, W, 3] uint8, static shape; for V views, [V, H, W, 3].
     labels: Labels  # Pixels of `image`; N static.
     image_id: Any  # [] string.
-    # What is still to be done to the pixels, in the training step; () if nothing.
+    # Changes to the pixels that the training step still has to make; () if none.
     changes: Any = ()
 
 
 class Batch(NamedTuple):
-    """What a training step needs of its examples; no strings, which no TPU holds."""
+    """The part of its examples a training step needs; no strings: TPUs hold none."""
 
-    # [B, H, W, 3] uint8; [B, V, H, W, 3] where V views of a picture are learned from.
+    # [B, H, W, 3] uint8; [B, V, H, W, 3] where training uses V views of a picture.
     image: Any
-    labels: Labels  # [B, ...], as the image is after the changes.
-    changes: Any = ()  # As in Prepared, [B, ...] each; `Task.finish_images` does them.
+    labels: Labels  # [B, ...], for the image after the changes.
+    changes: Any = ()  # As in Prepared, [B, ...] each; for `Task.finish_images`.
 
 
 class View(NamedTuple):
-    """A picture or a part of it as inference shows it to the network.
+    """A picture, or a part of it, as inference shows it to the network.
 
-    The picture is scaled; the view is the window of the network's size that starts at
-    `offset_yx` of it, grey where no picture is, and perhaps mirrored. So a point
-    (y, x) of the picture is at `(y, x) * scale_yx - offset_yx`; in a view that is
-    mirrored, x counts from its right edge. Several views have a leading V or B.
+    The picture is scaled; the view is a window of it, of the network's input size,
+    that starts at `offset_yx`, is grey beyond the picture and may be mirrored. So a
+    point (y, x) of the picture is at `(y, x) * scale_yx - offset_yx`; in a mirrored
+    view, x counts from the right edge. Several views have a leading V or B.
     """
 
     image: Any  # [H, W, 3] uint8, static shape.
@@ -109,7 +109,7 @@ class View(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A mean that is not divided yet.
+    """A sum and a count, to be divided into a mean.
 
     Replicas add their totals and their counts and divide once, so that a loss does not
     depend on how many replicas there are.

@@ -1,4 +1,4 @@
-"""Files that appear under their names when all of them is on the disk."""
+"""Files that get their names only once they are complete on the disk."""
 
 import contextlib
 import fcntl
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a file name to write to; left without an error, it becomes `path`.
+    """Yields a temporary file name, renamed to `path` on leaving without an error.
 
-    What was there before stays until then, and for good where there is an error. The
-    folder is made if needed. Two processes or hosts that write the same file do not
-    meet: the last one's is whole.
+    An earlier file stays until then, and for good after an error. The folder is made
+    if needed. Two processes or hosts may write the same file at once: that of the last
+    one remains, whole.
 
     Args:
       path: The file that is to appear.
@@ -30,7 +30,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     try:
         yield temporary
-        # Or, after a power failure, the name is there and the content is not.
+        # Otherwise a power failure could leave the name without the content.
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -44,7 +44,7 @@ def write_text(path: str | os.PathLike, text: str, *, errors: str = "strict") ->
     Args:
       path: The file.
       text: All of it.
-      errors: What is done about half characters, as `str.encode` has it.
+      errors: How to encode half characters, as in `str.encode`.
 
     Raises:
       OSError: The file cannot be written.
@@ -55,12 +55,12 @@ def write_text(path: str | os.PathLike, text: str, *, errors: str = "strict") ->
 
 @contextlib.contextmanager
 def alone(path: str | os.PathLike) -> Iterator[None]:
-    """Waits until no other process of this machine is here with the same file.
+    """Waits until no other process of this machine holds the lock on a file.
 
-    A process that is killed lets the next one in.
+    A process that is killed releases it.
 
     Args:
-      path: A file to wait at, which is made if needed and has no content.
+      path: The lock file; it is made if needed and has no content.
 
     Raises:
       OSError: The file cannot be made.
@@ -72,14 +72,14 @@ def alone(path: str | os.PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def claimed(path: str | os.PathLike, what: str) -> Iterator[None]:
-    """Is alone with a file, or refuses where another process of this machine is.
+    """Locks a file, or refuses if another process of this machine holds the lock.
 
-    A process that is killed lets the next one in. Where a file system has no locks,
-    nothing is refused.
+    A process that is killed releases it. On a file system without locks, nothing is
+    refused.
 
     Args:
-      path: A file that stands for what is claimed; it and its folder are made if
-        needed, and it has no content.
+      path: Lock file of what is claimed; it and its folder are made if needed, and it
+        has no content.
       what: For the message.
 
     Raises:

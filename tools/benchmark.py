@@ -51,7 +51,7 @@ def main(argv):
     del argv
     environment.quiet()
     if _DEVICE.value == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Of what it starts, too.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Its subprocesses inherit it.
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras.experiments.benchmarks import suites
 

@@ -1,6 +1,6 @@
-r"""Chooses from which score on a teacher is to be believed, class by class.
+r"""Chooses the score from which to trust a teacher's labels, class by class.
 
-Its labels of a held-out slice of the labelled pictures are held against people's:
+Compares its labels for a held-out slice of the labelled pictures with people's:
 
     python tools/pseudo_label.py --checkpoint runs/teacher --score_floor 0.05 \
         --records 'data/photos/train/*.tfrecord' --ids data/photos/slice.txt \

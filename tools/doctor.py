@@ -2,14 +2,15 @@ r"""Examines a config before it costs anything: data, settings, speed, time, dis
 
     python tools/doctor.py --config configs/demo/digits_student.yaml
 
-Prints what was looked at, a numbered list of problems with what cures each, warnings,
-and what the run will cost by some real steps. Exit code 1 if there is a problem.
+Prints what was checked, a numbered list of problems with their cures, warnings, and
+what the run will cost, judging by some real steps. Exit code 1 if there is a problem.
 
     python tools/doctor.py --tpu v3-64 \
         --config configs/detection/retinanet_spinenet_49.yaml
 
 compiles the training step with a TPU's own compiler instead, on any Linux machine and
-without data: memory, operations, the time at best. `--tpu v3` finds out what fits.
+without data, and prints memory, operations and the time at best. `--tpu v3` finds out
+what fits.
 """
 
 import sys
@@ -20,7 +21,7 @@ from st_keras import command_line, config, environment
 
 _CONFIG = flags.DEFINE_string("config", None, "YAML file with the settings.")
 _SET = flags.DEFINE_multi_string("set", [], "Overrides, as `pseudo.min_score=0.6`.")
-# Of a TPU, also the kind, v3, v4 or v5e, or a slice: to be compiled for.
+# `--tpu` also takes a kind, v3, v4 or v5e, or a slice: then it compiles for it.
 _DEVICES = command_line.define_device_overrides(hosts=False)
 _STEPS = flags.DEFINE_integer("steps", 20, "Real training steps; 0: none.", 0)
 _WORKDIR = flags.DEFINE_string("workdir", ".", "Where the run is going to write.")

@@ -6,8 +6,8 @@ r"""Runs many experiments of one design and draws their table.
         --cell soft_labels --seeds 1
 
 The same command goes on where a killed one stopped. Cells share what they have in
-common, such as a teacher. In the end a table, numbers and a figure are written: also of
-cells from several machines, whose folders `cells` were put together in one workdir.
+common, such as a teacher. At the end it writes a table, numbers and a figure, also for
+cells from several machines, once their `cells` folders are merged into one workdir.
 """
 
 import os

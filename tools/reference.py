@@ -1,4 +1,4 @@
-"""Writes the pages of reference from the code: settings, commands, functions.
+"""Writes the reference pages from the code: settings, commands, functions.
 
     python tools/reference.py --output docs/reference
 

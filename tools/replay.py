@@ -2,8 +2,8 @@ r"""Finds out why a step was not finite: which layer or loss, and which images.
 
     python tools/replay.py --debug runs/mine/debug/step_41200
 
-A run leaves such a folder where a loss or a gradient is not a number any more. The step
-is taken once more on the CPU, layer by layer, forward and back.
+A run leaves such a folder when a loss or a gradient is no longer finite. The step is
+repeated on the CPU, layer by layer, forward and back.
 """
 
 from absl import flags

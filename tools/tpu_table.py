@@ -1,8 +1,8 @@
-"""Writes the table of what was compiled for TPUs into a page of the docs.
+"""Writes the table of the compilations for TPUs into a page of the docs.
 
     python tools/tpu_table.py --results docs/results/tpu_compile.json --page docs/tpu.md
 
-The results are what `tools/doctor.py --tpu` adds to with `--json`.
+The results are the file that `tools/doctor.py --tpu` extends with `--json`.
 """
 
 from absl import flags

@@ -1,4 +1,4 @@
-"""Settings of how training pictures are changed; the same for every task."""
+"""Settings of augmentation; the same for every task."""
 
 from st_keras.config.checks import (
     check,
@@ -23,8 +23,8 @@ class AugmentConfig:
 
     # Names the jitter and the operations; data/augment/policies.py has the table.
     policy: str = "S1"
-    # Jitter: size of the image against the network's input, uniform between the two.
-    # Empty: the policy's.
+    # Jitter: size of the image relative to the network's input, drawn uniformly between
+    # the two. Empty: the policy's.
     scale_min: float | None = None
     scale_max: float | None = None
     operations: str | None = None  # Empty: the policy's.
@@ -32,15 +32,15 @@ class AugmentConfig:
     magnitude: float = 10.0  # Of RandAugment, from 0 to 10.
     flip_probability: float = 0.5  # Left to right. 0 for text, digits, arrows.
     color_strength: float = 0.0  # Brightness, contrast, saturation each 1 +- this.
-    # A box of which less than this share is seen, being cropped or painted over, is
-    # dropped: below about a quarter, what is left rarely shows which class it was.
+    # A box is dropped if cropping or painting over leaves less than this share of it
+    # visible: below about a quarter, what is left rarely shows which class it was.
     min_visible_share: float = 0.25
-    # The authors' contrast and Solarize as they are, mistakes included, and lengths in
-    # pixels of any picture; else they grow with it, and are theirs at 640 px.
+    # Contrast and Solarize are exactly the authors', mistakes included, and lengths are
+    # in pixels of any picture; else lengths grow with it and equal theirs at 640 px.
     authors_quirks: bool = False
-    # Where pixels are changed: on the host, before batching, or in the training step.
-    # The second is for accelerators with few host cores: the host only decodes and
-    # shrinks, and what is drawn stays the same.
+    # Where pixels are changed. host: there, before batching. device: in the training
+    # step, for accelerators with few host cores: the host only decodes and shrinks, and
+    # the random draws stay the same.
     where: str = "host"
 
     def __post_init__(self):

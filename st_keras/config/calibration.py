@@ -1,4 +1,4 @@
-"""Settings of how thresholds of pseudo labels are chosen."""
+"""Settings for choosing the thresholds of pseudo labels."""
 
 import re
 
@@ -31,8 +31,8 @@ class CalibrationConfig:
 
     target: str  # precision=P, max_f1 or match_counts, as in tools/calibrate.py.
     ids: str  # File of ids of `human.records` that are not in `human.ids`.
-    # Boxes, or pictures with the class, that a threshold of its own takes. Without
-    # them: that of all classes together, and at last `pseudo.min_score`.
+    # Boxes, or pictures with the class, that a class needs for its own threshold. With
+    # fewer: that of all classes together or, failing that, `pseudo.min_score`.
     min_support: int = 20
 
     def __post_init__(self):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-# Every section is one: nothing changes after it was checked.
+# For every section; frozen, so that nothing changes after the checks.
 settings = dataclasses.dataclass(frozen=True, kw_only=True)
 
 

@@ -1,9 +1,9 @@
-"""Settings of classification of whole pictures, to train backbones with."""
+"""Settings of whole-picture classification, for training backbones."""
 
 from st_keras.config.checks import check, check_above_zero, check_share, settings
 from st_keras.config.task import TaskConfig
 
-_POLICIES = ("S1", "S4")  # The others only differ in a jitter, which a crop replaces.
+_POLICIES = ("S1", "S4")  # The others differ only in jitter, which a crop replaces.
 _STRIDES = {"spinenet": 128, "efficientnet": 1}  # Others have 32.
 
 
@@ -32,10 +32,10 @@ class ClassificationConfig(TaskConfig):
     batch_norm_momentum: float = 0.9
     crop: CropConfig = CropConfig()
     label_smoothing: float = 0.1
-    # Of the averaged features. Empty: the authors', none but on an EfficientNet.
+    # Of the averaged features. Empty: the authors', none except on an EfficientNet.
     dropout: float | None = None
-    # Part of the shorter side that is seen in inference, in the middle; 0 shows the
-    # whole picture, with grey beside it.
+    # Share of the shorter side that inference sees, in the middle; 0 shows the whole
+    # picture, with grey beside it.
     central_share: float = 0.875
 
     def __post_init__(self):
@@ -51,7 +51,7 @@ class ClassificationConfig(TaskConfig):
 
 
 def check_cropped(config: TaskConfig) -> None:
-    """Checks the size and the changes of pictures that `crop` cuts."""
+    """Checks the size and the augmentation of pictures that `crop` cuts."""
     family = config.backbone.split("_")[0]
     config.check_sides(_STRIDES.get(family, 32), f"the coarsest cell of {family}")
     augment = config.augment

@@ -17,7 +17,7 @@ class BoxHeadConfig:
 
     num_convs: int = 4
     num_filters: int = 256
-    # Depthwise-separable convolutions, for phones; of a NAS-FPN, too.
+    # Depthwise-separable convolutions, for phones; in a NAS-FPN, too.
     separable: bool = False
 
     def __post_init__(self):
@@ -29,14 +29,14 @@ class BoxHeadConfig:
 class PostprocessConfig:
     """From raw outputs to detections; part of the protocol of every AP."""
 
-    min_score: float = 0.05  # Detections under it are not kept at all.
-    nms_iou: float = 0.5  # Two boxes of a class that overlap more: the weaker goes.
+    min_score: float = 0.05  # Detections at or under it are not kept.
+    nms_iou: float = 0.5  # Of two boxes of a class that overlap more, the weaker goes.
     max_detections: int = 100  # Per image. COCO counts no more than 100.
-    # Soft-NMS: overlapping boxes are weakened and none goes, so `nms_iou` means nothing
-    # then. 0: not soft. The paper's SpineNets: 0.3, by which formula is not published.
+    # Soft-NMS: overlapping boxes are weakened and none is dropped, so `nms_iou` has no
+    # effect. 0: not soft. The paper's SpineNets: 0.3; the formula is not published.
     soft_nms_sigma: float = 0.0
-    # What sigma means. tensorflow: a factor of exp(-iou^2 / (2 sigma)); bodla, those
-    # who proposed it: exp(-iou^2 / sigma).
+    # What sigma means. tensorflow: a factor of exp(-iou^2 / (2 sigma)); bodla, as
+    # Soft-NMS was first proposed: exp(-iou^2 / sigma).
     soft_nms_form: str = "tensorflow"
 
     def __post_init__(self):
@@ -52,7 +52,7 @@ class DetectionConfig(TaskConfig):
     """A RetinaNet and how it is trained (reference: section 3 of the authors' code)."""
 
     # Label in the records that class id 0 stands for. 0 adds a class `background`, as
-    # the authors' checkpoints with their 91 logits have it.
+    # in the authors' checkpoints with their 91 logits.
     label_of_class_0: int = 1
     min_level: int = 3  # Pyramid level l has a stride of 2^l pixels.
     max_level: int = 7

@@ -19,8 +19,8 @@ class ArmConfig:
     kind: str = "self_training"
     set: tuple[str, ...] = ()  # Overrides of the config, as `pseudo.min_score=0.6`.
     iterations: int = 1  # Students, each taught by the one before.
-    # Of `supervised`: the arm whose whole cost, teachers and labelling included, this
-    # one is trained for; empty: as many steps as a teacher.
+    # Of `supervised`: train at the whole cost of this arm, teachers and labelling
+    # included; empty: as many steps as a teacher.
     cost_of: str = ""
 
     def __post_init__(self):
@@ -45,22 +45,22 @@ class GridConfig:
     title: str
     config: str  # The student's YAML, relative to this file.
     seeds: tuple[int, ...]
-    set: tuple[str, ...] = ()  # Overrides of all cells; what else is set goes before.
-    # Axis, value, overrides; the first axis gives the columns of the table.
+    set: tuple[str, ...] = ()  # Overrides of all cells; all other overrides win.
+    # Overrides by axis and value; the first axis gives the columns of the table.
     axes: dict[str, dict[str, tuple[str, ...]]] = dataclasses.field(
         default_factory=dict
     )
     arms: dict[str, ArmConfig]
-    # Models to begin with, by name: the YAML of each. `{name}` in an override is the
-    # run of the cell's seed. It is made once, and no cell's cost has it.
+    # Models to start from, by name: the YAML of each. `{name}` in an override stands
+    # for its run with the cell's seed, made once and counted in no cell's cost.
     pretrained: dict[str, str] = dataclasses.field(default_factory=dict)
     reference: str = ""  # Arm that the others are compared with, seed by seed.
-    # Claim, cell, factor: the sum over its cells is above 0 where the claim holds.
+    # Factors by claim and cell: the claim holds if their sum is above 0 beyond chance.
     claims: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
-    only_claims: bool = False  # Leave out the cells that no claim has.
-    # What the paper has, by cell as `arm` or `value/value/arm`.
+    only_claims: bool = False  # Leave out the cells that no claim uses.
+    # The paper's numbers by cell, named `arm` or `value/value/arm`.
     published: dict[str, float] = dataclasses.field(default_factory=dict)
-    source: str = ""  # Where that stands.
+    source: str = ""  # Where these are published.
 
     def __post_init__(self):
         unique = len(set(self.seeds)) == len(self.seeds)
@@ -97,7 +97,7 @@ class GridConfig:
         )
 
     def points(self) -> list[tuple[str, ...]]:
-        """Returns the combinations of the axes' values; one, empty, without axes."""
+        """Returns the combinations of the axes' values; without axes, one empty one."""
         return list(itertools.product(*self.axes.values()))
 
     def cells(self) -> dict[str, tuple[tuple[str, ...], str]]:
@@ -122,7 +122,7 @@ class GridConfig:
 
 
 def cell_name(point: tuple[str, ...], arm: str) -> str:
-    """Returns what a cell is called: its point's values, then its arm."""
+    """Returns the name of a cell: its point's values, then its arm."""
     return "/".join((*point, arm))
 
 
@@ -152,7 +152,7 @@ def cells_of(grid: GridConfig) -> list[Cell]:
 
 
 def cell_at(grid: GridConfig, point: tuple[str, ...], arm_name: str) -> Cell:
-    """Returns one cell, also if the grid leaves it out."""
+    """Returns one cell, even if the grid leaves it out."""
     arm = grid.arms[arm_name]
     values = zip(grid.axes.values(), point, strict=True)
     overrides = [text for axis, value in values for text in axis[value]]
@@ -172,7 +172,7 @@ def config_of_cell(
 
     Args:
       path: Of the grid's file.
-      grid: What stands in it.
+      grid: Its content.
       cell: One of its cells.
       seed: One of its seeds.
       overrides: Of all cells, after the grid's `set` and before their own.
@@ -197,11 +197,11 @@ def config_of_cell(
 def pretraining(
     path: str, grid: GridConfig, seed: int, overrides: tuple[str, ...] = ()
 ) -> dict[str, tuple[str, Config]]:
-    """Returns stage and config of the models that cells begin with, by name.
+    """Returns stage and config of the models that cells start from, by name.
 
     Args:
       path: Of the grid's file.
-      grid: What stands in it.
+      grid: Its content.
       seed: One of its seeds.
       overrides: Of all cells; here only those of `runtime` count.
 

@@ -1,4 +1,4 @@
-"""Settings of joint training: a classification is learned in the same step."""
+"""Settings of joint training: the same step also learns a classification."""
 
 from st_keras.config.augment import AugmentConfig
 from st_keras.config.checks import (
@@ -15,8 +15,8 @@ from st_keras.config.task import TaskConfig
 class JointConfig:
     """Pictures of one class each, and how they are learned (arXiv:2006.06882, table 7).
 
-    They go through the backbone of the detector or segmenter, and have a head of their
-    own, which only training knows. The paper states neither batch nor weight.
+    They share the backbone of the detector or segmenter and have a head of their own,
+    which only training uses. The paper states neither batch nor weight.
     """
 
     records: str  # Glob of TFRecords with a class for each picture.
@@ -41,7 +41,7 @@ class JointConfig:
         """Returns the settings of a classifier on the backbone of a task.
 
         Raises:
-          ValueError: The backbone cannot have this size, or a setting is of no
+          ValueError: The backbone cannot have this size, or a setting does not suit a
             classifier.
         """
         shared = (

@@ -25,11 +25,11 @@ _RENAMED = {
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used, with the file and path it stands at."""
+    """A setting that cannot be used, with its file and the path inside it."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a name that is there twice; PyYAML would silently keep the last."""
+    """Refuses a name that occurs twice; PyYAML would silently keep the last."""
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -96,9 +96,9 @@ def save(config: Config, path: str) -> None:
 
 
 def digest(config: Config) -> str:
-    """Returns 12 hex digits that change when any setting changes but a TPU's name."""
+    """Returns 12 hex digits that change with any setting except the TPU's name."""
     content = to_dict(config)
-    content["runtime"]["tpu"] = ""  # A run may go on on another slice.
+    content["runtime"]["tpu"] = ""  # A run may continue on another slice.
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -192,7 +192,7 @@ def build(kind: type, settings: object, where: str):
 
 
 def _convert(value: object, hint: object, where: str):
-    """Returns `value` as the annotated type, or raises with the place it stands at."""
+    """Returns `value` as the annotated type, or raises an error naming its place."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""What can be set of the optimizer and its learning rate."""
+"""Settings of the optimizer and its learning rate."""
 
 import dataclasses
 
@@ -17,8 +17,8 @@ class OptimizationConfig:
 
     optimizer: str = "sgd"  # sgd: momentum, L2 on kernels. adamw: decoupled decay.
     learning_rate: float = 0.08  # At the end of the warm-up.
-    # Images per step, human and pseudo, that both learning rates are for; they grow in
-    # proportion with the images there are. 0: they are what they are.
+    # Images per step, human and pseudo, that both learning rates are for; they scale in
+    # proportion to the actual number. 0: they are used as given.
     base_images_per_step: int = 0
     schedule: str = "cosine"  # cosine or polynomial (to 0), step, or constant.
     power: float = 0.9  # Of `polynomial`: 1 is a straight line.
@@ -62,7 +62,7 @@ class OptimizationConfig:
         )
 
     def for_images_per_step(self, images: int) -> "OptimizationConfig":
-        """Returns the settings with the learning rates of so many images per step.
+        """Returns the settings with learning rates scaled to so many images per step.
 
         Source: Goyal et al. 2017, arXiv:1706.02677, the linear scaling rule.
         """

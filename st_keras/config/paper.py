@@ -1,8 +1,8 @@
-"""What the paper set, to show where a config goes its own way.
+"""The paper's settings, to show where a config deviates from them.
 
 Source: Zoph et al. 2020, arXiv:2006.06882, section 3 and appendix B. Learning rates of
-SpineNet and of the segmenters are read in the configs of its authors; numbers that
-these do not have are quoted second-hand.
+SpineNet and of the segmenters are from the configs of its authors; numbers that these
+lack are quoted second-hand.
 """
 
 from st_keras.config.schema import Config
@@ -32,9 +32,9 @@ _OF_PSEUDO = {
 
 
 def differences(config: Config) -> list[tuple[str, str, str]]:
-    """Returns (setting, value here, the paper's) for what the paper set otherwise.
+    """Returns (setting, value here, the paper's) where the two differ.
 
-    Nothing for tasks that only pre-train a backbone, of which it has no table.
+    Nothing for tasks that only pre-train a backbone: the paper has no table of them.
     """
     of_task = _OF_TASK.get(config.task_name)
     if of_task is None:

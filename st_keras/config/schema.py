@@ -1,4 +1,4 @@
-"""What can be set, with unit, default, range and source: the reference manual."""
+"""All settings, with unit, default, range and source: the reference manual."""
 
 import math
 
@@ -44,25 +44,25 @@ class RecordsConfig:
 class PseudoConfig:
     """How a student listens to its teacher (arXiv:2006.06882, appendix B)."""
 
-    # Glob that tools/pseudo_label.py wrote, or of any pictures if their teacher is
-    # asked `online`; tools/self_train.py fills it.
+    # Glob of what tools/pseudo_label.py wrote or, with `online`, of any pictures;
+    # tools/self_train.py fills it in.
     records: str = ""
     ids: str = ""  # File of image ids; empty: all.
     images_per_step: int  # Over all replicas, besides the human-labelled ones.
-    # Labels are not those of `records` but what the moving average of the student says
-    # at every step (arXiv:1703.01780). The paper asks another model, once.
+    # Labels come not from `records` but from the moving average of the student, at
+    # every step (arXiv:1703.01780). In the paper, another model labels once.
     online: bool = False
     weight: float = 1.0  # Of the pseudo loss: alpha.
     min_score: float = 0.5  # Boxes under it are dropped, pixels under it ignored.
     thresholds: str = ""  # File of tools/calibrate.py: a min_score for each class.
     exclude: str = ""  # File of ids of pictures in `records` to leave out.
-    # Whether what is left is weighed by its score, box by box or pixel by pixel. The
-    # paper's labels are hard.
+    # Whether each label that is left is weighted by its score, box by box or pixel by
+    # pixel. The paper's labels are hard.
     soft: bool = False
     normalize: bool = True  # Bring the pseudo loss to the scale of the human one.
     decay: float = 0.9997  # Of the moving averages of both losses.
-    # Bound of mean_human / mean_pseudo. The paper states none (`.inf`); a student that
-    # hardly has pseudo boxes would multiply their gradients without limit.
+    # Upper bound of mean_human / mean_pseudo. The paper states none (`.inf`); with
+    # hardly any pseudo boxes, their gradients would then be multiplied without limit.
     max_ratio: float = 10.0
     shuffle_buffer: int = 4096
     cache_mb: int = 2048
@@ -99,23 +99,23 @@ class InitConfig:
 
 @settings
 class TrainingConfig:
-    """How long, and what is written on the way."""
+    """How long a run trains, and what it writes on the way."""
 
     steps: int
-    steps_per_loop: int = 50  # Inside one tf.function call; logs come at its pace.
+    steps_per_loop: int = 50  # Inside one tf.function call; logs come once per call.
     checkpoint_every_steps: int = 500
     keep_checkpoints: int = 2
-    # Slices that each replica takes its images in, with one update for all: for batches
-    # that do not fit. What is learned is the same; BatchNorm sees a slice at a time.
+    # Slices each replica splits its images into, with one update for all: for batches
+    # that do not fit. Training is the same, but BatchNorm sees one slice at a time.
     accumulation_steps: int = 1
-    # Compute the inside of the backbone's blocks again for the gradient, instead of
-    # keeping it: less memory for a third more work.
+    # Recompute the inside of the backbone's blocks for the gradient instead of keeping
+    # it: less memory for a third more work.
     rematerialize: bool = False
     pictures_every_steps: int = 0  # Training pictures to TensorBoard; 0: only first.
-    # What is done about a step with a loss or a gradient that is not finite, besides
-    # keeping all of it in `debug/step_N` for tools/replay.py. abort: the run stops.
-    # skip: nothing is learned from that step; 10 times in a run, 3 steps in a row.
-    # recover: the run goes on from its last checkpoint with other draws; 3 times.
+    # What to do about a step whose loss or gradient is not finite, besides saving all
+    # of it in `debug/step_N` for tools/replay.py. abort: the run stops. skip: nothing
+    # is learned from that step; at most 10 times in a run, 3 steps in a row. recover:
+    # the run continues from its last checkpoint with other draws; at most 3 times.
     on_nonfinite: str = "abort"
 
     def __post_init__(self):
@@ -133,7 +133,7 @@ class TrainingConfig:
 
 @settings
 class EvaluationConfig:
-    """On which examples, and how often, a model is judged."""
+    """On which examples, and how often, a model is evaluated."""
 
     records: str = ""  # Glob of TFRecords; empty: no evaluation while training.
     ids: str = ""
@@ -149,13 +149,14 @@ class EvaluationConfig:
 class SelfTrainingConfig:
     """What tools/self_train.py needs besides the student's own settings."""
 
-    unlabeled_records: str  # Images for the teacher to label. Labels in it are unread.
+    unlabeled_records: str  # Images for the teacher to label; their labels are unread.
     unlabeled_ids: str = ""
-    test_records: str = ""  # Looked at once, at the end; empty: `evaluation` is used.
+    test_records: str = ""  # Evaluated once, at the end; empty: `evaluation` is used.
     test_ids: str = ""
     teacher_steps: int = 0  # 0: as many as the student's `training.steps`.
-    # Of teacher and control. 0: as many as both parts of the student's batch together,
-    # so that a step costs the same in every run. The paper's teachers take one part's.
+    # Of teacher and control. 0: as many as the student's human and pseudo parts
+    # together, so that a step costs the same in every run. The paper's teachers take as
+    # many as one part.
     teacher_images_per_step: int = 0
     teacher_joint: bool = True  # Whether the teacher has the student's `joint` part.
     control: bool = True  # Also train on human labels for teacher + student steps.
@@ -180,14 +181,14 @@ class SelfTrainingConfig:
 
 @settings
 class RuntimeConfig:
-    """On what it runs."""
+    """The devices and the arithmetic of a run."""
 
     strategy: str = "one_device"
     tpu: str = ""  # Name or address; `local` on a TPU VM.
     precision: str = "float32"  # Or mixed_bfloat16; losses stay float32.
     sync_batch_norm: bool = True  # Over replicas, when there is more than one.
     jit_compile: bool = False  # XLA; always on for TPUs. On a CPU it costs time.
-    # Same seed, same numbers. On GPUs under XLA, that also takes
+    # Same seed, same numbers. On GPUs under XLA, this also needs
     # XLA_FLAGS=--xla_gpu_deterministic_ops=true.
     deterministic: bool = True
 
@@ -256,7 +257,7 @@ class Config:
             "given, one of them",
         )
         check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
-        # The published checkpoints of this kind are of this family.
+        # All published checkpoints of this kind are EfficientNets.
         is_plus = self.init.kind == "imagenet++"
         check(
             f"{self.task_name}.backbone",
@@ -299,7 +300,7 @@ class Config:
             )
 
     def _check_online(self) -> None:
-        """Checks that there is an average, that it starts as a teacher, and no more."""
+        """Checks for an average that starts as a teacher, and no class thresholds."""
         decay, kind = self.optimization.ema_decay, self.init.kind
         check(
             "optimization.ema_decay",
@@ -324,7 +325,7 @@ class Config:
 
     @property
     def task_name(self) -> str:
-        """Which of the tasks it is, as the part of the config is called."""
+        """The task, by the name of its part of the config."""
         return next(name for name in _TASKS if getattr(self, name) is not None)
 
     @property
@@ -340,10 +341,10 @@ class Config:
 
     @property
     def scaled_optimization(self) -> OptimizationConfig:
-        """The settings with the learning rates of this run's images per step."""
+        """`optimization`, its learning rates scaled to this run's images per step."""
         return self.optimization.for_images_per_step(self.images_per_step)
 
     @property
     def role(self) -> str:
-        """`student` if pseudo labels are learned from, `teacher` otherwise."""
+        """`student` if the run learns from pseudo labels, `teacher` otherwise."""
         return "student" if self.pseudo else "teacher"

@@ -22,10 +22,10 @@ class DeepLabConfig:
     output_stride: int = 16  # Pixels per cell of the last feature; 32 on `tiny`.
     aspp_rates: tuple[int, ...] = ()  # Empty: 6, 12, 18 at output stride 16.
     aspp_filters: int = 256
-    low_level_filters: int = 48  # Left of the feature at stride 4.
+    low_level_filters: int = 48  # Kept of the feature at stride 4.
     decoder_filters: int = 256
     decoder_convs: int = 2
-    dropout: float = 0.5  # After the pyramid of poolings.
+    dropout: float = 0.5  # After the atrous spatial pyramid pooling.
 
     def __post_init__(self):
         stride = self.output_stride
@@ -43,7 +43,7 @@ class DeepLabConfig:
 
 @settings
 class NasFpnConfig:
-    """The paper's segmenter: all levels of a NAS-FPN added up."""
+    """The paper's segmenter: the sum of all levels of a NAS-FPN."""
 
     filters: int = 256
     repeats: int = 7  # Cells.
@@ -57,16 +57,16 @@ class NasFpnConfig:
 
 @settings
 class ViewsConfig:
-    """How a picture is looked at; part of the protocol of every mIoU.
+    """How inference views a picture; part of the protocol of every mIoU.
 
-    A scale of 1 shows the whole picture as large as it fits the network's input. What
-    is larger than the input is cut into tiles. The probabilities of all views are
-    averaged at the picture's own size.
+    A scale of 1 shows the whole picture, as large as fits into the network's input. A
+    picture scaled beyond the input is cut into tiles. The probabilities of all views
+    are averaged at the picture's own size.
     """
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False  # Each view also mirrored.
-    overlap: float = 0.25  # Of neighbouring tiles, at least, as a share of their side.
+    overlap: float = 0.25  # Least overlap of neighbouring tiles, as a share of a side.
 
     def __post_init__(self):
         check(
@@ -87,18 +87,18 @@ class SegmentationConfig(TaskConfig):
     decoder: str = "deeplab_v3_plus"  # Or nas_fpn; its settings are in the part below.
     deeplab: DeepLabConfig = DeepLabConfig()
     nas_fpn: NasFpnConfig = NasFpnConfig()
-    # Where people's labels and the network's cells, one in 4 x 4 pixels, meet. labels:
-    # the logits are enlarged. logits: the labels are thinned out, as in the authors'
+    # Resolution of the loss; the network has one cell for 4 x 4 pixels. labels: the
+    # logits are upsampled. logits: the labels are subsampled, as in the authors'
     # configs, which is faster and coarser.
     loss_at: str = "labels"
     # A cell lies on its first pixel, not its middle, in loss and inference: for weights
-    # of the authors, whose TensorFlow 1 enlarged that way.
+    # of the authors, whose TensorFlow 1 upsampled that way.
     legacy_alignment: bool = False
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()  # By class id; empty: equal.
-    top_share: float = 1.0  # Of an image's pixels: only the hardest count.
+    top_share: float = 1.0  # Only this share of an image's pixels counts, the hardest.
     evaluation_views: ViewsConfig = ViewsConfig()
-    # The paper's; whether it mirrored too is not published.
+    # The paper's scales; whether it also mirrored is not published.
     labeling_views: ViewsConfig = ViewsConfig(
         scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75), flip=True
     )

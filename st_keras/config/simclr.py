@@ -7,19 +7,19 @@ from st_keras.config.task import TaskConfig
 
 @settings
 class SimClrConfig(TaskConfig):
-    """How two views of a picture are drawn and told from all others.
+    """How two views of a picture are drawn and told apart from all others.
 
-    Names of classes and labels are not read. `augment` adds what it says to crop and
-    colours: by default only flips.
+    Class names and labels are not read. `augment` comes on top of crop and colours; by
+    default it only flips.
     """
 
     image_size_px: tuple[int, int] = (224, 224)
     batch_norm_momentum: float = 0.9
     temperature: float = 0.1  # What similarities are divided by.
-    projection_layers: int = 3  # Behind the backbone; left out of what starts from it.
-    projection_dim: int = 128  # Numbers that come out of the last.
+    projection_layers: int = 3  # After the backbone; dropped by runs starting from it.
+    projection_dim: int = 128  # Outputs of the last layer.
     crop: CropConfig = CropConfig()
-    # Of brightness, contrast, saturation (0.8 of it) and hue (0.2); 0: no colours.
+    # Of brightness, contrast, saturation (0.8 of it) and hue (0.2); 0: colours stay.
     color_strength: float = 1.0
     blur: bool = True  # Half of the views; small pictures have little to lose.
 

@@ -1,4 +1,4 @@
-"""Settings that every task has: the backbone, the input, and how it is changed."""
+"""Settings that every task has: the backbone, the input and its augmentation."""
 
 from st_keras.config.augment import AugmentConfig
 from st_keras.config.checks import (
@@ -29,7 +29,7 @@ class TaskConfig:
     image_size_px: tuple[int, int] = (640, 640)  # Height, width of the network's input.
     backbone: str = "resnet50"
     # Whose weights the backbone is for: authors; tf_models (ResNet, SpineNet) or keras
-    # (ResNet), which pad or stride otherwise.
+    # (ResNet), which pad or stride differently.
     flavor: str = "authors"
     batch_norm_momentum: float = 0.997
     batch_norm_epsilon: float = 1e-4

@@ -49,9 +49,9 @@ def check_box(box: SourceBox, scene: Scene, picture: Picture) -> Checked:
 def needs_turn(scene: Scene, picture: Picture) -> bool:
     """Says whether boxes are in pixels of the file, although EXIF turns the picture.
 
-    The size that the annotations state tells: the upright one means that boxes are as
-    they should be. Where it tells nothing (a square, half a turn, no size), boxes are
-    taken as upright, as the usual labelling tools show the picture.
+    The size that the annotations state decides: if it is the upright one, so are the
+    boxes. Where it decides nothing (a square, half a turn, no size), boxes are taken as
+    upright, as the usual labelling tools show the picture.
 
     Raises:
       SkipPicture: The stated size is neither.

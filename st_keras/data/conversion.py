@@ -39,8 +39,8 @@ def convert(
 ) -> dict[str, DatasetInfo]:
     """Writes `output`/<split>/ with shards, dataset.json and skipped.txt.
 
-    Prints a summary of each split. A folder that already has records is left as it is
-    until its successor is complete.
+    Prints a summary of each split. A folder that already has records does not change
+    until its replacement is complete.
 
     Args:
       source: Where the pictures and labels come from.

@@ -86,7 +86,7 @@ class Tally:
     def add_counts(self, counts: dict[str, list]) -> None:
         """Adds what another tally has counted."""
         for name, counter in vars(self).items():
-            # Absent where an earlier version counted.
+            # Absent from the counts of an earlier version.
             counter.update(dict(counts.get(name.lstrip("_"), ())))
 
     def info(
@@ -170,7 +170,7 @@ def load(records: str) -> DatasetInfo:
 
 
 def shards_of(folder: str | os.PathLike) -> str:
-    """Returns the glob of the records in a folder, whatever letters are in its name."""
+    """Returns the glob of the records in a folder, whatever characters its name has."""
     return os.path.join(glob.escape(os.fspath(folder).rstrip("/")), "*.tfrecord")
 
 

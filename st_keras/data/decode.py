@@ -7,7 +7,7 @@ from st_keras.data.augment import shrinking
 from st_keras.types import IGNORED, Boxes, Classes, Example, LabelMap
 
 _SPEC = {
-    # Required: boxes of a size of 0 would vanish without a word.
+    # Required: with a size of 0, boxes would silently vanish.
     records.IMAGE_ID: tf.io.FixedLenFeature([], tf.string),
     records.HEIGHT: tf.io.FixedLenFeature([], tf.int64),
     records.WIDTH: tf.io.FixedLenFeature([], tf.int64),
@@ -109,7 +109,7 @@ def decode_unlabeled(
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Returns [H, W, 3] uint8 for the bytes of a picture file, grey or RGB.
 
-    An EXIF orientation is not looked at: the pixels of records are upright.
+    An EXIF orientation is ignored: the pixels of records are upright.
     """
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
@@ -117,7 +117,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_shrunk_image(encoded: tf.Tensor, halvings: tf.Tensor) -> tf.Tensor:
-    """Returns a picture with a half, a quarter or an eighth of its sides.
+    """Returns a picture with all, half, a quarter or an eighth of its sides.
 
     Args:
       encoded: [] string, bytes of a picture file.
@@ -141,9 +141,9 @@ def decode_shrunk_image(encoded: tf.Tensor, halvings: tf.Tensor) -> tf.Tensor:
 
 
 def decoding_problem(encoded: bytes) -> str:
-    """Returns what TensorFlow minds about a picture; nothing if it can be decoded.
+    """Returns TensorFlow's complaint about a picture; empty if it can be decoded.
 
-    It minds damage that Pillow forgives, and a training run would meet it, days later.
+    It rejects damage that Pillow forgives, which a training run would meet days later.
     """
     try:
         tf.io.decode_image(encoded, channels=3, expand_animations=False)
@@ -215,7 +215,7 @@ def _label_map(fields) -> LabelMap:
         )
         return tf.ensure_shape(pixels, [None, None])
 
-    # Where people labelled, nothing is said of confidence, and it is the highest.
+    # Human label maps come without a confidence, which is then the highest.
     return LabelMap(plane(records.LABEL_MAP), plane(records.CONFIDENCE))
 
 

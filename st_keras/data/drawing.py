@@ -10,7 +10,7 @@ from st_keras.data.class_colors import class_color
 from st_keras.types import Batch, Boxes, Classes, Embeddings, Labels
 
 _SMALLEST_SIDE_PX = 320  # Smaller pictures are enlarged, so that text can be read.
-_ENLARGED_TO_PX = 1280  # At most: of a strip, not the short side decides.
+_ENLARGED_TO_PX = 1280  # At most, for the longer side; a narrow strip would exceed it.
 _DROPPED_COLOR = (170, 170, 170)
 _DASH_PX = 5
 _GAP_PX = 6
@@ -26,12 +26,12 @@ def draw_labels(
     marks_yx: np.ndarray | None = None,
     legend: bool = True,
 ) -> np.ndarray:
-    """Returns the image with what is said of it.
+    """Returns the image with its labels drawn on it.
 
     Boxes come with class names and, below 1, scores. A box that does not count (weight
     0) is dashed, grey and nameless; a padding row is not drawn. Crowds are drawn thin.
-    Pixels of a label map are half in the colours of their classes. Classes of the whole
-    picture are written into its corner, grey if they do not count.
+    A label map is drawn half transparent in the colours of its classes. Classes of the
+    whole picture are written into its corner, grey if they do not count.
 
     Args:
       image: [H, W, 3] uint8.
@@ -74,7 +74,7 @@ def draw_batch(batch: Batch, class_names: tuple[str, ...]) -> np.ndarray:
                 image,
                 batch.labels._make(field[row // views] for field in batch.labels),
                 class_names,
-                legend=False,  # As high as there are classes.
+                legend=False,  # Its height depends on the classes.
             )
             for row, image in enumerate(batch.image)
         ]
@@ -154,12 +154,12 @@ def _write_classes(picture, labels: Classes, class_names) -> None:
 def fit(
     picture: Image.Image, smallest_side_px: int, largest_side_px: int
 ) -> tuple[Image.Image, float]:
-    """Returns the picture at the size to draw on, and its pixels per pixel before.
+    """Returns the picture at the size to draw on, and the scale against the original.
 
     Args:
       picture: Of any size.
-      smallest_side_px: As `draw_labels` has it.
-      largest_side_px: As `draw_labels` has it.
+      smallest_side_px: As for `draw_labels`.
+      largest_side_px: As for `draw_labels`.
     """
     wanted = -(-smallest_side_px // min(picture.size))
     scale: float = max(1, min(wanted, _ENLARGED_TO_PX // max(picture.size)))

@@ -7,7 +7,7 @@ from st_keras.data.class_colors import class_color
 from st_keras.types import IGNORED
 
 _PLAIN = "background"  # What a picture shows besides its objects is not coloured.
-_HATCH_LINES = 9  # From one to the next, in the width of a line.
+_HATCH_LINES = 9  # Distance between two, in line widths.
 _SMALLEST_FONT_PX = 13
 _SHARE_COLOR = (120, 120, 120)  # Or a class called `2` would be `2 5%`.
 
@@ -17,7 +17,7 @@ def tint(
 ) -> Image.Image:
     """Returns a picture with its pixels half in the colours of their classes.
 
-    Thin lines part the classes. What is ignored is grey and hatched; a class named
+    Thin lines separate the classes. Ignored pixels are grey and hatched; a class named
     `background` stays as it is. Lines grow with the picture.
 
     Args:
@@ -30,7 +30,7 @@ def tint(
     ids = np.asarray(class_map)
     line_px = max(1, round(min(picture.size) / 500))
     class_map.putpalette([side for i in range(256) for side in class_color(i)])
-    # Pillow keeps to bytes; with floats, 12 megapixels would take over a gigabyte.
+    # Pillow blends in bytes; with floats, 12 megapixels would take over a gigabyte.
     tinted = Image.blend(picture, class_map.convert("RGB"), 0.5)
     tinted.paste(picture, mask=_mask(np.isin(ids, _plain_ids(class_names))))
     is_ignored = ids == IGNORED

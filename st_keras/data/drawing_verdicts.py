@@ -1,4 +1,4 @@
-"""Pseudo labels over their picture, drawn by what becomes of them."""
+"""Pseudo labels over their picture, coloured by what becomes of them."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,7 +18,7 @@ COLORS = (
 )
 _DASHED = (kinds.MISSED, kinds.DROPPED)
 _NAMELESS = kinds.DROPPED  # There are too many of them to be read.
-# The most important last, so that they lie on top; dashes let what is below be seen.
+# The most important last, so that they lie on top; dashes let those below show.
 _ORDER = (kinds.DROPPED, kinds.KEPT, kinds.MATCHED, kinds.FALSE, kinds.MISSED)
 _GAP_PX = 4
 
@@ -33,16 +33,16 @@ def draw_verdicts(
 ) -> np.ndarray:
     """Returns the image with its pseudo labels in the colours of their verdicts.
 
-    Boxes have names and scores but for those that are dropped; missed and dropped ones
-    are dashed. A label map is drawn twice, above the names of its classes: by class and
+    Boxes have names and scores unless they are dropped; missed and dropped ones are
+    dashed. A label map is drawn twice, above the names of its classes: by class and
     by verdict. Classes of the whole picture are written into its corner.
 
     Args:
       image: [H, W, 3] uint8.
       found: NumPy arrays, in pixels of the image.
       class_names: By class id.
-      smallest_side_px: As `drawing.draw_labels` has it.
-      largest_side_px: As `drawing.draw_labels` has it.
+      smallest_side_px: As for `drawing.draw_labels`.
+      largest_side_px: As for `drawing.draw_labels`.
 
     Returns:
       [H', W', 3] uint8.

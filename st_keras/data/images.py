@@ -88,7 +88,7 @@ def encode_png(pixels: np.ndarray, *, effort: int = 6) -> bytes:
 
     Args:
       pixels: Of the picture.
-      effort: Of making it small, 0 to 9.
+      effort: Compression level, 0 to 9.
     """
     return _encode(Image.fromarray(pixels), lossy=False, effort=effort)
 
@@ -161,14 +161,14 @@ def _is_lossy(file_format: str, content: bytes) -> bool:
 
 
 def _is_plain(image: Image.Image, content: bytes) -> bool:
-    """Says whether TensorFlow reads the very bytes as these pixels."""
+    """Says whether TensorFlow decodes the unchanged bytes to these pixels."""
     if image.format in ("JPEG", "MPO"):
         return image.mode in ("L", "RGB")
     depth_and_color = content[_PNG_DEPTH_AND_COLOR]
     return (
         image.format == "PNG"
         and depth_and_color in _PNG_PLAIN
-        and content.endswith(_PNG_END)  # Pillow does without, TensorFlow does not.
+        and content.endswith(_PNG_END)  # Pillow does not need it, TensorFlow does.
     )
 
 
@@ -190,8 +190,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _encode(image: Image.Image, lossy: bool, effort: int = 6) -> bytes:
-    # Pillow would write the old colour profile along, which is not of these colours
-    # if they were CMYK.
+    # Pillow would also write the old colour profile, which is wrong for pixels that
+    # were CMYK.
     image.info.clear()
     buffer = io.BytesIO()
     if lossy:

@@ -23,7 +23,7 @@ class Checked(NamedTuple):
 def check_label_map(
     label_map: np.ndarray, picture: Picture, num_classes: int
 ) -> Checked:
-    """Returns a map whose every pixel has a class and lies where the picture's does.
+    """Returns a label map with valid values only, at the size of the stored picture.
 
     Where the picture was shrunk, each pixel takes the class of the nearest one.
 
@@ -71,7 +71,7 @@ def relabel(
       [H, W] uint8.
 
     Raises:
-      SkipPicture: A pixel has another value; the most frequent ones are told.
+      SkipPicture: A pixel has another value; the most frequent ones are named.
     """
     keys = np.array(sorted(class_ids), np.int64)
     ids = np.array([class_ids[key] for key in keys.tolist()], np.uint8)

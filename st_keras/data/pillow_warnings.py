@@ -1,4 +1,4 @@
-"""What Pillow warns of, on any number of threads."""
+"""Silences Pillow's warnings, on any number of threads."""
 
 import contextlib
 import threading
@@ -17,10 +17,10 @@ _filters = contextlib.ExitStack()
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Shows no warning; that of too many pixels is an error, one of `BOMBS`.
+    """Silences warnings; that of too many pixels becomes an error, one of `BOMBS`.
 
-    Python's filters are those of the whole process, so the first thread that comes in
-    sets them and the last one that leaves puts the former ones back.
+    Python's filters are process-wide, so the first thread to enter sets them and the
+    last one to leave restores the previous ones.
     """
     global _inside
     with _lock:

@@ -36,11 +36,11 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
     Args:
       records: Glob of TFRecord shards with a dataset.json beside them.
       ids: Image ids to keep; None keeps all.
-      cache_mb: The encoded pictures are kept in memory if they are smaller.
+      cache_mb: The encoded pictures are kept in memory if they fit into this.
 
     Raises:
-      ValueError: No files, not all the files or others, an empty one that should not
-        be, no pictures, ids of other pictures or one twice.
+      ValueError: Files are missing, unexpected or wrongly empty, there are no pictures,
+        or an id is unknown or repeated.
     """
     paths = dataset_info.shard_paths(records)
     info = dataset_info.load(records)
@@ -51,7 +51,7 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
     if not count:
         raise ValueError(f"`{records}`: no picture to read.")
     sizes = [os.path.getsize(path) for path in paths]
-    if not all(sizes):  # As a copy to a full disk leaves them. Or one of few pictures.
+    if not all(sizes):  # As after a copy to a full disk, or in a set of few pictures.
         check_count(records, sum(map(count_records, paths)), info.images)
     megabytes = sum(sizes) / 2**20
     return Source(
@@ -62,8 +62,8 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
     )
 
 
-# What is mapped is plain TensorFlow: to look through its source for conditions and
-# loops, as AutoGraph does, takes most of the time until the first step.
+# The mapped functions are plain TensorFlow: AutoGraph's search of their source for
+# conditions and loops would take most of the time until the first step.
 @tf.autograph.experimental.do_not_convert
 def training_stream(
     source: Source,
@@ -83,11 +83,11 @@ def training_stream(
       prepare: From (serialised record, [2] int64 seed) to a nest of tensors of static
         shape.
       seed: Two numbers that name the stream.
-      start: Examples to leave out, as many as all replicas have seen.
+      start: Examples to skip: those that all replicas together have seen.
       batch_size: Examples per replica and step.
-      shuffle_buffer: Records that are mixed; all of them where they fit in memory.
-      replicas: How many take turns in getting a batch.
-      replicas_here: Those among them that this process feeds.
+      shuffle_buffer: Records that are mixed; all of them if they fit in memory.
+      replicas: Number of replicas that get batches in turn.
+      replicas_here: Those of them that this process feeds.
 
     Returns:
       A dataset; its elements are batches for the replicas of this process, in turn.
@@ -120,7 +120,7 @@ def training_stream(
     batches = stream.map(
         prepare_with_seed, num_parallel_calls=PARALLEL_CALLS, deterministic=True
     ).batch(batch_size, drop_remainder=True)
-    # Or several hosts would ask each other before every step whether there is more.
+    # Without it, several hosts would ask each other before every step if there is more.
     return untuned(
         batches.apply(
             tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
@@ -172,7 +172,7 @@ def check_count(records: str, found: int, images: int) -> None:
     """Refuses shards that do not hold what the dataset.json beside them says.
 
     Raises:
-      ValueError: Shows both numbers.
+      ValueError: The counts differ; the message shows both.
     """
     if found != images:
         raise ValueError(
@@ -182,7 +182,7 @@ def check_count(records: str, found: int, images: int) -> None:
 
 
 def _check_shards(records: str, paths: list[str], shards: tuple[str, ...]) -> None:
-    # Epochs and batches are counted by dataset.json, so it must be about these files.
+    # Epochs and batches are counted by dataset.json, so it must describe these files.
     if sorted(os.path.basename(path) for path in paths) != sorted(shards):
         raise ValueError(
             f"`{records}` must match the {len(shards)} shards that the dataset.json "
@@ -211,7 +211,7 @@ def _check_ids(records: str, ids: list[str]) -> None:
 
 
 def _shuffle(dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.Dataset:
-    """Returns the dataset in an order made from a [2] seed and nothing else.
+    """Returns the dataset in an order that depends on a [2] seed alone.
 
     `Dataset.shuffle` mixes the process's global seed in, and refuses a seed that is a
     tensor when the global one is 0.
@@ -247,8 +247,8 @@ def _read(source: Source) -> tf.data.Dataset:
         place = tf.searchsorted(chosen, key[None])[0]
         return tf.gather(chosen, tf.minimum(place, len(source.ids) - 1)) == key
 
-    # Not a lookup table: it has a state, for whose sake a deterministic run would
-    # prepare one example at a time.
+    # Not a lookup table: because it has state, a deterministic run would prepare one
+    # example at a time.
     return raw.filter(is_chosen)
 
 

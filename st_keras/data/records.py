@@ -1,8 +1,8 @@
 """The file format: one tf.train.Example per picture, and the shards that hold them.
 
 Feature keys are those tf-models-official reads; ours come last. Labels in a file start
-at 1 (0 is background there, as COCO and PASCAL have it); boxes are shares of the
-picture's height and width.
+at 1 (0 is background there, as in COCO and PASCAL); boxes are shares of the picture's
+height and width.
 """
 
 import contextlib
@@ -43,9 +43,9 @@ CLASS_SCORE = "image/class/score"
 
 HUMAN = "human"
 
-PICTURES_PER_SHARD = 500  # Where nobody says how many files there are to be.
+PICTURES_PER_SHARD = 500  # If the number of files is not given.
 _DIGEST_DIGITS = 16
-_OTHER_FILES = 256  # That a process has open besides shards, at most.
+_OTHER_FILES = 256  # Most files that a process has open besides shards.
 _LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4  # Of a record in a TFRecord file.
 IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, digest.
 
@@ -73,7 +73,7 @@ class Record:
     confidence_png: bytes | None = None  # One channel, in 1/255; None: as `scores`.
     class_label: int | None = None  # Of the whole picture, from 1; None: not known.
     class_score: float | None = None  # None: a human said it.
-    # Hex digest of the picture's file where `encoded` is not what is in it.
+    # Hex digest of the picture's file, if `encoded` is not its content.
     file_sha256: str = ""
 
 
@@ -118,7 +118,7 @@ def to_example(record: Record) -> tf.train.Example:
 
 
 def digest(record: Record) -> str:
-    """Returns what tells a picture from others: 16 hex digits of its file's SHA-256.
+    """Returns what identifies a picture: 16 hex digits of its file's SHA-256.
 
     A file that was shrunk or turned upright is the same picture as one that was not.
     """
@@ -130,8 +130,8 @@ class ShardWriter:
     """Writes records in turn to `num_shards` files that appear only when complete.
 
     Used as a context manager: files are temporary inside it and get their names when it
-    is left without an error. images.tsv comes with them: by the digest of its file, a
-    picture that two sets share is found under any name and of any size.
+    is left without an error. images.tsv comes with them: its digests identify a picture
+    that two sets share, under any name and at any size.
     """
 
     def __init__(self, folder: str, num_shards: int, name: str = "records"):
@@ -199,7 +199,7 @@ def _allow_open_files(count: int) -> None:
 
 
 def count_records(path: str) -> int:
-    """Returns how many records a TFRecord file has, reading their lengths alone.
+    """Returns how many records a TFRecord file has, reading only their lengths.
 
     Raises:
       ValueError: The file ends within a record.

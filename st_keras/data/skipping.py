@@ -86,7 +86,7 @@ class SkipLog:
         return list(self._lines)
 
     def add_line(self, line: str) -> None:
-        """Adds what another log has in a line."""
+        """Adds a line of another log."""
         image, index, reason, values = line.split("\t")
         number = None if index == "-" else int(index)
         self.add(image, Reason(reason), values, number)

@@ -114,10 +114,10 @@ def draw(
       labels_by_id: The labels in each picture. Its order does not matter.
       counts: Sizes of the sets, each from 1 to the number of pictures.
       seed: Not negative; the same one draws the same sets.
-      nested: Each set contains the smaller ones: all begin one permutation.
+      nested: Each set contains the smaller ones: all are prefixes of one permutation.
         Otherwise they are independent of each other.
-      ensure_classes: Every label that occurs at all is in every set. Pictures that
-        bring a missing label displace the last ones drawn.
+      ensure_classes: Every label that occurs at all is in every set. Pictures with a
+        missing label replace the last ones drawn.
 
     Returns:
       Ids in the order in which they were drawn, for each of `counts`.
@@ -162,22 +162,22 @@ def split(
       fractions: Percent of the pictures, above 0 and up to 100; rounded, at least one
         picture.
       ids_file: Ids of the pictures to draw from; empty: all.
-      seed: See `draw`, as the next two.
-      only_labeled: Draws from the pictures that have a label, of which fractions are
-        then shares; the others are among the ids that remain.
+      seed: See `draw`, also for the next two.
+      only_labeled: Draws from the pictures that have a label, and fractions are shares
+        of those; the others are among the ids that remain.
 
     Returns:
       A table for people: pictures with each class in each set.
 
     Raises:
       ValueError: A fraction is out of range, or no such sets can be drawn, or a file
-        is there with other ids.
+        exists with other ids.
     """
     for fraction in fractions:
         if not 0 < fraction <= 100:
             raise ValueError(f"`fractions` must be in (0, 100], got {fraction:g}.")
     info = dataset_info.load(pattern)
-    # Where people drew boxes and maps, both tell of the same objects.
+    # If people drew both boxes and maps, both show the same objects.
     read, names = read_labels, info.class_names
     if not names and info.label_map_names:
         read, names = read_map_labels, info.label_map_names
@@ -279,7 +279,7 @@ def read_labels(pattern: str) -> dict[str, set[int]]:
                     image_id = image_id.decode()
                     if image_id in labels_by_id:
                         raise ValueError(f"{path}: a second picture {image_id}.")
-                    # Records of other tools may not speak of crowds.
+                    # Records of other tools may lack crowd flags.
                     rows = itertools.zip_longest(labels, crowd, fillvalue=0)
                     labels_by_id[image_id] = {label for label, c in rows if not c}
         except tf.errors.OpError as error:

@@ -1,4 +1,4 @@
-"""The same work on many things: several at a time, the results in order."""
+"""Calls one function on many items: several at a time, with results in order."""
 
 import collections
 import os
@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
-# More would wait for each other in Python, each with a picture of some size in memory.
+# More would wait for each other in Python, each holding a picture in memory.
 _MOST = 16
-_AHEAD = 2  # Results that wait: who is done early need not wait for a slow one before.
+_AHEAD = 2  # More items than threads, so that threads go on while one item is slow.
 
 
 def in_order(
@@ -17,13 +17,13 @@ def in_order(
     *,
     threads: int | None = None,
 ) -> Iterator:
-    """Yields what a function makes of items, in their order.
+    """Yields a function's results for items, in their order.
 
-    Those that follow are under way meanwhile. An error, of the function or of reading
-    the items, reaches the caller after what comes before it.
+    Later items are processed meanwhile. An error, from the function or from reading the
+    items, reaches the caller after the results before it.
 
     Args:
-      function: Of one item; called from several threads at a time.
+      function: Takes one item; called from several threads at a time.
       items: Read in the caller's thread, some ahead of what is yielded.
       threads: How many; None: one for each core of the process, at most 16.
     """
@@ -39,8 +39,8 @@ def in_order(
         while under_way:
             yield under_way.popleft().result()
     finally:
-        # Also where the caller has had enough. An error keeps this frame alive, which
-        # must not keep the pictures, or the threads of those who read them.
+        # Also if the caller stops early. An error keeps this frame alive, which must
+        # not keep the pictures, or the threads that read them.
         pool.shutdown(cancel_futures=True)
         under_way.clear()
         started.close()

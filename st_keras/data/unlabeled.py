@@ -20,7 +20,7 @@ class Pictures(abc.ABC):
 
     positions: int  # How many there are to choose from.
     count: int  # How many are chosen, at most one per position.
-    where: str  # What a user has named.
+    where: str  # The files or folder, as the user named them.
     fingerprint: str  # Hex digest; another one means other pictures.
 
     @abc.abstractmethod
@@ -44,14 +44,14 @@ class RecordPictures(Pictures):
     """The pictures of TFRecords, file after file."""
 
     def __init__(self, where: str, ids: list[str] | None = None):
-        """Counts the records of every file, reading their lengths alone.
+        """Counts the records of every file, reading only their lengths.
 
         Args:
           where: Glob of TFRecords with a dataset.json beside them.
           ids: Image ids to choose; None chooses all.
 
         Raises:
-          ValueError: No such files, not all of them, a damaged one, unknown ids.
+          ValueError: Files are missing or damaged, or ids are unknown.
         """
         chosen = pipeline.open_source(where, ids, cache_mb=0)
         self.where = where

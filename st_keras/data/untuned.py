@@ -4,19 +4,19 @@ import os
 
 import tensorflow as tf
 
-# What is prepared at a time, and how many batches wait for the model: an autotuner
-# would find as much where the host has nothing else to do.
+# Parallel calls, and batches that wait for the model: an autotuner would find the same
+# where the host has nothing else to do.
 PARALLEL_CALLS = os.cpu_count() or 1
 PREFETCH = 2
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the same dataset without tf.data's autotuner; so are those made of it.
+    """Returns the same dataset without tf.data's autotuner, also for those made of it.
 
-    An autotuner sleeps longer and longer between its looks, up to a minute, and an
+    An autotuner sleeps longer and longer between its checks, up to a minute, and an
     iterator that is dropped waits for it if it misses its call. Labelling drops one for
     every shard, training and evaluation one at their end: with TensorFlow 2.15, a shard
-    of ten seconds sometimes took twenty more, in which nothing was done.
+    of ten seconds sometimes took twenty more, all of it idle.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,4 +1,4 @@
-"""How inference looks at a picture: whole, or at several sizes and in tiles."""
+"""How inference sees a picture: whole, or at several sizes and in tiles."""
 
 import math
 
@@ -51,7 +51,7 @@ def tiled(
     flip: bool,
     overlap: float,
 ) -> View:
-    """Shows a picture at several sizes; what is larger than a view, in tiles.
+    """Shows a picture at several sizes, in tiles where it is larger than a view.
 
     Tiles of a size are spread evenly and reach to the picture's edges. They come row
     by row, size by size, and all that are mirrored after all that are not.
@@ -61,7 +61,7 @@ def tiled(
       view_size_px: Height and width of the network's input.
       scales: Sizes; at 1, the whole picture is as large as it fits one view.
       flip: Whether each view comes once more, mirrored.
-      overlap: Of neighbouring tiles, at least, as a share of the view.
+      overlap: Least overlap of neighbouring tiles, as a share of the view.
 
     Returns:
       [V, ...] views.
@@ -81,8 +81,8 @@ def _tiles(image, view_size_px, scale, overlap) -> View:
     size = tf.shape(image)[:2]
     halvings = shrinking.halvings(geometry.fitting_scale(size, view_size_px) * scale)
     small = shrinking.shrink(image, halvings)
-    # The last pixel of the shrunken picture may stand for less than one, so what is
-    # shown and where it is are those of the shrunken one.
+    # The last pixel of the shrunken picture may stand for less than the others, so
+    # sizes and places are computed from the shrunken one.
     small_size = tf.cast(tf.shape(small)[:2], tf.float32)
     shown_at = geometry.fitting_scale(tf.shape(small)[:2], view_size_px) * scale
     scaled_size = tf.cast(tf.maximum(tf.round(small_size * shown_at), 1.0), tf.int32)

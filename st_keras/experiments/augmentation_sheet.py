@@ -30,8 +30,8 @@ def show_augmentations(
 ) -> str:
     """Draws what a policy makes of the first records and returns what was drawn.
 
-    Each row is a picture and five draws with their operations, scale and boxes; pixels
-    of a label map are tinted, and below the picture it says in which colours.
+    Each row is a picture and five draws with their operations, scale and boxes. Label
+    maps are tinted; a legend below the picture names the colours.
 
     Args:
       records: Glob of TFRecords.
@@ -39,8 +39,8 @@ def show_augmentations(
       size_px: Height and width of the network's input.
       output: Picture file to write.
       policy_of: The policies of the task, by name.
-      count: Pictures to show at most, in full rows but at least one.
-      seed: Another one gives other draws.
+      count: Show at most this many pictures, in full rows; at least one row.
+      seed: A different seed gives different draws.
 
     Raises:
       ValueError: There are no such records.
@@ -113,14 +113,14 @@ def _draw(
     *,
     legend: bool,
 ) -> np.ndarray:
-    """Returns an image with boxes over its label map, as far as records have them."""
+    """Returns an image with its label map and boxes, whichever the records have."""
     names = info.label_map_names
     if not names:
         return drawing.draw_labels(image, labels, info.class_names, **sheets.SIDES_PX)
     tinted = drawing.draw_labels(
         image, label_map, names, legend=False, **sheets.SIDES_PX
     )
-    # It has its size now, and the boxes follow.
+    # `tinted` has its final size, so the boxes are scaled to it.
     scale = tinted.shape[1] / image.shape[1]
     moved = labels._replace(boxes_yxyx=labels.boxes_yxyx * scale)
     drawn = drawing.draw_labels(tinted, moved, info.class_names, smallest_side_px=0)

@@ -1,4 +1,4 @@
-"""Holds what a run reaches against what its config says it reaches."""
+"""Compares what a run reaches with what its config expects."""
 
 from st_keras.config import Config, ExpectConfig
 
@@ -18,7 +18,7 @@ def read_expectation(config: Config) -> ExpectConfig:
 
 
 def check_metrics(metrics: dict, expect: ExpectConfig) -> str:
-    """Returns a line that says how near the metric is.
+    """Returns a line that says how close the metric is to the expected value.
 
     Raises:
       ValueError: It is further away than the tolerance, or there is no such metric.

@@ -9,7 +9,7 @@ from matplotlib import ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# One colour per model in charts and tables. The three differ for colour-blind eyes too.
+# One colour per model in charts and tables; colour-blind readers can tell them apart.
 COLORS = {"teacher": "#4a86d8", "student": "#e8833a", "control": "#2fa37c"}
 _OTHER = "#8a8f98"
 _SIZE_INCHES = (5.6, 3.3)
@@ -31,7 +31,7 @@ class Line(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A straight line across a chart: at `x`, or where it is None, at `y`."""
+    """A straight line across a chart: at `x`, or at `y` where `x` is None."""
 
     name: str
     x: float | None = None
@@ -116,7 +116,7 @@ def _render(draw, *, ink: str, grid: str, page: str) -> bytes:
         "font.size": 10,
         "grid.color": grid,
         "grid.linewidth": 0.8,
-        "lines.dashed_pattern": (5.0, 4.0),  # Shows a line that lies under it.
+        "lines.dashed_pattern": (5.0, 4.0),  # The gaps show a line underneath.
         "text.color": ink,
         "xtick.color": ink,
         "ytick.color": ink,

@@ -1,7 +1,7 @@
-"""Runs the cells of a grid and keeps what each has reached.
+"""Runs the cells of a grid and stores the result of each.
 
     stages/supervised-1a2b3c4d   a run, labels or thresholds, named after their settings
-    cells/<cell>/seed_0.json     what a cell has reached with a seed
+    cells/<cell>/seed_0.json     the result of a cell with a seed
 
 Cells whose teachers or labels have the same settings share them: they are made once.
 """
@@ -62,7 +62,7 @@ def jobs(
     seeds: list[int],
     overrides: tuple[str, ...] = (),
 ) -> list[Job]:
-    """Returns what is to be run, all cells of a seed before the next seed.
+    """Returns the jobs to run, all cells of a seed before the next seed.
 
     Args:
       path: Of the grid's YAML.
@@ -99,15 +99,15 @@ def jobs(
 
 
 def result_path(job: Job) -> pathlib.Path:
-    """Returns the file of what a job has reached."""
+    """Returns the file of a job's result."""
     return pathlib.Path(job.workdir, "cells", job.cell, f"seed_{job.seed}.json")
 
 
 def read_result(job: Job) -> dict:
-    """Returns what a job has reached; empty if it is not finished.
+    """Returns a job's result; empty if it is not finished.
 
-    What it has reached with other settings, as they stood in the grid or in the
-    config then, does not count.
+    A result with other settings, because the grid or the config has changed since, does
+    not count.
 
     Raises:
       ValueError: Its data has changed since.
@@ -123,7 +123,7 @@ def read_result(job: Job) -> dict:
 
 
 def _check_unchanged(job: Job, found: dict) -> None:
-    """Refuses what was reached with data that has changed: a table would mix both."""
+    """Refuses a result whose data has changed since: a table would mix both."""
     grid, cell = _of_job(job)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     there = found.get("data", {})  # Earlier versions did not write it.
@@ -131,7 +131,7 @@ def _check_unchanged(job: Job, found: dict) -> None:
 
 
 def settings_digest(job: Job) -> str:
-    """Returns what tells a job's settings from others: 16 hex digits.
+    """Returns a digest of a job's settings: 16 hex digits.
 
     Raises:
       ConfigError: They cannot be used.
@@ -139,7 +139,7 @@ def settings_digest(job: Job) -> str:
     """
     grid, cell = _of_job(job)
     cells = [cell]
-    if cell.arm.cost_of:  # Its length follows from the other's.
+    if cell.arm.cost_of:  # Its length follows from the other's cost.
         cells.append(cell_at(grid, cell.point, cell.arm.cost_of))
     parts = []
     for one in cells:
@@ -157,12 +157,12 @@ def _of_job(job: Job) -> tuple[GridConfig, Cell]:
 
 
 def run(todo: list[Job], processes: int = 1) -> dict[str, str]:
-    """Runs jobs, each in a process of its own; finished ones are kept.
+    """Runs jobs, each in a process of its own; finished ones are not run again.
 
     A job that fails does not stop the others.
 
     Args:
-      todo: The jobs, in the order they are run in, where it is one at a time.
+      todo: The jobs, in the order in which they run if one at a time.
       processes: How many at once; several print to a `.log` beside the result.
 
     Returns:
@@ -197,9 +197,9 @@ def _log_path(job: Job) -> pathlib.Path:
 def _side_by_side(todo: list[Job], processes: int) -> list[Job]:
     """Returns jobs in an order in which few have to wait for each other.
 
-    The arms of one point and seed have stages in common, so those of one arm go before
-    those of the next; and where a seed has fewer points than there are processes, it
-    goes together with others.
+    The arms of one point and seed share stages, so the jobs of one arm come before
+    those of the next. Seeds with fewer points than there are processes are run
+    together.
     """
     seeds = list(dict.fromkeys(job.seed for job in todo))
     points = {job.cell.rpartition("/")[0] for job in todo}
@@ -214,7 +214,7 @@ def _side_by_side(todo: list[Job], processes: int) -> list[Job]:
 
 
 def run_job(job: Job) -> dict:
-    """Runs what is not finished of one cell, evaluates it, and returns the result."""
+    """Runs the unfinished stages of one cell, evaluates it, and returns the result."""
     if found := read_result(job):
         return found
     grid, cell = _of_job(job)
@@ -250,7 +250,7 @@ def run_job(job: Job) -> dict:
 
 
 def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str]:
-    """Returns the stages behind a cell, that of its model last."""
+    """Runs the stages behind a cell and returns them, that of its model last."""
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     before = pretraining(job.grid, grid, job.seed, job.overrides)
     for name, first in before.values():
@@ -269,9 +269,9 @@ def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str
 
 
 def _cost_of(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> Cost:
-    """Returns what another arm has cost at the same point; it is run if need be.
+    """Returns what another arm has cost at the same point, running it if necessary.
 
-    Its result is enough: the stages may be on another machine.
+    A stored result is enough: the stages may be on another machine.
     """
     other = cell_at(grid, cell.point, cell.arm.cost_of)
     if other.name in grid.cells():
@@ -287,9 +287,9 @@ def _supervised(config: Config, stages: Stages) -> str:
 
 
 def _placed(config: Config, stages: Stages) -> Config:
-    """Returns the config with the folder of the stage that the model begins with.
+    """Returns the config with the folder of the stage that gives the first weights.
 
-    Names of runs have no folder in them, so that a grid may be moved.
+    The name of a run contains no folder, so that a grid can be moved.
     """
     if config.init.kind == "random" or not stages.is_trained(config.init.checkpoint):
         return config
@@ -324,7 +324,7 @@ def _self_training(config: Config, stages: Stages, iterations: int) -> list[str]
             thresholds_file = stages.calibrate(thresholds, slice_, model, config)
             behind += [slice_, thresholds]
         student = student_config(config, folder, stages.path(model), thresholds_file)
-        # Not the student's digest: it would change with the place of the folder.
+        # Not the student's digest: it would change with the folder's location.
         name = _name("student", config_lib.digest(config), labels, thresholds)
         stages.train(name, _placed(student, stages))
         behind.append(name)

@@ -1,4 +1,4 @@
-"""Draws what a grid has found: a dot for each seed, a bar for each mean."""
+"""Draws the results of a grid: a dot for each seed, a bar for each mean."""
 
 from st_keras import writing
 from st_keras.config.grid import GridConfig, cell_name
@@ -12,8 +12,8 @@ _GREY, _BLUE, _ORANGE = "#9aa5b1", "#1f6feb", "#d9822b"
 def draw(path: str, grid: GridConfig, content: dict) -> None:
     """Writes a PNG of lines over the first axis, or of rows of dots.
 
-    A row is of an arm where there are no axes, and of a claim, around 0, where there
-    are only the cells of claims, which make no lines.
+    Without axes, a row is an arm. Where there are only the cells of claims, which make
+    no lines, a row is a claim, drawn around 0.
 
     Args:
       path: The file.

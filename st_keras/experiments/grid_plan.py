@@ -1,4 +1,4 @@
-"""What a grid would run, and what that takes."""
+"""What a grid would run, and what that would cost."""
 
 from st_keras.config import Config
 from st_keras.config.grid import cell_at, cells_of, config_of_cell, load_grid
@@ -18,7 +18,7 @@ _FLOPS_PER_MULTIPLY_ADD = 2
 def format_plan(of_all: list[Job]) -> str:
     """Returns a table of jobs: status, images, steps, multiply-adds, chip-hours.
 
-    Stages that cells share are counted in each of them; run, they are made once.
+    Stages that cells share are counted in each of them, although they run only once.
     """
     rows = [
         ["cell", "seed", "status", "images", "steps", "multiply-adds", "chip-hours"]
@@ -42,7 +42,7 @@ def format_plan(of_all: list[Job]) -> str:
 
 
 def cost_of(job: Job) -> Cost:
-    """Returns what the stages behind a job take, without their time."""
+    """Returns the cost of the stages behind a job, without their time."""
     grid = load_grid(job.grid)
     cell = next(cell for cell in cells_of(grid) if cell.name == job.cell)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)

@@ -1,4 +1,4 @@
-"""What a grid has found, as numbers, a table in Markdown, and a figure."""
+"""The results of a grid, as numbers, a table in Markdown, and a figure."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from st_keras.experiments.grid import Job, jobs, read_result
 from st_keras.runtime.run_log import write_json
 
 _LEVEL = 0.05  # Of significance.
-_ROUNDING = 1e-9  # A spread of less is none: 0.1 + 0.2 is not 0.3.
+_ROUNDING = 1e-9  # A smaller spread counts as none: 0.1 + 0.2 is not 0.3.
 
 
 def write(
@@ -29,9 +29,9 @@ def write(
       path: Of the grid's YAML.
       workdir: Folder of its runs.
       output: Path without an ending.
-      command: That made the runs.
+      command: Command that made the runs.
       overrides: Of all cells.
-      seeds: To put together; empty: those of the grid.
+      seeds: Seeds to include; empty: those of the grid.
 
     Returns:
       The table.
@@ -54,7 +54,7 @@ def write(
 
 
 def collect(grid: GridConfig, of_all: list[Job]) -> dict:
-    """Returns the numbers of every cell, and each beside the reference.
+    """Returns the numbers of every cell, and its gain over the reference.
 
     Raises:
       ValueError: A cell has no result; names it.
@@ -114,7 +114,7 @@ def _claim(factors: dict[str, float], results: dict, headline: str, seeds) -> di
 
 
 def paired(values: Sequence[float], others: Sequence[float]) -> dict:
-    """Returns by how much values exceed those of the same seeds, and the doubt.
+    """Returns by how much values exceed others, seed by seed, and the p of that.
 
     Returns:
       Mean and sd of the differences, and the p of a two-sided paired t-test: None with
@@ -216,7 +216,7 @@ def _claims(grid: GridConfig, content: dict) -> list[str]:
 
 
 def _holm(p_of: dict[str, float | None]) -> dict[str, float | None]:
-    """Returns p corrected for being one of several, by Holm's step-down method."""
+    """Returns p corrected for multiple testing, by Holm's step-down method."""
     known = sorted((p, name) for name, p in p_of.items() if p is not None)
     corrected, largest = dict.fromkeys(p_of), 0.0
     for place, (p, name) in enumerate(known):

@@ -31,14 +31,14 @@ def run(
 ) -> Iterator[tuple[Job, Failure | None]]:
     """Runs jobs, each in a new process; one that fails does not stop the others.
 
-    A new one, because TensorFlow never gives back all of what a run took.
+    The process is new because TensorFlow never releases everything that a run took.
 
     Args:
       work: A function of a module, called with one job.
       jobs: In the order in which they begin.
       processes: How many at once. Several get a share of the cores each: small models
         train faster side by side than one after the other on all.
-      log: Gives the file for what a job prints; without it, that goes where ours goes.
+      log: Returns the file for a job's output; without it, that goes where ours goes.
 
     Yields:
       Every job as it ends, and what went wrong.
@@ -50,8 +50,8 @@ def run(
             while waiting and shares:
                 started = _start(work, waiting.popleft(), shares.pop(), log)
                 running[started.failures] = started
-            # Ready when there is something to read, or nothing ever will be: the end of
-            # a process would not come before what it says is read, if that is long.
+            # A pipe is ready when it has data or is closed. Waiting for the process
+            # instead could hang: it cannot end before a long message is read.
             for failures in connection.wait(list(running)):
                 ended = running.pop(failures)
                 shares.append(ended.cores)
@@ -72,8 +72,8 @@ def _shares_of_cores(processes: int) -> list[set[int]]:
     if processes == 1 or not hasattr(os, "sched_setaffinity"):
         return [set()] * processes
     cores = sorted(os.sched_getaffinity(0))
-    # As many for each, as results depend on it: the rest is idle. With more processes
-    # than cores, some share one.
+    # The same number for each, since results depend on it: the rest is idle. With more
+    # processes than cores, some share one.
     each = len(cores) // processes
     if not each:
         return [{cores[i % len(cores)]} for i in range(processes)]
@@ -88,7 +88,7 @@ def _start(work, job, cores: set[int], log) -> _Started:
         target=_work, args=(work, job, cores, printed, sender), daemon=True
     )
     process.start()
-    sender.close()  # Or the end of the process would not end the pipe.
+    sender.close()  # Otherwise the pipe would stay open after the process ends.
     return _Started(job, process, receiver, cores)
 
 
@@ -99,7 +99,7 @@ def _work(work, job, cores: set[int], printed: pathlib.Path | None, failures) ->
     if printed:
         printed.parent.mkdir(parents=True, exist_ok=True)
         with printed.open("a", encoding="utf-8") as file:
-            # What C++ prints, too.
+            # Also catches what C++ prints.
             for stream in (sys.stdout, sys.stderr):
                 os.dup2(file.fileno(), stream.fileno())
     try:
@@ -112,7 +112,7 @@ def _work(work, job, cores: set[int], printed: pathlib.Path | None, failures) ->
 def _end_with_parent() -> None:
     """Ends this process when the one that started it is gone, as after a kill.
 
-    It would work on unseen, and keep those of the next start from the same stages.
+    Otherwise it would work on unseen and lock the next start out of its stages.
     """
     connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

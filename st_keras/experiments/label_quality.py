@@ -1,4 +1,4 @@
-"""How right the labels are that a student of an experiment has learned from."""
+"""Measures how right the pseudo labels are that a student has learned from."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from st_keras.self_training import selection
 from st_keras.tasks import Task, build_task, with_class_names
 from st_keras.types import Labels
 
-# Of labels that are made in each step and gone after it.
+# For labels that are made in each step and not stored.
 NOT_STORED = {
     "sentence": "Pseudo labels: made at every step by the average of the student, and "
     "not stored.",
@@ -20,18 +20,18 @@ NOT_STORED = {
     "thresholds": [],
     "charts": [],
 }
-_SAMPLE = 2000  # Pictures that tell how dense labels are.
+_SAMPLE = 2000  # Pictures from which the density of labels is estimated.
 
 
 def label_quality(student: Config, unlabeled: str) -> dict:
-    """Holds a student's pseudo labels against the truth, where it is known.
+    """Compares a student's pseudo labels with the truth, where it is known.
 
     Args:
       student: Its config, with the records of the pseudo labels.
       unlabeled: Glob of the records of the same pictures, perhaps with the truth.
 
     Returns:
-      What the measure of the task says at the student's `min_score` or thresholds.
+      The task's quality numbers at the student's `min_score` or thresholds.
     """
     human = dataset_info.load(student.human.records)
     task = build_task(with_class_names(student, human))
@@ -52,7 +52,7 @@ def label_quality(student: Config, unlabeled: str) -> dict:
 
 
 def sample_quality(student: Config):
-    """Returns the measure of the task, of some human and some pseudo labels.
+    """Returns the task's quality measure, of some human and some pseudo labels.
 
     Args:
       student: Its config, with the records of the pseudo labels.
@@ -83,7 +83,7 @@ def _with_truth(
         ids = list(dataset_info.picture_digests(records))
     source = pipeline.open_source(unlabeled, ids, 0)
     if not any(says_something(labels) for _, labels in read_labels(task, source)):
-        # Nobody has labelled these: to call every box wrong would be the mistake.
+        # Nobody labelled these pictures: calling every box wrong would be a mistake.
         yield from ((labels, None) for _, labels in pseudo)
         return
     truth = read_labels(task, source)
@@ -91,7 +91,7 @@ def _with_truth(
 
 
 def _at_thresholds(found: dict, learned: dict) -> dict:
-    """Returns a measure with the numbers of what is kept at calibrated thresholds."""
+    """Returns `found` with the numbers of what is kept at calibrated thresholds."""
     columns = [name for chart in found["charts"] for name in chart["columns"]]
     numbers = {name: learned[name] for name in columns}
     words = [

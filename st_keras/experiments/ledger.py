@@ -12,8 +12,8 @@ from st_keras.runtime.run_log import write_json
 
 LEDGER_FILE = "ledger.json"
 
-# A step computes outputs, gradients of activations and gradients of weights, and each
-# takes about as many multiply-adds as the first. What the optimizer does is left out.
+# A step computes outputs, gradients of activations and gradients of weights, each with
+# about as many multiply-adds as the first. The optimizer's work is left out.
 _PASSES_OF_A_STEP = 3
 
 
@@ -44,13 +44,14 @@ def training(config: Config, forward: int, joint_forward: int = 0) -> Cost:
     learned, seen = config.human.images_per_step, 0
     if config.pseudo:
         learned += config.pseudo.images_per_step
-        # A teacher that is asked in the step looks at them, too.
+        # An online teacher looks at them too.
         seen = config.pseudo.images_per_step if config.pseudo.online else 0
-        # In slices, losses must be known before the pass that is learned from.
+        # With slices, an extra pass finds the losses before the one that is learned
+        # from.
         if config.training.accumulation_steps > 1:
             seen += learned
     joint = config.joint.images_per_step if config.joint else 0
-    # The backbone once more; it is nearly all of a model.
+    # Rematerialisation runs the backbone, nearly all of a model, once more.
     passes = _PASSES_OF_A_STEP + config.training.rematerialize
     of_model = (passes * learned + seen) * forward
     of_classifier = _PASSES_OF_A_STEP * joint * joint_forward
@@ -62,7 +63,7 @@ def training(config: Config, forward: int, joint_forward: int = 0) -> Cost:
 
 
 def inference(views: int, forward: int) -> Cost:
-    """Returns the cost of looking at pictures, without its time.
+    """Returns the cost of inference, without its time.
 
     Args:
       views: Pictures, each counted as often as the model looks at it.
@@ -77,7 +78,7 @@ def steps_worth(
     """Returns how many steps of a config cost as much, rounded up.
 
     Args:
-      cost: What is to be matched, in multiply-adds.
+      cost: The cost to match, in multiply-adds.
       config: Of the run that is to cost as much.
       forward: Multiply-adds of its model for one image.
       joint_forward: As for `training`.
@@ -93,7 +94,7 @@ class Ledger:
         self._path = pathlib.Path(workdir, LEDGER_FILE)
 
     def note(self, stage: str, cost: Cost) -> None:
-        """Writes down what a stage has cost; again for the same stage replaces it."""
+        """Records what a stage has cost, replacing an earlier entry of that stage."""
         with writing.alone(self._path.with_name(f".{LEDGER_FILE}.lock")):
             rows = self.rows() | {stage: cost}
             content = {name: dataclasses.asdict(row) for name, row in rows.items()}

@@ -19,7 +19,7 @@ _LARGEST_DIFFERENCE = 0.005
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What was printed, in millions and billions, and why ours may differ."""
+    """Published numbers, in millions and billions, and why ours may differ."""
 
     source: str
     parameters_m: str
@@ -94,7 +94,7 @@ def measure(preset: str) -> Size:
 
 
 def is_close(ours: float, published: str) -> bool:
-    """Whether a number is within 0.5%, or equal as far as it was printed."""
+    """Whether a number is within 0.5%, or equal at the published precision."""
     decimals = len(published.partition(".")[2])
     half_a_digit = 0.5 * 10.0**-decimals
     allowed = max(_LARGEST_DIFFERENCE * float(published), half_a_digit)

@@ -1,4 +1,4 @@
-"""How much arithmetic a model takes to look at one image."""
+"""Counts the multiply-adds that a model takes for one image."""
 
 import contextlib
 import functools
@@ -55,10 +55,10 @@ def of_joint(config: Config) -> int:
 
 
 def of_training(config: Config) -> tuple[int, int]:
-    """Returns those of a config's model and of the classifier of its joint training.
+    """Returns the multiply-adds of a config's model and of its joint classifier.
 
-    The names of the classes are those of its records. Where these are elsewhere, they
-    are the config's, and a classifier beside the model is not counted.
+    The names of the classes come from its records. Where these are elsewhere, the
+    config's names are used and the classifier is not counted.
     """
     with contextlib.suppress(ValueError):
         config = with_class_names(config, dataset_info.load(config.human.records))
@@ -70,9 +70,9 @@ def of_training(config: Config) -> tuple[int, int]:
 
 
 def _description(config: Config, *parts: str) -> str:
-    """Returns what decides about the model, so that each is counted once."""
+    """Returns the settings that define the model, as a key to count each only once."""
     settings = config_lib.to_dict(config)
-    # What every config must have, and no model depends on.
+    # Every config must have these, but no model depends on them.
     required = {"human": {"records": "any"}, "training": {"steps": 1}}
     return json.dumps(required | {name: settings[name] for name in parts})
 

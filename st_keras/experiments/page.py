@@ -1,6 +1,6 @@
 """The HTML a report is made of: one file, nothing from the network.
 
-No script either, but for the few lines of `ticked_pictures` that save a list of ids.
+It has no script except the few lines of `ticked_pictures` that save a list of ids.
 """
 
 import base64
@@ -201,7 +201,7 @@ def table(
     """Returns a table that scrolls sideways where it is too wide.
 
     Args:
-      head: Titles of the columns; all empty: no such row.
+      head: Titles of the columns; all empty: no title row.
       rows: Texts of the cells; the first column names the row.
       best: Row and column of the cells to mark.
       colors: Of the dot before each row's name; empty: no dots.
@@ -288,7 +288,7 @@ def ticked_pictures(
 
     Args:
       cards: Image id, text and picture (a data URI) of each.
-      button: What is written on it.
+      button: Text of the button.
       file_name: Of the list, an id per line.
     """
     items = "".join(
@@ -321,7 +321,7 @@ def details(summary: str, content: str) -> str:
 
 
 def code(text: str) -> str:
-    """Returns text as it is, in type of one width."""
+    """Returns text unchanged, in a monospaced font."""
     return f"<pre>{escape(text)}</pre>"
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a report, drawn: what people, models and teachers see in them."""
+"""Draws a report's pictures with what people, models and teachers see in them."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -45,7 +45,7 @@ def test_rows(
       min_score: Boxes at or under it are not drawn; pixels have their best class.
 
     Raises:
-      ValueError: Records or checkpoints are not there any more.
+      ValueError: Records or checkpoints no longer exist.
     """
     ids = splits.read_ids(ids_file) if ids_file else all_ids(records)
     source = pipeline.open_source(records, spread(ids, count), 0)
@@ -75,7 +75,7 @@ def pseudo_rows(
       count: Pictures.
 
     Raises:
-      ValueError: The records are not there any more.
+      ValueError: The records no longer exist.
     """
     task = build_task(student)
     min_scores = selection.min_scores(student.pseudo, task)

@@ -158,7 +158,7 @@ def _read(files: list[pathlib.Path], skipped: SkipLog) -> Iterator[records.Recor
 
 def _find_files(pattern: str, output: str) -> list[pathlib.Path]:
     pattern = os.path.expanduser(pattern)
-    # A name such as `photo[1].jpg` is a file and, as a glob, another.
+    # `photo[1].jpg` may name a file, but as a glob it matches another.
     found = [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
     files = [pathlib.Path(path) for path in sorted(found) if os.path.isfile(path)]
     if not files:
@@ -180,10 +180,10 @@ def _find_files(pattern: str, output: str) -> list[pathlib.Path]:
 
 
 class _Names:
-    """Names of what is written, no two the same, even without upper and lower case."""
+    """Names for the written files, no two the same even if case is ignored."""
 
     def __init__(self, names_of_files: Iterable[pathlib.Path]):
-        # A drawing may have its file's name, however late its turn comes.
+        # Reserves each file's name for its drawing, however late its turn comes.
         self._taken = {_folded(name) for name in names_of_files}
 
     def of_drawing(self, name: pathlib.Path, picture_format: str) -> pathlib.Path:

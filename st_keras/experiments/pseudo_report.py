@@ -1,4 +1,4 @@
-"""How good pseudo labels are, before a student learns from them."""
+"""Measures how good pseudo labels are, before a student learns from them."""
 
 import functools
 import heapq
@@ -29,10 +29,10 @@ class Settings(NamedTuple):
     truth: str = ""  # Folder or glob of records with the truth of some of the pictures.
     human: str = ""  # Folder or glob of records that people labelled.
     human_ids: str = ""  # File of ids of those; empty: all.
-    min_score: float = 0.5  # From which on a student would learn them.
+    min_score: float = 0.5  # Score from which a student would learn them.
     checkpoint: str = ""  # Where the teacher is now; empty: where it labelled.
     agreement_pictures: int = 50  # That the teacher looks at again; 0: none.
-    checkpoints: int = 3  # Earlier ones of the teacher's run that look at them too.
+    checkpoints: int = 3  # Others of the teacher's run that look at them too.
     pictures: int = 200  # On the page at most.
     strategy: str = "one_device"  # Where the teacher looks, as `runtime.strategy`.
     tpu: str = ""
@@ -52,12 +52,12 @@ def report_pseudo(
 ) -> tuple[dict, list[Shown]]:
     """Measures pseudo labels and draws those that disagree most.
 
-    Where the truth is known, they disagree with it. Elsewhere the teacher is shown some
-    pictures again; and where it is not there either, unsure labels come first.
+    Disagreement is with the truth where that is known. Otherwise the teacher looks at
+    some pictures again; where there is no teacher either, unsure labels come first.
 
     Args:
       settings: What to measure.
-      fail_if: What must not be so.
+      fail_if: Conditions that must not hold.
 
     Returns:
       The content of report.json; the pictures of the page, most disagreement first.
@@ -101,7 +101,7 @@ def write_report(report: dict, output: str) -> str:
 
 
 class _Case:
-    """Pseudo labels and whatever can witness for or against them."""
+    """Pseudo labels and all evidence for or against them."""
 
     def __init__(self, settings: Settings, manifest: dict):
         self._settings = settings
@@ -154,7 +154,7 @@ class _Case:
     def look_again(
         self, ranked: list[tuple[str, float]]
     ) -> tuple[dict, list[tuple[str, float]]]:
-        """Returns the agreement of the teacher, and what is to be drawn then."""
+        """Returns the teacher's agreement, and the ranking of the pictures to draw."""
         if self._truth or not self._teacher:
             reason = "the truth is known" if self._truth else self._no_teacher
             return {"not_measured": reason}, ranked
@@ -177,7 +177,7 @@ class _Case:
         return found, worst.ranked()
 
     def draw(self, ranked: list[tuple[str, float]]) -> tuple[list[Shown], list[dict]]:
-        """Returns the pictures of the page, and what is said of them in numbers."""
+        """Returns the pictures of the page, and a row of numbers for each."""
         if not ranked:
             return [], []
         order = {image_id: place for place, (image_id, _) in enumerate(ranked)}
@@ -242,7 +242,7 @@ class _Case:
 
 
 class _Worst:
-    """The pictures with the most disagreement among any number of them."""
+    """Keeps the pictures with the most disagreement of all that are added."""
 
     def __init__(self, count: int):
         self._count = count
@@ -250,7 +250,7 @@ class _Worst:
         self._seen = 0
 
     def add(self, image_id: str, disagreement: float) -> None:
-        # Of equal ones, the first that came stay.
+        # Of equal ones, those added first stay.
         self._seen += 1
         heapq.heappush(self._heap, (disagreement, -self._seen, image_id))
         if len(self._heap) > self._count:
@@ -261,5 +261,5 @@ class _Worst:
 
 
 def _glob(where: str) -> str:
-    """Returns the glob of records that a folder or a glob means."""
+    """Returns the glob of a folder's records; a glob is returned as it is."""
     return dataset_info.shards_of(where) if os.path.isdir(where) else where

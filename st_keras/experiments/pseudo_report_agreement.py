@@ -1,7 +1,7 @@
-"""Whether a teacher says the same when it looks at a picture again.
+"""Measures whether a teacher labels a picture the same when it looks at it again.
 
-Pictures whose truth nobody knows have no other witness: it is shown each in a mirror
-and at another scale, and earlier checkpoints of its run are shown it too.
+Pictures without known truth have no other evidence. The teacher is shown each one
+mirrored and at another scale, and other checkpoints of its run are shown it too.
 """
 
 import dataclasses
@@ -72,19 +72,19 @@ def measure(
     """Returns how far a teacher agrees with the labels it has written.
 
     Args:
-      teacher: Who wrote them.
+      teacher: The model that wrote them.
       records: Glob of the pseudo labels.
       ids: Pictures to look at again.
       score_floor: Of the labels.
-      min_score: From which on a label counts.
-      checkpoints: How many earlier ones of its run are asked too, if they are kept.
+      min_score: Score from which a label counts.
+      checkpoints: How many others of its run are tried too: the last ones kept.
       strategy: On which devices, as `runtime.strategy`.
       tpu: As `runtime.tpu`.
 
     Returns:
       In [0, 1], means over the pictures: `mirror_agreement`, `scale_agreement`, and
       `checkpoint_agreement` (None: no other is kept); `checkpoints`, that of each;
-      `pictures`, their number; `by_picture`, by image id, of mirror and scale together.
+      `pictures`, their number; `by_picture`, the mean of mirror and scale by image id.
     """
     devices = {"strategy": strategy, "tpu": tpu}
     watch = _Watch(records, ids, score_floor, min_score, devices)
@@ -129,7 +129,7 @@ class _Watch:
         change: Callable[[Record], Record],
         undo: Callable[[object, Labels, tuple[int, int]], Labels],
     ) -> dict[str, float]:
-        """Returns by image id how far what is seen now is what is written."""
+        """Returns how far new labels agree with the written ones, by image id."""
         quality, sizes_px = run.task.new_quality(), {}
 
         def changed() -> Iterator[Record]:
@@ -148,7 +148,7 @@ class _Watch:
                 yield picture.image_id, run.task.without_padding(labels)
 
         source = pipeline.open_source(self._records, self._ids, 0)
-        # Several files are read in turn here and one after the other there.
+        # Paired by id: one side interleaves files, the other reads them in sequence.
         return {
             image_id: quality.agreement(labels, written, min_score=self._min_score)
             for image_id, labels, written in paired(
@@ -163,7 +163,7 @@ def spread_ids(records: str, count: int) -> list[str]:
 
 
 def _others(teacher: ModelFile, count: int) -> list[str]:
-    """Returns prefixes of the last checkpoints of a run besides the teacher."""
+    """Returns prefixes of a run's last checkpoints other than the teacher."""
     own = pathlib.Path(teacher.prefix)
     found = {path.with_suffix("") for path in own.parent.glob("ckpt-*.index")} - {own}
     found = sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
@@ -181,7 +181,7 @@ def _unmirror(quality, labels: Labels, size_px: tuple[int, int]) -> Labels:
 def _shrink(picture: Record) -> Record:
     """Returns the picture in a corner of a larger one.
 
-    However large a picture is, a network shows itself all of it; so it is made a part.
+    A network scales any picture to its input, so it is made a part of a larger one.
     """
     pixels = _pixels(picture)
     height, width = (math.ceil(side / _SCALE) for side in pixels.shape[:2])

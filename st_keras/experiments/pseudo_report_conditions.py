@@ -1,6 +1,6 @@
-"""What must not be true of pseudo labels, as `--fail_if` says it.
+"""Conditions that must not hold for pseudo labels, as `--fail_if` states them.
 
-Imports no TensorFlow, so that a mistyped condition is told at once.
+Imports no TensorFlow, so that a mistyped condition is reported at once.
 """
 
 import difflib
@@ -35,7 +35,7 @@ def parse(text: str) -> Condition:
     """Returns a condition.
 
     Raises:
-      ValueError: It is none.
+      ValueError: The text is not a condition.
     """
     found = _FORM.fullmatch(text)
     try:
@@ -58,15 +58,16 @@ def check_names(
     names: Collection[str],
     threshold_free: Collection[str],
 ) -> None:
-    """Refuses conditions on numbers that there are not.
+    """Refuses conditions on numbers that do not exist.
 
     Args:
       conditions: As `parse` returns them.
-      names: That there are; those of classes look like `precision[car]`.
+      names: Of the existing numbers; those of classes look like `precision[car]`.
       threshold_free: Those of them that are the same whatever is kept.
 
     Raises:
-      ValueError: Lists those that there are.
+      ValueError: A number does not exist (lists those that do), or has a score on which
+        it does not depend.
     """
     for condition in conditions:
         if condition.name not in names:
@@ -96,9 +97,9 @@ def failures(
 
     Args:
       conditions: As `check_names` has passed them.
-      numbers_at: Returns the numbers of what is kept from a score on.
+      numbers_at: Returns the numbers of what is kept at a minimum score.
       min_score: Of the conditions that name none.
-      threshold_free: As `check_names` has it.
+      threshold_free: As for `check_names`.
 
     Raises:
       ValueError: A number is not known here.

@@ -274,7 +274,7 @@ def _most_shifted(report: dict) -> list[list[str]]:
 
 
 def _steps(lower: list[float], counts: list[int]) -> tuple[list, list]:
-    """Returns the outline of bars, each as wide as to the next."""
+    """Returns the outline of bars, each of which reaches to the next."""
     edges = [*lower, 1.0]
     x = [edge for edge in edges for _ in range(2)]
     return x, [0, *(count for count in counts for _ in range(2)), 0]

@@ -1,4 +1,4 @@
-"""Tells what a finished `self_train` found, on one page."""
+"""Shows the results of a finished `self_train` on one page."""
 
 import json
 import pathlib
@@ -313,7 +313,7 @@ class _Story:
 
 
 def _with_pseudo_files(config: Config, folder: pathlib.Path, number: int) -> Config:
-    """Returns the config for the files in the folder, wherever that lies now."""
+    """Returns the config with paths into the folder, which may have been moved."""
     settings = config_lib.to_dict(config)
     labels = folder / f"labels_{number}"
     settings["pseudo"]["records"] = dataset_info.shards_of(labels)

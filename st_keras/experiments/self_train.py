@@ -18,7 +18,7 @@ from st_keras.self_training import lineage, selection
 from st_keras.tasks import build_task, with_class_names
 
 REPORT_FILE = "report.json"
-_EQUAL = 0.05  # Of a metric in percent; what rounds to 0.0.
+_EQUAL = 0.05  # Difference of a metric in percent; less rounds to 0.0.
 _SAME_COST = 0.05  # As a share.
 
 
@@ -96,8 +96,8 @@ def teacher_config(config: Config) -> Config:
 
     Its batch is as large as the student's human and pseudo parts together, so that a
     step costs the same in every run, unless `teacher_images_per_step` says otherwise.
-    It learns the student's classification beside them, or does not, as
-    `self_training.teacher_joint` says.
+    `self_training.teacher_joint` says whether it also learns the student's
+    classification.
     """
     together = config.human.images_per_step + config.pseudo.images_per_step
     images = config.self_training.teacher_images_per_step or together
@@ -132,8 +132,8 @@ def student_config(
 
     Args:
       config: The student's.
-      labels: Folder of the pseudo labels; not looked at if the teacher is `online`.
-      teacher: Workdir of the model that drew them.
+      labels: Folder of the pseudo labels; ignored if the teacher is `online`.
+      teacher: Workdir of the model that made them.
       thresholds: File of its thresholds; empty: `pseudo.min_score` for all classes.
     """
     records, ids = dataset_info.shards_of(labels), ""
@@ -149,7 +149,7 @@ def student_config(
 
 
 def with_steps(config: Config, steps: int) -> Config:
-    """Returns the config for another number of steps; its schedule stretches along."""
+    """Returns the config for another number of steps, its schedule scaled to match."""
     factor = steps / config.training.steps
     boundaries = tuple(
         round(step * factor) for step in config.optimization.step_boundaries
@@ -164,7 +164,7 @@ def with_steps(config: Config, steps: int) -> Config:
 
 
 def _check_control(stages: Stages, total_steps: int) -> None:
-    """Refuses to go on beside a control of another length."""
+    """Refuses to continue with a control of another length."""
     path = pathlib.Path(stages.path("control"), preflight.CONFIG_FILE)
     if path.exists():
         steps = config_lib.load(str(path)).training.steps
@@ -182,7 +182,7 @@ def _models(settings: SelfTrainingConfig, iterations: int) -> list[str]:
 
 
 def _model_before(number: int) -> str:
-    """Returns the stage whose model labels for a student, counted from 1."""
+    """Returns the stage whose model labels for student `number`, counted from 1."""
     return "teacher" if number == 1 else f"student_{number - 1}"
 
 
@@ -194,14 +194,14 @@ def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
 def check_before(
     config: Config, *, may_choose: bool = False, labels: bool = True
 ) -> None:
-    """Looks at settings and data of all stages before the first one begins.
+    """Checks settings and data of all stages before the first one begins.
 
     Args:
       config: The student's, with a `self_training` part.
-      may_choose: Whether the set that settings are chosen on may be the one that is
-        reported: then nothing is called a test.
+      may_choose: Whether the reported set may be the one on which settings are chosen;
+        then nothing is called a test.
       labels: Whether a teacher labels pictures; otherwise it may have learned from
-        them, and they need not be there.
+        them, and they need not exist.
 
     Raises:
       ValueError: Says what cannot be used: pictures in two sets, other classes,
@@ -253,7 +253,7 @@ def test_set(config: Config) -> tuple[str, str]:
 
 
 def _check_pseudo(config: Config) -> None:
-    """Refuses settings that a teacher who is still to be trained cannot fit."""
+    """Refuses settings that cannot belong to a teacher that is yet to be trained."""
     if config.pseudo.ids:
         raise ValueError(
             f"`pseudo.ids` is {config.pseudo.ids}, but pseudo labels are made here; "
@@ -272,7 +272,7 @@ def _check_pseudo(config: Config) -> None:
 
 
 def _check_classes(config: Config) -> None:
-    """Refuses a test set whose labels mean other classes than the human ones."""
+    """Refuses a test set whose classes differ from those of the human labels."""
     info = dataset_info.load(config.human.records)
     task = build_task(with_class_names(config, info))
     for records in (test_set(config)[0], config.evaluation.records):
@@ -330,7 +330,7 @@ def _report(config: Config, stages: Stages, iterations: int) -> dict:
 
 
 def _behind(role: str, iterations: int) -> list[str]:
-    """Returns the stages whose work is in a model, its own included."""
+    """Returns the stages that a model is built on, its own included."""
     if role != "student":
         return [role]
     kinds = ("slice", "thresholds", "labels", "student")
@@ -364,7 +364,7 @@ def verdict(report: dict) -> list[str]:
 
 
 def _warn_of_density(student: Config) -> None:
-    """Says before the student is trained if it will hardly have labels, or too many."""
+    """Warns before training if the student will have hardly any labels, or too many."""
     quality = label_quality.sample_quality(student)
     if text := warnings_of_run.density_warning(quality, student.pseudo.min_score):
         logging.warning(text)

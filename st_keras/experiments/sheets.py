@@ -1,4 +1,4 @@
-"""What all sheets of pictures share: their form and their file."""
+"""What all sheets of pictures share: how they are laid out and saved."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ def check(output: str, count: int) -> None:
     """Refuses, before any work, what cannot be saved.
 
     Raises:
-      ValueError: `output` is no picture file, or `count` is below 1.
+      ValueError: `output` is not a picture file, or `count` is below 1.
     """
     if pathlib.Path(output).suffix.lower() not in _FORMATS:
         raise ValueError(

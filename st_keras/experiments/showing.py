@@ -19,7 +19,7 @@ def show_records(
 ) -> str:
     """Draws the first records with their labels and returns what was drawn.
 
-    A record with several kinds of labels is drawn as often.
+    A record with several kinds of labels is drawn once for each.
 
     Args:
       records: Glob of TFRecords.
@@ -50,7 +50,7 @@ def show_batches(config: Config, output: str, *, step: int = 0, count: int = 12)
 
     Augmented pictures at the network's size, with the labels they are trained on;
     dropped pseudo labels are dashed or hatched. Crosses mark positive anchors. Without
-    `pseudo.records` the human part is shown alone.
+    `pseudo.records` no pseudo part is shown.
 
     Args:
       config: Of the run.
@@ -140,7 +140,7 @@ def show_predictions(
 
 
 def _said_in(serialized, info: DatasetInfo, min_score: float) -> list[tuple]:
-    """Returns what a record says of its picture, with the names of the classes."""
+    """Returns each kind of labels that a record has, with the names of its classes."""
     said = []
     if info.label_map_names:
         labels, _ = decode.decode_label_map(serialized)

@@ -1,4 +1,4 @@
-"""The stages that experiments are made of: each a folder, each paid for once."""
+"""The stages that experiments are made of: each a folder, each run once."""
 
 import contextlib
 import functools
@@ -27,7 +27,7 @@ Pictures = tuple[str, str]  # Glob of records and file of ids; empty: all of the
 
 
 def _one_process_at_a_time(make):
-    """Wraps a method that makes the stage called by its first argument."""
+    """Wraps a method that makes the stage named by its first argument."""
 
     @functools.wraps(make)
     def wrapped(self, name, *args, **kwargs):
@@ -40,9 +40,9 @@ def _one_process_at_a_time(make):
 class Stages:
     """The folders of an experiment, and what each stage has cost.
 
-    A stage that is finished is not run again; one that was killed goes on. The hosts of
-    a job go through the stages together, and the chief writes. Other processes of one
-    machine may work in the same folder: one makes a stage, the others wait for it.
+    A stage that is finished is not run again; one that was killed resumes. The hosts of
+    a job go through the stages together, and the chief writes. Other processes on the
+    same machine may use the same folder: one makes a stage, the others wait for it.
     """
 
     def __init__(self, workdir: str, runtime: RuntimeConfig):
@@ -70,7 +70,7 @@ class Stages:
         return (self._workdir / name / SUMMARY_FILE).exists()
 
     def summary(self, name: str) -> dict:
-        """Returns what a run of training has written at its end."""
+        """Returns the summary that a training run wrote at its end."""
         return json.loads((self._workdir / name / SUMMARY_FILE).read_text())
 
     @_one_process_at_a_time
@@ -103,7 +103,7 @@ class Stages:
         """Chooses thresholds from the labels of held-out pictures.
 
         Args:
-          name: Of the stage; the file is called so.
+          name: Of the stage and of the file.
           labels: Stage in which a model has labelled them.
           model: Stage of that model.
           config: The student's; its human records have the truth.
@@ -132,16 +132,16 @@ class Stages:
     def evaluate(
         self, name: str, records: str, ids_file: str, file_name: str = "test.json"
     ) -> dict:
-        """Evaluates once; the test set is not looked at again by a resumed run.
+        """Evaluates once; a resumed run does not look at the test set again.
 
         Args:
           name: Of the stage.
           records: To evaluate on.
           ids_file: Ids of these; empty: all.
-          file_name: In the stage's folder; another one for each test set.
+          file_name: In the stage's folder; a different one for each test set.
 
         Raises:
-          ValueError: The records or ids are others than those it was evaluated on.
+          ValueError: The records or ids differ from those it was evaluated on.
         """
         path = self._workdir / name / file_name
         data = preflight.Data(sets={"test": (records, ids_file)})
@@ -160,7 +160,7 @@ class Stages:
             )
             if self._hosts.is_chief:
                 write_json(path, result | content)
-                # Every model is looked at alike: no part of what a comparison costs.
+                # All models are evaluated alike: no part of the costs compared.
                 cost = Cost(device_seconds=time.time() - started)
                 self._ledger.note(f"evaluate_{name}", cost)
             self._hosts.meet(f"{name} is evaluated")
@@ -180,7 +180,7 @@ class Stages:
         return self._ledger.rows()
 
     def _is_to_note(self, name: str, device_seconds: float) -> bool:
-        """Whether a stage's cost is not known, or is that of one deleted since."""
+        """Whether a stage's cost is unknown, or that of a run deleted since."""
         row = self.costs().get(name, Cost())
         return self._hosts.is_chief and row.device_seconds != round(device_seconds, 1)
 

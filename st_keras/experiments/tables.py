@@ -28,7 +28,7 @@ def billions(multiply_adds: int) -> str:
 
 
 def number(value: float) -> str:
-    """Returns a metric as text; -100 is COCO's word for `no such object`."""
+    """Returns a metric as text; -100 is COCO's value for `no such object`."""
     return "-" if value == -100.0 else f"{value:.1f}"
 
 

@@ -1,4 +1,4 @@
-"""The two losses of a RetinaNet, as sums that are not divided yet."""
+"""The two losses of a RetinaNet, each as a sum and its count."""
 
 import tensorflow as tf
 
@@ -30,10 +30,10 @@ def focal_loss(
       num_positives: [] float32, the count the sum is to be divided by.
       alpha: Weight of positives; negatives weigh `1 - alpha`.
       gamma: 0 is plain cross entropy.
-      weights: [B, A] float32, what an anchor's loss is multiplied with; None: 1. The
-        count is that of positives, whatever they weigh.
+      weights: [B, A] float32, factors of the anchors' losses; None: 1. The count is
+        that of positives, whatever they weigh.
 
-    Source: Lin et al. 2017, arXiv:1708.02002, eq. 5. The tests hold it against the
+    Source: Lin et al. 2017, arXiv:1708.02002, eq. 5. The tests compare it with the
     FocalLoss of tf-models-official, whose gradient is NaN at saturation for gamma < 1.
     """
     if weights is None:
@@ -49,10 +49,10 @@ def focal_loss(
 
 
 def _focal_total(logits, is_class, weights, alpha, gamma) -> tf.Tensor:
-    """Returns the weighed sum.
+    """Returns the weighted sum.
 
-    Its gradient is written out: of the largest tensors of a step, those with a number
-    for every anchor and class, the automatic one goes through twice as many.
+    The gradient is written by hand: the automatic one goes through twice as many of a
+    step's largest tensors, those with a number for every anchor and class.
     """
 
     @tf.custom_gradient
@@ -93,10 +93,10 @@ def box_loss(
       is_positive: [B, A] bool.
       num_positives: [] float32; the sum is to be divided by four times this.
       delta: Where the loss turns from quadratic to linear, in anchor sides.
-      weights: As of `focal_loss`.
+      weights: As in `focal_loss`.
     """
-    # The target is replaced before the loss is taken, not the loss after: the gradient
-    # of a padding row would be NaN times 0 otherwise.
+    # The target is replaced before the loss, not the loss afterwards: otherwise the
+    # gradient of a padding row would be NaN times 0.
     targets = tf.where(is_positive[..., None], offset_targets, offsets)
     error = tf.abs(targets - offsets)
     quadratic = tf.minimum(error, delta)

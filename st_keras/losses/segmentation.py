@@ -1,4 +1,4 @@
-"""The loss of a segmenter, as a sum that is not divided yet."""
+"""The loss of a segmenter, as a sum and its count."""
 
 import tensorflow as tf
 
@@ -19,31 +19,31 @@ def pixel_loss(
 ) -> Ratio:
     """Returns the softmax cross entropy over the pixels whose class is known.
 
-    Where none is known, sum and count are 0 and the gradient is 0 everywhere. One known
-    pixel whose loss is not a number makes the sum none either, chosen or not.
+    Where none is known, sum and count are 0 and the gradient is 0 everywhere. If the
+    loss of one known pixel is NaN, so is the sum, whether that pixel is chosen or not.
 
     Args:
-      logits: [B, h, w, K], h and w whole parts of H and W.
+      logits: [B, h, w, K]; h and w divide H and W.
       class_ids: [B, H, W] uint8 in [0, K), or `IGNORED`. Others must not occur:
         conversion to records refuses them, and their loss would be NaN.
-      confidences: [B, H, W] uint8, in 1/255, what the loss of a pixel is multiplied
-        with; None: all sure. The count is that of pixels, however sure.
+      confidences: [B, H, W] uint8, in 1/255, factors of the pixels' losses; None: all
+        sure. The count is that of pixels, however sure.
       at: `labels` enlarges the logits to H x W; `logits` takes one label for each cell.
       legacy: A cell lies on its first pixel, not on its middle.
       label_smoothing: Share of the target that is spread evenly over all classes.
-      class_weights: What the loss of a pixel is multiplied with, by class; empty: 1.
-        The count is that of pixels, whatever they weigh.
-      top_share: In (0, 1]; of each image's known pixels only this share counts, the
-        hardest; rounded up. Pixels as hard as the last of them share what is left, so
-        that it is no more than this share where a sure model has many losses of 0.
+      class_weights: Factors of the pixels' losses, by class; empty: 1. The count is
+        that of pixels, whatever they weigh.
+      top_share: In (0, 1]; only this share of each image's known pixels counts, the
+        hardest, rounded up. Pixels tied with the last of them split its remainder, so
+        that no more than this share counts where a sure model has many losses of 0.
 
     Raises:
       ValueError: `at` is neither.
 
     Source: the settings are those of the authors' code and of tf-models-official, whose
-    SegmentationLoss the tests hold it against. There, the hardest pixels are chosen in
+    SegmentationLoss the tests compare it with. There, the hardest pixels are chosen in
     the whole batch of a replica, and their number is a share of all pixels, known or
-    not; here no image's loss depends on those beside it.
+    not; here no image's loss depends on the others in its batch.
     """
     if at not in ("labels", "logits"):
         raise ValueError(f"`at` must be labels or logits, got {at!r}.")
@@ -60,7 +60,7 @@ def pixel_loss(
     targets = tf.where(is_known, tf.cast(class_ids, tf.int32), 0)
     loss = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     if label_smoothing:
-        # Against the even target: the mean over classes of -log p.
+        # Cross entropy with the uniform target: the mean over classes of -log p.
         even = tf.reduce_logsumexp(logits, -1) - tf.reduce_mean(logits, -1)
         loss = (1.0 - label_smoothing) * loss + label_smoothing * even
     if class_weights:
@@ -71,7 +71,7 @@ def pixel_loss(
     counts = tf.cast(is_known, tf.float32)
     if top_share < 1.0:
         counts = _hardest(tf.stop_gradient(loss), is_known, top_share)
-    # A product, not a choice: what is not a number must not be left out unseen.
+    # A product, not `tf.where`: a NaN must not disappear where the count is 0.
     return Ratio(tf.reduce_sum(loss * counts), tf.reduce_sum(counts))
 
 

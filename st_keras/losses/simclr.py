@@ -1,4 +1,4 @@
-"""SimCLR's loss: of all views in a step, each finds the other one of its picture."""
+"""SimCLR's loss: among all views of a step, each finds the other one of its picture."""
 
 import tensorflow as tf
 
@@ -10,16 +10,16 @@ _NEVER = -1e9  # Added to a logit: a view is not compared with itself.
 def nt_xent(projections: tf.Tensor, *, temperature: float) -> Ratio:
     """Returns the normalised, temperature-scaled cross entropy of pairs of views.
 
-    The views of all replicas are compared, with gradients: each replica's sum is over
-    its own views, and what it says of those of others reaches them.
+    The views of all replicas are compared. Each replica sums over its own views, and
+    gradients also flow to the views of the others.
 
     Args:
       projections: [2 B, D] of this replica, static; rows 2 i and 2 i + 1 are of one
-        picture. Their lengths do not matter.
+        picture. Their norms do not matter.
       temperature: What cosines are divided by.
 
     Returns:
-      The sum over the views of this replica of -log p(its other one), and 2 B.
+      The sum of -log p(the other view) over the views of this replica, and 2 B.
 
     Source: Chen et al. 2020, arXiv:2002.05709, eq. 1.
     """
@@ -36,19 +36,19 @@ def nt_xent(projections: tf.Tensor, *, temperature: float) -> Ratio:
 
 
 def other_view(rows: tf.Tensor) -> tf.Tensor:
-    """Returns where the other view of a picture is: 1, 0, 3, 2, ... of 0, 1, 2, 3."""
+    """Returns the row of a picture's other view: 1, 0, 3, 2, ... for 0, 1, 2, 3."""
     return rows + 1 - 2 * (rows % 2)
 
 
 def _of_all_replicas(own: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns [R N, D], and at which row those of this replica start."""
+    """Returns the [R N, D] rows of all replicas, and the first of this replica's."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
     if replicas == 1:
         return own, tf.constant(0)
     here = context.replica_id_in_sync_group
-    # A sum, each replica having its own place: unlike a gather, it has a gradient and
-    # compiles wherever gradients can be summed.
+    # A sum in which each replica has its own place: unlike a gather, it has a gradient
+    # and compiles wherever gradients can be summed.
     place = tf.one_hot(here, replicas)[:, None, None]
     everyone = context.all_reduce(tf.distribute.ReduceOp.SUM, place * own[None])
     return tf.reshape(everyone, [-1, own.shape[1]]), here * own.shape[0]

@@ -1,10 +1,10 @@
-"""How often the class of a picture is told."""
+"""How often the class of a picture is predicted right."""
 
 import numpy as np
 
 from st_keras.types import Classes
 
-_NONE = -100.0  # As for AP: there is nothing this could be measured on.
+_NONE = -100.0  # As for AP: there is nothing to measure it on.
 _TOP = 5
 
 
@@ -18,7 +18,7 @@ class Accuracy:
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
-        # By true class: pictures, right at once, among the best five.
+        # By true class: pictures, right in the first place, right among the best five.
         self._counts = np.zeros([len(self._class_names), 3], np.int64)
         self._image_ids: set[str] = set()
 
@@ -28,7 +28,7 @@ class Accuracy:
         Args:
           image_id: Unique; a second time is an error.
           truth: NumPy arrays [1].
-          predicted: [T], the most probable first; rows of weight 0 say nothing.
+          predicted: [T], the most probable first; rows of weight 0 are ignored.
 
         Raises:
           ValueError: The picture was added before, or its true class has no name. It
@@ -49,10 +49,10 @@ class Accuracy:
         self._image_ids.add(image_id)
 
     def result(self) -> dict:
-        """Returns top1, with more than five classes top5, and more, in percent.
+        """Returns top1, top5 (with more than five classes) and more, in percent.
 
-        `mean_accuracy` is the mean over classes of top1. `per_class` has of each class
-        top1, top5 and its share of the pictures.
+        `mean_accuracy` is the mean over classes of top1. `per_class` holds, for each
+        class, top1, top5 and its share of the pictures.
 
         Raises:
           ValueError: No picture was added.

@@ -14,17 +14,17 @@ NAMES = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl"),
     *("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"),
 )
-# pycocotools has a dictionary for every box, and keeps something for each class,
-# picture and range of areas until it has accumulated: of LVIS' 1203 classes at once,
-# more than a gigabyte for 1000 pictures.
+# pycocotools has a dictionary for every box, and keeps results for each class, picture
+# and range of areas until it has accumulated: with LVIS' 1203 classes at once, more
+# than a gigabyte for 1000 pictures.
 _CLASSES_AT_ONCE = 20
 
 
 class AveragePrecision:
     """Collects truth and predictions of pictures, then scores them all at once.
 
-    A number is -100 where the truth has no box it could be computed from, as
-    pycocotools says it (-1, in percent).
+    A number is -100 where the truth has no box to compute it from: pycocotools' -1, in
+    percent.
     """
 
     headline = "AP"
@@ -83,7 +83,7 @@ class AveragePrecision:
     def _evaluate_classes(self, classes: range):
         from pycocotools.cocoeval import COCOeval
 
-        # Not by loadRes, which refuses an empty list, though a model may see nothing,
+        # Without loadRes: it refuses an empty list, though a model may see nothing,
         # and gives every box a polygon.
         truth = self._coco(self._truth, classes)
         evaluation = COCOeval(truth, self._coco(self._predicted, classes), "bbox")
@@ -94,7 +94,7 @@ class AveragePrecision:
     def _coco(self, pictures: list[Boxes], classes: range):
         from pycocotools.coco import COCO
 
-        # COCO wants integers for image ids, and none of its ids to be 0.
+        # COCO wants image ids to be integers, and no id to be 0.
         numbered = list(enumerate(pictures, start=1))
         rows = [
             {"image_id": number, **row}

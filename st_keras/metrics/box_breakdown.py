@@ -1,4 +1,4 @@
-"""Precision, recall and their kin of pseudo boxes: all, by class, by size, by IoU."""
+"""Precision, recall and the like of pseudo boxes: all, by class, by size, by IoU."""
 
 import dataclasses
 import functools
@@ -10,7 +10,8 @@ from st_keras.metrics.box_matching import FALSE, IN_CROWD
 from st_keras.metrics.thresholds import THRESHOLDS
 
 # One pseudo box. What it has found at an IoU of 0.5 and of 0.75: the size of the true
-# box, or `FALSE` or `IN_CROWD`. Ten bytes, as there may be many millions.
+# box, or `FALSE` or `IN_CROWD`. Eleven bytes, as there may be many
+# millions.
 ROW = np.dtype(
     [("score", "f4"), ("class_id", "u4"), ("size", "i1"), ("found", "i1", (2,))]
 )
@@ -53,8 +54,7 @@ def size_of(boxes_yxyx: np.ndarray) -> np.ndarray:
 class Breakdown:
     """Pseudo boxes of many pictures, with or without truth.
 
-    By size, a box that is right counts where the true one belongs, and one that is
-    false where it belongs itself.
+    By size, a right box counts under the true box's size, a false one under its own.
     """
 
     rows: np.ndarray  # [N] of dtype ROW.
@@ -68,7 +68,7 @@ class Breakdown:
         return self.true is not None
 
     def row(self, min_score: float) -> dict:
-        """Returns the numbers that a line of the self-training report has."""
+        """Returns the numbers in a line of the self-training report."""
         counted = self._counted(0)
         kept = counted["score"] >= min_score
         row = {"min_score": float(min_score), "precision": None, "recall": None}
@@ -141,7 +141,7 @@ class Breakdown:
         }
 
     def _score_free(self) -> dict:
-        """Returns the numbers that no threshold changes."""
+        """Returns the numbers that do not depend on a threshold."""
         error = None
         if self.is_judged:
             rows = self._counted(0)
@@ -216,14 +216,14 @@ class Breakdown:
             "recall": right / max(true, 1),
             "f1": score_curves.f1(right, kept, true),
         }
-        if is_here is not None:  # Of all together, nothing is a result too.
+        if is_here is not None:  # For all boxes together, 0 stays 0.
             found["precision"] = found["precision"] if kept else None
             found["recall"] = found["recall"] if true else None
             found["f1"] = found["f1"] if kept + true else None
         return found
 
     def _mean_ap(self, column, is_here=None, size=None) -> float | None:
-        """Returns the mean over the classes that the truth has."""
+        """Returns the mean AP over the classes in the truth."""
         if not self.is_judged:
             return None
         true = self.true.sum(axis=1) if size is None else self.true[:, size]

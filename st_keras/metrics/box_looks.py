@@ -1,4 +1,4 @@
-"""Boxes of one picture from two looks, or beside the truth."""
+"""Compares boxes of one picture: from two looks, or with the truth."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def agreement(labels: Boxes, other: Boxes, min_score: float) -> float:
 
 
 def verdicts(pseudo: Boxes, truth: Boxes | None, min_score: float) -> BoxVerdicts:
-    """Returns what becomes of each box; a kept box in a crowd is just kept."""
+    """Returns the verdict on each box; a kept box in a crowd is just kept."""
     is_kept = np.asarray(pseudo.scores) >= min_score
     kinds = np.where(is_kept, KEPT, DROPPED)
     if truth is None:

@@ -1,4 +1,4 @@
-"""Which pseudo boxes are right: those that overlap a true one nobody has taken."""
+"""Which pseudo boxes are right: those that overlap a true one no other has taken."""
 
 import numpy as np
 from pycocotools import mask
@@ -6,7 +6,7 @@ from pycocotools import mask
 from st_keras.types import Boxes
 
 MATCH_IOU = 0.5
-FALSE, IN_CROWD = -1, -2  # Instead of the true box that was found.
+FALSE, IN_CROWD = -1, -2  # In place of the row of a true box.
 
 
 def match(real: Boxes, labels: Boxes) -> tuple[np.ndarray, np.ndarray]:
@@ -25,16 +25,16 @@ def find_true(
 ) -> np.ndarray:
     """Returns which true box each pseudo box has found.
 
-    The best score chooses first, and each takes the box of its class that it overlaps
-    most. A box that finds none, but lies in a crowd of its class, counts neither way.
-    That is how pycocotools matches.
+    The best score chooses first, and each takes the free box of its class that it
+    overlaps most. A box that finds none, but lies in a crowd of its class, counts
+    neither way. pycocotools matches the same way.
 
     Args:
       real: [M, ...] NumPy arrays, pixels.
       labels: [N, ...] in the same pixels.
       ious: [N, M], their `overlaps`.
-      min_iou: From which on a true box is found; of a crowd, the share of the pseudo
-        box that must lie in it.
+      min_iou: Least overlap with which a true box is found; for a crowd, the
+        share of the pseudo box that must lie in it.
 
     Returns:
       [N] int64 rows of `real`; or `FALSE` or `IN_CROWD`.

@@ -27,18 +27,18 @@ _CHARTS = [
 class BoxQuality:
     """Collects pseudo boxes picture by picture; only scores and flags are held.
 
-    A pseudo box is right if it overlaps a true box of its class by an IoU of 0.5 or
-    more that no better-scored pseudo box has taken. One that finds none, but lies by
-    half or more in a crowd of its class, counts neither way, as in COCO's evaluation.
-    Once the truth of a picture is known, pictures without truth count nowhere but in
-    `images`.
+    A pseudo box is right if it overlaps, by an IoU of 0.5 or more, a true box of its
+    class that no better-scored pseudo box has taken. One that finds none, but lies with
+    half of its area or more in a crowd of its class, counts neither way, as in COCO's
+    evaluation. Once the truth of any picture is known, pictures without truth count
+    only in `images`.
     """
 
     threshold_free = (
         "ap50",
         "ap75",
         "calibration_error",
-    )  # Numbers that it does not change.
+    )  # Numbers that no threshold changes.
 
     def __init__(self, class_names: tuple[str, ...] = ()):
         """Makes an empty measure.
@@ -74,7 +74,7 @@ class BoxQuality:
         self._human.add(labels)
 
     def result(self, min_score: float) -> dict:
-        """Returns how many boxes are kept from a score on, and how right they are.
+        """Returns how many boxes a minimum score keeps, and how right they are.
 
         Returns:
           `min_score`, `images`, `boxes_per_image`, `precision` and `recall` in [0, 1]
@@ -99,9 +99,9 @@ class BoxQuality:
         }
 
     def numbers(self, min_score: float) -> dict[str, float | None]:
-        """Returns every number of what is kept from a score on, by a plain name.
+        """Returns every number of what a minimum score keeps, by a plain name.
 
-        Numbers of a class are called as `precision[car]`; None: it is not known.
+        Numbers of a class are named like `precision[car]`; None: not known.
         """
         return self._breakdown().numbers(min_score)
 
@@ -111,8 +111,8 @@ class BoxQuality:
         Returns:
           `numbers`; `human`, those of people or, without them, of the truth (None:
           neither is known); `thresholds`, a row for each; `charts` over thresholds;
-          `tables`, by title and row; `histogram` and `calibration`, as
-          `score_curves` has them.
+          `tables`, by title and row; `histogram` and `calibration`, as in
+          `score_curves`.
         """
         breakdown = self._breakdown()
         return {
@@ -141,14 +141,14 @@ class BoxQuality:
         return box_looks.agreement(labels, other, min_score)
 
     def doubt(self, labels: Boxes, *, min_score: float) -> float:
-        """Returns what is lacking to sure scores of what is kept; 1: nothing is."""
+        """Returns 1 minus the mean score of what is kept; 1 where nothing is."""
         kept = labels.scores[labels.scores >= min_score]
         return float(1.0 - np.mean(kept)) if len(kept) else 1.0
 
     def verdicts(
         self, pseudo: Boxes, truth: Boxes | None, *, min_score: float
     ) -> BoxVerdicts:
-        """Returns what becomes of each box of a picture.
+        """Returns the verdict on each box of a picture.
 
         Args:
           pseudo: [N, ...] NumPy arrays.
@@ -158,11 +158,11 @@ class BoxQuality:
         return box_looks.verdicts(pseudo, truth, min_score)
 
     def mirrored(self, labels: Boxes, width_px: int) -> Boxes:
-        """Returns labels of a picture as those of the picture seen in a mirror."""
+        """Returns the labels of a picture's mirror image."""
         return box_looks.mirrored(labels, width_px)
 
     def cropped(self, labels: Boxes, size_px: tuple[int, int]) -> Boxes:
-        """Returns what of the labels is in the upper left (height, width) pixels."""
+        """Returns the part of the labels in the upper left (height, width) pixels."""
         return box_looks.cropped(labels, size_px)
 
     def _breakdown(self) -> Breakdown:

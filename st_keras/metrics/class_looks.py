@@ -1,4 +1,4 @@
-"""Classes of one picture from two looks, or beside the truth."""
+"""Compares the classes of one picture: from two looks, or with the truth."""
 
 import numpy as np
 
@@ -14,13 +14,13 @@ from st_keras.types import Classes
 
 
 def is_kept(labels: Classes, min_score: float) -> bool:
-    """Returns whether there is a class that is as sure."""
-    # As the student does, in 32 bits.
+    """Returns whether there is a class with at least this score."""
+    # In 32 bits, as the student compares.
     return bool(labels.weights[0] > 0 and labels.scores[0] >= np.float32(min_score))
 
 
 def agreement(labels: Classes, other: Classes, min_score: float) -> float:
-    """Returns 1 if both keep the same class, or neither any; otherwise 0."""
+    """Returns 1 if both keep the same class, or neither keeps one; otherwise 0."""
     if not other.weights[0] > 0:
         return 1.0
     kept, other_kept = (is_kept(look, min_score) for look in (labels, other))
@@ -29,7 +29,7 @@ def agreement(labels: Classes, other: Classes, min_score: float) -> float:
 
 
 def verdicts(pseudo: Classes, truth: Classes | None, min_score: float) -> ClassVerdicts:
-    """Returns what becomes of the class, and the true one if that is not kept."""
+    """Returns the verdict on the class, and the true class if it is missed."""
     rows = []
     kept = is_kept(pseudo, min_score)
     is_known = truth is not None and truth.weights[0] > 0

@@ -15,11 +15,11 @@ _UNKNOWN = -1
 class ClassQuality:
     """Collects pseudo labels picture by picture; a dozen bytes of each are held.
 
-    A picture is kept from a score on if it has a class and its score reaches it. Once
-    the truth of a picture is known, those whose true class is not count nowhere.
+    A picture is kept if it has a class whose score reaches the minimum. Once the truth
+    of any picture is known, pictures whose true class is not known count nowhere.
     """
 
-    threshold_free = ("calibration_error",)  # Numbers that it does not change.
+    threshold_free = ("calibration_error",)  # Numbers that no threshold changes.
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
@@ -64,7 +64,7 @@ class ClassQuality:
         self._human_images += 1
 
     def result(self, min_score: float) -> dict:
-        """Returns how much is kept from a score on, and how right it is.
+        """Returns how much a minimum score keeps, and how right it is.
 
         Returns:
           `min_score`, `images`; in [0, 1]: `coverage`, the share of pictures that are
@@ -100,9 +100,9 @@ class ClassQuality:
         }
 
     def numbers(self, min_score: float) -> dict[str, float | None]:
-        """Returns every number of what is kept from a score on, by a plain name.
+        """Returns every number of what a minimum score keeps, by a plain name.
 
-        Numbers of a class are called as `accuracy[car]`; None: it is not known.
+        Numbers of a class are named like `accuracy[car]`; None: not known.
         """
         found = self._line(min_score)
         del found["min_score"]
@@ -155,20 +155,20 @@ class ClassQuality:
 
         Args:
           labels: NumPy arrays, the most probable class first.
-          other: The same; a truth that is not known contradicts nothing.
-          min_score: A less probable class is none; without any, both agree.
+          other: The same; an unknown truth always agrees.
+          min_score: A less probable class counts as none; without any, both agree.
         """
         return class_looks.agreement(labels, other, min_score)
 
     def doubt(self, labels: Classes, *, min_score: float) -> float:
-        """Returns what is lacking to a sure score of what is kept; 1: nothing is."""
+        """Returns 1 minus the score of what is kept; 1 where nothing is."""
         is_kept = class_looks.is_kept(labels, min_score)
         return float(1.0 - labels.scores[0]) if is_kept else 1.0
 
     def verdicts(
         self, pseudo: Classes, truth: Classes | None, *, min_score: float
     ) -> ClassVerdicts:
-        """Returns what becomes of a picture's class.
+        """Returns the verdict on a picture's class.
 
         Args:
           pseudo: NumPy arrays, the most probable class first.
@@ -178,13 +178,13 @@ class ClassQuality:
         return class_looks.verdicts(pseudo, truth, min_score)
 
     def mirrored(self, labels: Classes, width_px: int) -> Classes:
-        """Returns labels of a picture as those of the picture seen in a mirror."""
-        del width_px  # A class is of the whole picture.
+        """Returns the labels of a picture's mirror image."""
+        del width_px  # A class belongs to the whole picture.
         return labels
 
     def cropped(self, labels: Classes, size_px: tuple[int, int]) -> Classes:
-        """Returns what of the labels is in the upper left (height, width) pixels."""
-        del size_px  # A class is of the whole picture.
+        """Returns the part of the labels in the upper left (height, width) pixels."""
+        del size_px  # A class belongs to the whole picture.
         return labels
 
     def _calibration(self) -> dict:
@@ -230,7 +230,7 @@ class ClassQuality:
         return scores, said, true
 
     def _row(self, scores, said, true, min_score: float) -> dict:
-        # As the student does, in 32 bits.
+        # In 32 bits, as the student compares.
         kept = scores >= np.float32(min_score)
         right = (said == true) & kept
         accuracy = int(right.sum()) / max(int(kept.sum()), 1)

@@ -1,4 +1,4 @@
-"""How often a view of a picture is nearest to the other view of it."""
+"""How often the nearest view to a view is the other one of its picture."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from st_keras.types import Embeddings
 class ContrastiveAccuracy:
     """Compares two views of each picture with those of the pictures around it.
 
-    Pictures are taken in the order they come, `among` at a time, so that the number
-    hardly depends on how many there are. What is left after the last such group counts
-    only where there is no other.
+    Pictures are grouped in the order they come, `among` at a time, so that the number
+    hardly depends on how many there are. An incomplete last group counts only if it is
+    the only one.
     """
 
     headline = "contrastive_accuracy"
@@ -27,7 +27,7 @@ class ContrastiveAccuracy:
 
         Args:
           image_id: Unique; a second time is an error.
-          truth: Not looked at.
+          truth: Not used.
           predicted: NumPy array [2, D], of two views.
 
         Raises:
@@ -59,7 +59,7 @@ class ContrastiveAccuracy:
 
 
 def _compare(pairs: list[np.ndarray]) -> tuple[int, int]:
-    """Returns how many views there are, and of how many the nearest is the other."""
+    """Returns the number of views, and of those whose nearest is their other one."""
     vectors = np.concatenate(pairs)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = vectors / np.maximum(lengths, 1e-12)

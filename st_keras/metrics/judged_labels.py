@@ -1,4 +1,4 @@
-"""Which pseudo labels are right, score by score: what thresholds are chosen from."""
+"""Which pseudo labels are right, score by score: the basis for choosing thresholds."""
 
 import abc
 from typing import NamedTuple
@@ -15,7 +15,7 @@ _LEVELS = 256  # Of confidence, in 1/255.
 class Judged(NamedTuple):
     """Pseudo labels of one class, or of all, beside the truth of P pictures.
 
-    A row stands for those of one picture that share a score.
+    A row stands for the labels of one picture that share a score.
     """
 
     image_indices: np.ndarray  # [R] int64 in [0, P).
@@ -29,7 +29,7 @@ class JudgedLabels(abc.ABC):
     """Collects pseudo labels of pictures whose truth is known."""
 
     unit: str  # What is counted.
-    support_unit: str  # What there must be enough of, for a threshold to be chosen.
+    support_unit: str  # What choosing a threshold needs enough of.
 
     def __init__(self, num_classes: int):
         self._num_classes = num_classes
@@ -107,8 +107,7 @@ class JudgedBoxes(JudgedLabels):
 class JudgedPixels(JudgedLabels):
     """Judges the pixels whose true class is known, by class and confidence.
 
-    Pixels of one picture are no independent witnesses, so pictures are what there must
-    be enough of.
+    Pixels of one picture are not independent samples, so there must be enough pictures.
     """
 
     unit = "pixels"
@@ -119,7 +118,7 @@ class JudgedPixels(JudgedLabels):
         count = self._num_classes
         true_counts = confusion(truth, predicted, count).sum(axis=1)
         true_ids, ids = np.asarray(truth.class_ids), np.asarray(predicted.class_ids)
-        # What has no class, true or pseudo, has a number that no class has.
+        # Pixels without a class, true or pseudo, have an id beyond the classes.
         is_judged = (true_ids < count) & (ids < count)
         true_ids, ids = true_ids[is_judged], ids[is_judged]
         levels = np.asarray(predicted.confidences)[is_judged]
@@ -128,7 +127,7 @@ class JudgedPixels(JudgedLabels):
         right = np.bincount(index[true_ids == ids], minlength=count * _LEVELS)
         (rows,) = np.nonzero(counts)
         class_ids, levels = np.divmod(rows, _LEVELS)
-        # As whoever compares a stored confidence with a score computes it.
+        # Computed as wherever a stored confidence is compared with a score.
         scores = levels / (_LEVELS - 1.0)
         self._add(image_id, class_ids, scores, counts[rows], right[rows], true_counts)
 

@@ -1,4 +1,4 @@
-"""Label maps of one picture from two looks, or beside the truth."""
+"""Compares the label maps of one picture: from two looks, or with the truth."""
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from st_keras.types import IGNORED, LabelMap
 
 
 def is_kept(labels: LabelMap, min_score: float) -> np.ndarray:
-    """Returns [H, W] bool, which pixels have a class and are as sure of it."""
+    """Returns [H, W] bool: which pixels have a class with at least this score."""
     is_sure = np.asarray(labels.confidences) >= first_kept(min_score)
     return is_sure & (np.asarray(labels.class_ids) != IGNORED)
 
 
 def agreement(labels: LabelMap, other: LabelMap, min_score: float) -> float:
-    """Returns, of the pixels that either keeps, the share that both keep alike."""
+    """Returns, of the pixels that either keeps, the share both keep with one class."""
     is_known = np.asarray(other.class_ids) != IGNORED
     kept, other_kept = (is_kept(look, min_score) for look in (labels, other))
     counted = int(((kept | other_kept) & is_known).sum())
@@ -35,10 +35,10 @@ def agreement(labels: LabelMap, other: LabelMap, min_score: float) -> float:
 def verdicts(
     pseudo: LabelMap, truth: LabelMap | None, min_score: float
 ) -> PixelVerdicts:
-    """Returns what becomes of each pixel.
+    """Returns the verdict on each pixel.
 
-    A dropped pixel that would have been right is missed; a kept one whose truth nobody
-    knows is just kept.
+    A dropped pixel that would have been right is missed; a kept one whose truth is
+    unknown is just kept.
     """
     ids = np.asarray(pseudo.class_ids)
     kept = is_kept(pseudo, min_score)

@@ -4,16 +4,16 @@ import numpy as np
 
 from st_keras.types import IGNORED, LabelMap
 
-_NONE = -100.0  # As for AP: there is nothing this could be measured on.
+_NONE = -100.0  # As for AP: there is nothing to measure it on.
 
 
 class MeanIoU:
-    """Counts, over all pictures together, which class was taken for which.
+    """Counts, over all pictures together, pixels by true and predicted class.
 
-    A class that neither people nor the model say anywhere is left out of the mean and
-    has -100 beside its name; one that only the model says counts as 0. Pixels whose
-    true class is not known count nowhere. A pixel for which the model says nothing is
-    wrong for its true class, and for no other.
+    A class that neither people nor the model use anywhere is left out of the mean and
+    has -100 beside its name; one that only the model predicts counts as 0. Pixels whose
+    true class is not known count nowhere. A pixel without a prediction is wrong for its
+    true class only.
     """
 
     headline = "mIoU"
@@ -21,7 +21,7 @@ class MeanIoU:
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
         count = len(self._class_names)
-        # The last column: nothing was said.
+        # The last column: no class was predicted.
         self._confusion = np.zeros([count, count + 1], np.int64)
         self._image_ids: set[str] = set()
 
@@ -54,7 +54,7 @@ class MeanIoU:
     def result(self) -> dict:
         """Returns mIoU, pixel_accuracy and mean_accuracy in percent, and `per_class`.
 
-        Of each class: IoU, accuracy (of its true pixels) and its share of the pixels.
+        For each class: IoU, accuracy (of its true pixels), its share of the pixels.
 
         Raises:
           ValueError: No picture was added.
@@ -97,11 +97,11 @@ def confusion(truth: LabelMap, predicted: LabelMap, num_classes: int) -> np.ndar
 def add_confusions(
     counts: np.ndarray, truth: LabelMap, predicted: LabelMap, groups: np.ndarray
 ) -> None:
-    """Adds the pixels of a picture to a `confusion` of each group of pixels.
+    """Adds the pixels of a picture to the `confusion` of each pixel's group.
 
     Args:
-      counts: [G, K, K + 1] int64, changed in place: of many classes it is larger than
-        a picture, so that none is made for each.
+      counts: [G, K, K + 1] int64, changed in place: with many classes it is larger than
+        a picture, too large to make one for each.
       truth: NumPy arrays [H, W].
       predicted: Of the same size.
       groups: [H, W] in [0, G), the group of each pixel of the truth.

@@ -1,4 +1,4 @@
-"""Coverage, accuracy and their kin of pseudo label maps: all, and by class."""
+"""Coverage, accuracy and the like of pseudo label maps: all, and by class."""
 
 import dataclasses
 import functools
@@ -39,7 +39,7 @@ class Breakdown:
         return self.confusions is not None
 
     def row(self, min_score: float) -> dict:
-        """Returns the numbers that a line of the self-training report has."""
+        """Returns the numbers in a line of the self-training report."""
         row = {"min_score": float(min_score), "accuracy": None, "mean_iou": None}
         kept = int(self._kept(min_score).sum())
         row["coverage"] = kept / max(int(self.pixels.sum()), 1)

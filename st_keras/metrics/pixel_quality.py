@@ -26,22 +26,21 @@ _CHARTS = [
 class PixelQuality:
     """Collects pseudo label maps picture by picture; only counts are held.
 
-    A pixel is kept from a score on if it has a class and its confidence, which is
-    stored rounded to 1/255, reaches the score. Once the truth of a picture is known,
-    pixels whose true class is not known count nowhere, nor do pictures without truth
-    but in `images`.
+    A pixel is kept if it has a class and its confidence, stored rounded to 1/255,
+    reaches the minimum score. Once the truth of any picture is known, pixels whose true
+    class is not known count nowhere, and pictures without truth only in `images`.
     """
 
-    threshold_free = ("calibration_error",)  # Numbers that it does not change.
+    threshold_free = ("calibration_error",)  # Numbers that no threshold changes.
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
         count = len(self._class_names)
-        # By confidence and pseudo class; the last: nothing was said.
+        # By confidence and pseudo class; the last: no class.
         self._pixels = np.zeros([LEVELS, count + 1], np.int64)
         # By confidence, then as `mean_iou.confusion`; 47 MB for 151 classes.
         self._confusions = np.zeros([LEVELS, count, count + 1], np.int64)
-        # Pictures by their highest confidence, at 1 and up; 0: without any class.
+        # Pictures by their highest confidence + 1; 0: without any class.
         self._best = {judged: np.zeros(LEVELS + 1, np.int64) for judged in (0, 1)}
         self._images = 0
         self._human = _Counts(count)
@@ -79,7 +78,7 @@ class PixelQuality:
         self._human.add(labels)
 
     def result(self, min_score: float) -> dict:
-        """Returns how much is kept from a confidence on, and how right it is.
+        """Returns how much a minimum confidence keeps, and how right it is.
 
         Returns:
           `min_score`, `images`; in [0, 1]: `coverage`, the share of pixels that are
@@ -107,9 +106,9 @@ class PixelQuality:
         }
 
     def numbers(self, min_score: float) -> dict[str, float | None]:
-        """Returns every number of what is kept from a score on, by a plain name.
+        """Returns every number of what a minimum score keeps, by a plain name.
 
-        Numbers of a class are called as `accuracy[car]`; None: it is not known.
+        Numbers of a class are named like `accuracy[car]`; None: not known.
         """
         return self._breakdown().numbers(min_score)
 
@@ -138,13 +137,13 @@ class PixelQuality:
           labels: NumPy arrays [H, W].
           other: Of the same size; where it is `IGNORED`, as a truth may be, nothing is
             compared.
-          min_score: Of the pixels that either is as sure of, those count as equal that
-            both are as sure of; without any, both agree.
+          min_score: Pixels that either keeps at this score are compared, and equal only
+            if both keep them; without any, both agree.
         """
         return map_looks.agreement(labels, other, min_score)
 
     def doubt(self, labels: LabelMap, *, min_score: float) -> float:
-        """Returns what is lacking to sure scores of what is kept; 1: nothing is."""
+        """Returns 1 minus the mean confidence of what is kept; 1 where nothing is."""
         is_kept = map_looks.is_kept(labels, min_score)
         if not is_kept.any():
             return 1.0
@@ -153,22 +152,22 @@ class PixelQuality:
     def verdicts(
         self, pseudo: LabelMap, truth: LabelMap | None, *, min_score: float
     ) -> PixelVerdicts:
-        """Returns what becomes of each pixel of a picture.
+        """Returns the verdict on each pixel of a picture.
 
         Args:
           pseudo: NumPy arrays [H, W].
           truth: Of the same size; None: not known.
-          min_score: Pixels that are less sure are dropped.
+          min_score: Pixels of lower confidence are dropped.
         """
         return map_looks.verdicts(pseudo, truth, min_score)
 
     def mirrored(self, labels: LabelMap, width_px: int) -> LabelMap:
-        """Returns labels of a picture as those of the picture seen in a mirror."""
+        """Returns the labels of a picture's mirror image."""
         del width_px  # As wide as the map.
         return LabelMap(*(np.asarray(field)[:, ::-1] for field in labels))
 
     def cropped(self, labels: LabelMap, size_px: tuple[int, int]) -> LabelMap:
-        """Returns what of the labels is in the upper left (height, width) pixels."""
+        """Returns the part of the labels in the upper left (height, width) pixels."""
         height, width = size_px
         return LabelMap(*(np.asarray(field)[:height, :width] for field in labels))
 

@@ -1,6 +1,6 @@
 """What scores are worth: average precision, calibration, histograms, class shares.
 
-Labels are rows that share a score, so that boxes and pixels are counted alike.
+A row holds labels that share a score, so that boxes and pixels are counted alike.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ def average_precision(scores: np.ndarray, right: np.ndarray, true: int) -> float
     Args:
       scores: [N] of labels, in the order in which equal scores are ranked.
       right: [N] bool.
-      true: True labels; without any, there is no such area: None.
+      true: Number of true labels; without any, the result is None.
     """
     if not true:
         return None
@@ -106,8 +106,8 @@ def f1(right: int, kept: int, true: int) -> float:
 
 
 def _bins(scores: np.ndarray, count: int) -> np.ndarray:
-    """Returns the number of the bin that each score is in; the last holds 1 too."""
-    # In 32 bits as the scores are stored, or 0.7 would be under 0.7.
+    """Returns the number of each score's bin; the last one includes 1."""
+    # In 32 bits, as the scores are stored: otherwise 0.7 would be under 0.7.
     edges = np.asarray([i / count for i in range(1, count)], np.float32)
     return np.searchsorted(edges, np.asarray(scores, np.float32), side="right")
 

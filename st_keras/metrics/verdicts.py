@@ -1,11 +1,11 @@
-"""What becomes of each pseudo label of a picture, to be drawn."""
+"""The verdict on each pseudo label of a picture, for drawing."""
 
 from typing import Any, NamedTuple
 
 # In the order of the legend. Without truth, a label is kept or dropped.
 KINDS = ("matched", "false", "missed", "kept", "dropped")
 MATCHED, FALSE, MISSED, KEPT, DROPPED = range(len(KINDS))
-NOTHING = 255  # Pixels of which nothing is said.
+NOTHING = 255  # Pixels without a verdict.
 
 
 class BoxVerdicts(NamedTuple):
@@ -29,7 +29,7 @@ class ClassVerdicts(NamedTuple):
     """The pseudo class of a picture and, after it, the true one if it is missed."""
 
     class_ids: Any  # [N] int.
-    scores: Any  # [N] float; 1 where a human said it.
+    scores: Any  # [N] float; 1 where a human labelled it.
     kinds: Any  # [N] int, index into `KINDS`.
 
     def counts(self) -> dict[str, int]:
@@ -42,10 +42,10 @@ class ClassVerdicts(NamedTuple):
 
 
 class PixelVerdicts(NamedTuple):
-    """A pseudo label map, and what becomes of each of its pixels."""
+    """A pseudo label map, and the verdict on each of its pixels."""
 
     class_ids: Any  # [H, W] uint8.
-    kinds: Any  # [H, W] uint8, index into `KINDS`; `NOTHING` where nothing is said.
+    kinds: Any  # [H, W] uint8, index into `KINDS`; `NOTHING` where there is none.
 
     def counts(self) -> dict[str, int]:
         """Returns how many pixels there are of each kind that occurs."""

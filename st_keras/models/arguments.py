@@ -1,4 +1,4 @@
-"""What a model refuses to be built with, told before any layer is."""
+"""Checks of a model's arguments, made before any layer is built."""
 
 import tensorflow as tf
 
@@ -12,7 +12,7 @@ def check_divides(
 
     Args:
       image_size_px: Height and width.
-      stride: That must divide both.
+      stride: Must divide both.
       why: What has this stride, for the message.
 
     Raises:
@@ -41,7 +41,7 @@ def check_known(image_size_px: tuple[int, int]) -> None:
 def check_style(
     activation: str, drop_connect: float | None = None, flavor: str = "authors"
 ) -> None:
-    """Refuses what no model has.
+    """Refuses settings that no model accepts.
 
     Raises:
       ValueError: There is no such activation or flavor, or a share is out of range.
@@ -61,10 +61,10 @@ def check_style(
 
 
 def check_at_least(least: int, **counts: int) -> None:
-    """Refuses numbers of things that are too small.
+    """Refuses counts that are too small.
 
     Raises:
-      ValueError: One is.
+      ValueError: A count is below `least`.
     """
     for name, count in counts.items():
         if count < least:

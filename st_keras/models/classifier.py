@@ -17,7 +17,7 @@ _DROPOUT = {
     **{"b0": 0.2, "b1": 0.2, "b2": 0.3, "b3": 0.3, "b4": 0.4, "b5": 0.4, "b6": 0.5},
     **{"b7": 0.5, "l2": 0.5},
 }
-_TOP_WIDENS = 4  # Channels of an EfficientNet's last convolution per one before it.
+_TOP_WIDENS = 4  # Factor on the channels at an EfficientNet's last convolution.
 
 
 def classifier(
@@ -37,13 +37,13 @@ def classifier(
       image_size_px: Height and width, as the backbone needs them: multiples of 128 on
         a SpineNet, of 32 on a ResNet.
       num_classes: K.
-      backbone: A key of `models.BACKBONES`. All five levels of a SpineNet are looked
-        at; of the others, the last feature.
-      activation: Name of a Keras activation. An EfficientNet has swish.
+      backbone: A key of `models.BACKBONES`. The head uses all five levels of a
+        SpineNet, and the last feature of the others.
+      activation: Name of a Keras activation. An EfficientNet keeps swish.
       norm: BatchNorm; None: the authors' of detection. An EfficientNet keeps its
         momentum and epsilon.
       dropout: Share of the averaged features dropped while training; None: the
-        authors', which is none but for EfficientNets.
+        authors', which is none except for EfficientNets.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: the backbone's own.
       flavor: Whose weights the backbone is for; see `build_backbone`.
@@ -89,15 +89,14 @@ def classifier_on(
 ) -> tf.keras.Model:
     """Returns a classifier whose backbone is that of another model, layer by layer.
 
-    Only its head is new: what one of the two models learns, the backbone of the other
-    has learned too.
+    Only its head is new: both models train the same backbone weights.
 
     Args:
       extractor: The layer "backbone" of a model.
       image_size_px: Height and width, as for `classifier`; the other model may have
         another size.
       num_classes: K.
-      backbone: A key of `models.BACKBONES`, what the extractor is.
+      backbone: The extractor's key in `models.BACKBONES`.
       activation: As for `classifier`.
       norm: As for `classifier`.
       dropout: As for `classifier`.

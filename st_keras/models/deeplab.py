@@ -40,16 +40,16 @@ def deeplab_v3_plus(
 
     Args:
       image_size_px: Height and width, multiples of the output stride.
-      num_classes: K logits per cell, with those of the background, if it is a class.
+      num_classes: K logits per cell, including the background if it is a class.
       backbone: `tiny`, a ResNet or an EfficientNet of `models.BACKBONES`.
-      output_stride: Pixels per cell of the backbone's last feature: 8, 16 or 32. The
-        tiny one has 32.
-      multigrid: Of a ResNet, as `backbones.resnet` has it; None: 1, 2, 4, for as many
+      output_stride: Pixels per cell of the backbone's last feature: 8, 16 or 32;
+        `tiny` has 32.
+      multigrid: For a ResNet, as in `backbones.resnet`; None: 1, 2, 4, for as many
         blocks as there are, if the last stage is dilated.
       aspp_rates: Dilations of the pyramid; None: 6, 12, 18 at output stride 16, twice
         that at 8, half of it at 32.
       aspp_filters: Channels of the pyramid.
-      low_level_filters: Channels left of the backbone's feature at stride 4.
+      low_level_filters: Channels that the backbone's feature at stride 4 is reduced to.
       decoder_filters: Channels of the decoder's 3x3 convolutions.
       decoder_convs: How many of them.
       dropout: Share of the pyramid's activations dropped while training.

@@ -11,7 +11,7 @@ from st_keras.ops import bilinear
 
 layers = tf.keras.layers
 
-# Of strided convolutions, by whose checkpoints a model is for; see `convolve`.
+# Of strided convolutions, by flavor of the checkpoints; see `convolve`.
 PADDINGS = {"authors": "symmetric", "tf_models": "same", "keras": "symmetric"}
 
 
@@ -49,15 +49,15 @@ def convolve(
     padding: str = "symmetric",
     initializer: object = "variance_scaling",
 ) -> tf.Tensor:
-    """Applies a convolution without a bias, as one before a BatchNorm is.
+    """Applies a convolution without a bias, to be followed by a BatchNorm.
 
     Args:
       x: [B, H, W, C].
-      filters: Channels that come out.
+      filters: Output channels.
       size: Of the kernel, height and width.
       name: Of the layer.
       stride: 1 or 2.
-      dilation: Distance of the kernel's taps.
+      dilation: Distance between the kernel's taps.
       padding: Matters at stride 2. `symmetric`: (size - 1) / 2 on each side, as the
         authors pad. `same`: TensorFlow's, which puts one more at the end, so that the
         two differ by half a pixel on even sizes.
@@ -89,7 +89,7 @@ class Dropout(layers.Layer):
 
         out = x * kept / (1 - rate)
 
-    Like Keras' own, but its choices are a function of the seed of the step. With
+    Like Keras' own, but the seed of the step determines its choices. With
     `per_example` a whole example is kept or dropped: on a residual branch this is
     drop-connect, or stochastic depth (Huang et al. 2016, arXiv:1603.09382).
     """
@@ -135,15 +135,15 @@ def squeeze_excite(
     name: str,
     make_initializer: Callable[[], object] = lambda: "variance_scaling",
 ) -> tf.Tensor:
-    """Scales each channel by what the whole map says of it.
+    """Scales each channel by a gate computed from the whole map.
 
     Args:
       x: [B, H, W, C].
       squeezed: Channels in between, at least 1.
       activation: Between the two 1x1 convolutions; a sigmoid follows the second.
       name: Of the layers: `NAME_reduce` and `NAME_expand` have the weights.
-      make_initializer: Of the kernels; called for each, since one that is shared
-        draws the same numbers again.
+      make_initializer: Of the kernels; called for each, since a shared one draws the
+        same numbers again.
 
     Source: Hu et al. 2018, arXiv:1709.01507.
     """
@@ -170,7 +170,7 @@ class Upsample(layers.Layer):
         """Makes the layer.
 
         Args:
-          size: How often, in height and width.
+          size: Repeats in height and width.
           **kwargs: Of every Keras layer.
         """
         super().__init__(**kwargs)
@@ -191,8 +191,8 @@ class Upsample(layers.Layer):
 class Bilinear(layers.Layer):
     """Enlarges [B, h, w, C], static h and w; in float32 whatever the model computes in.
 
-    Keras' UpSampling2D gives the same where cells lie on their middles; see
-    `ops/bilinear.py` for what XLA makes of that.
+    Keras' UpSampling2D gives the same without `legacy`; see `ops/bilinear.py` for its
+    cost under XLA.
     """
 
     def __init__(
@@ -203,8 +203,8 @@ class Bilinear(layers.Layer):
         Args:
           factor: Of height and width, whole numbers.
           legacy: As TensorFlow 1 did: cell i lies on pixel i * factor. Today's resizing
-            puts the middles of cells and pixels on each other, half a cell away.
-          **kwargs: Of every Keras layer; its type is float32 whatever they say.
+            aligns the centres of cells and pixels, half a cell away.
+          **kwargs: Of every Keras layer; the dtype is always float32.
 
         Raises:
           ValueError: A factor is not a whole number, 1 or more.

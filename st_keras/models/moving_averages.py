@@ -1,4 +1,4 @@
-"""BatchNorm's moving averages: to keep them, and to make replicas agree on them."""
+"""Keeps BatchNorm's moving averages, and makes replicas agree on them."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -8,12 +8,12 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def kept(layers: Iterable[tf.keras.layers.Layer]) -> Iterator[None]:
-    """Gives BatchNorms back the averages they had before a pass that must not count.
+    """Restores BatchNorms' averages after a pass that must not change them.
 
-    To be used in each replica.
+    Use it in each replica.
 
     Args:
-      layers: Models or layers, with all that is in them.
+      layers: Models or layers, with all layers inside them.
     """
     averages = _of(layers)
     before = [tf.identity(variable.read_value()) for variable in averages]
@@ -23,11 +23,11 @@ def kept(layers: Iterable[tf.keras.layers.Layer]) -> Iterator[None]:
 
 
 def agree(models: Iterable[tf.keras.Model]) -> None:
-    """Gives every replica the mean of all replicas' averages, as a checkpoint has it.
+    """Gives every replica the mean of all replicas' averages, as in a checkpoint.
 
-    Otherwise a run would go on from its own checkpoint with other numbers than it had,
-    and judge a picture by the averages of the replica that sees it. Outside of the
-    replicas, and on all hosts.
+    Otherwise a resumed run would continue with other averages than it had, and evaluate
+    a picture with those of whichever replica sees it. Call it outside of the replicas,
+    on all hosts.
     """
     for average in _of(models):
         average.assign(average.read_value())

@@ -32,13 +32,13 @@ def nas_fpn_segmenter(
 
     Args:
       image_size_px: Height and width, multiples of 128.
-      num_classes: K logits per cell, with those of the background, if it is a class.
+      num_classes: K logits per cell, including the background if it is a class.
       backbone: A ResNet, an EfficientNet or the tiny one of `models.BACKBONES`.
       filters: Channels of pyramid and head.
       repeats: Cells of the NAS-FPN.
       separable: Depthwise-separable convolutions in the NAS-FPN.
       head_convs: 3x3 convolutions before the predictor.
-      activation: Name of a Keras activation. An EfficientNet has swish.
+      activation: Name of a Keras activation. An EfficientNet keeps swish.
       norm: BatchNorm; None: momentum 0.997 and epsilon 1e-3, as the authors' configs
         for PASCAL VOC.
       drop_connect: Share of examples for which the backbone's last residual branch is

@@ -15,7 +15,7 @@ from st_keras.models.retinanet import retinanet
 _COCO_LOGITS = 91  # COCO's ids run to 90; logit 0 is never used.
 _PASCAL_LOGITS = 21  # 20 classes and background.
 _IMAGENET_LOGITS = 1000
-_BACKGROUND = 1  # A class that ResNets and SpineNets have before those of ImageNet.
+_BACKGROUND = 1  # ResNets and SpineNets have this class before those of ImageNet.
 
 _EPSILON = Norm(epsilon=1e-3)  # Of the self-training configs.
 _DEEPLAB_NORM = Norm(momentum=0.9997, epsilon=1e-3)
@@ -28,7 +28,7 @@ _EFFICIENTNET_PX = {
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A function of this package and what it is called with."""
+    """A function of this package and its arguments."""
 
     function: Callable[..., tf.keras.Model]
     side_px: int  # Height and width of the input.
@@ -105,7 +105,7 @@ PRESETS = {
     "deeplab_v3_plus_resnet50": _deeplab("resnet50"),
     "deeplab_v3_plus_resnet101": _deeplab("resnet101"),
     "classifier_resnet50": _classifier("resnet50", 224, norm=_CLASSIFIER_NORM),
-    # The authors' has 224 px, which its coarsest levels do not divide.
+    # The authors' has 224 px, which the strides of its coarsest levels do not divide.
     "classifier_spinenet_49": _classifier(
         "spinenet_49", 256, activation="swish", norm=_CLASSIFIER_NORM
     ),

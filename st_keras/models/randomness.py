@@ -14,13 +14,13 @@ _seed: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def seeded(seed: tf.Tensor) -> Iterator[None]:
-    """Makes every random layer called inside a function of `seed` and of its name.
+    """Makes random layers called inside depend on `seed` and their names alone.
 
-    With a seed made from the step, a run that was killed and taken up again draws what
-    it would have drawn. With XLA, other numbers are drawn than without.
+    With a seed made from the step, a killed and resumed run draws what it would have
+    drawn. With XLA, the numbers differ from those without.
 
     Args:
-      seed: [2] int32; another one for each step and replica.
+      seed: [2] int32; a different one for each step and replica.
     """
     token = _seed.set(seed)
     try:

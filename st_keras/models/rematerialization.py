@@ -1,9 +1,9 @@
-"""Activations that are computed again for the gradient instead of being kept.
+"""Recomputes a backbone's activations for the gradient instead of keeping them.
 
-A step keeps what each layer gave until the gradient has come back to it. Here a block
-of a backbone keeps what went into it and nothing else; the rest is computed a second
-time, when the gradient is there. Memory no longer holds the inside of all blocks but of
-one, and a step computes the backbone once more: a third more work.
+A step usually keeps each layer's output until the backward pass reaches it. Here a
+block of a backbone keeps only its inputs; the backward pass computes the rest again.
+Memory then holds the inside of one block instead of all, and a step computes the
+backbone once more: a third more work.
 
 Source: Chen et al. 2016, arXiv:1604.06174.
 """
@@ -24,7 +24,7 @@ from st_keras.models import moving_averages, randomness
 # `block4_0`, its first repeat.
 _BLOCK = re.compile(r"[a-z]+\d*(_\d+)?(?=_)")
 
-# Where a layer is used in the model; a classifier of joint training has used it later.
+# A layer's use in this model is its first; a classifier of joint training adds another.
 _HERE = 0
 
 Values = dict[int, tf.Tensor]  # By the symbolic tensor they stand for.
@@ -37,28 +37,27 @@ class Rematerialization:
     """Runs a model's backbone block by block, while it is switched on."""
 
     def __init__(self, model: tf.keras.Model, *, is_compiled: bool):
-        """Looks at the blocks; until it is switched on, the model is as it was.
+        """Finds the blocks; the model is unchanged until this is switched on.
 
         Args:
           model: With a part "backbone", a functional model.
-          is_compiled: Whether XLA compiles the step. It drops the order in which a
-            graph says that things happen, and so would compute nothing twice; its own
-            barrier keeps it from that.
+          is_compiled: Whether XLA compiles the step. XLA drops control dependencies
+            and so would merge the two computations; its own barrier prevents that.
 
         Raises:
-          ValueError: A block needs what follows from it, or there is no backbone.
+          ValueError: Blocks depend on each other in a cycle, or there is no backbone.
         """
         self._backbone = model.get_layer("backbone")
         self._blocks = _in_order(self._backbone)
         self._is_compiled = is_compiled
-        # Past Keras, which would look for weights in whatever a layer is given.
+        # Bypasses Keras, which would look for weights in any attribute of a layer.
         object.__setattr__(self._backbone, "call", self._call)
 
     @contextlib.contextmanager
     def on(self) -> Iterator[None]:
-        """Lets calls of the model for training keep less; within `randomness.seeded`.
+        """Makes training calls of the model keep less; within `randomness.seeded`.
 
-        Others are as ever, and so is what the model computes.
+        Other calls, and what the model computes, do not change.
         """
         token = _is_on.set(True)
         try:
@@ -78,7 +77,7 @@ class Rematerialization:
         )
 
     def _forgetting(self, block: "_Block", inputs: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Returns a block's outputs, of which only `inputs` are kept for gradients."""
+        """Returns a block's outputs, keeping only `inputs` for the gradient."""
         seed = randomness.current()
 
         @tf.custom_gradient
@@ -101,7 +100,7 @@ class Rematerialization:
         return run(*inputs)
 
     def _after(self, inputs, upstream):
-        """Returns both as they are, the first not before the second is there."""
+        """Returns both unchanged, the first only after the second is computed."""
         with tf.control_dependencies(upstream):
             inputs = [tf.identity(x) for x in inputs]
         if self._is_compiled:
@@ -119,10 +118,10 @@ class _Block:
         self.outputs: list[int] = []  # What other blocks, or the caller, want.
 
     def close(self, wanted: set[int]) -> None:
-        """Finds inputs and outputs; all layers are there, each after what it needs.
+        """Finds inputs and outputs, once all layers are added in topological order.
 
         Args:
-          wanted: By the model's caller.
+          wanted: Keys of the tensors that other blocks or the model's caller need.
         """
         made = [_makes(layer) for layer in self.layers]
         needed = dict.fromkeys(key for layer in self.layers for key in _needs(layer))
@@ -130,7 +129,7 @@ class _Block:
         self.outputs = [key for key in made if key in wanted]
 
     def __call__(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Applies the layers as while training."""
+        """Applies the layers in training mode."""
         values: Values = dict(zip(self.inputs, inputs, strict=True))
         for layer in self.layers:
             taken = layer.get_input_at(_HERE)
@@ -140,9 +139,9 @@ class _Block:
 
 
 def _in_order(model: tf.keras.Model) -> list[_Block]:
-    """Returns the blocks of a functional model, each after what it needs."""
+    """Returns the blocks of a functional model, in topological order."""
     blocks: dict[str, _Block] = {}
-    for layer in model.layers:  # In an order in which they can be applied.
+    for layer in model.layers:  # In topological order.
         if not isinstance(layer, tf.keras.layers.InputLayer):
             found = _BLOCK.match(layer.name)
             name = found[0] if found else layer.name

@@ -60,7 +60,7 @@ def retinanet(
 
     Returns:
       Model from [B, H, W, 3] normalised images to `logits` [B, A, K] and `offsets`
-      [B, A, 4], both float32, anchors ordered as `ops.anchors.make_anchors` has them.
+      [B, A, 4], both float32, anchors in the order of `ops.anchors.make_anchors`.
       Its parts are the layers "backbone", "neck" (if any) and "head".
 
     Raises:

@@ -20,12 +20,12 @@ def simclr(
     drop_connect: float | None = None,
     flavor: str = "authors",
 ) -> tf.keras.Model:
-    """Returns a model of views as a functional Keras model with static shapes.
+    """Returns SimCLR's model as a functional Keras model with static shapes.
 
     Args:
       image_size_px: Height and width, as for `classifier`.
-      backbone: A key of `models.BACKBONES`. All five levels of a SpineNet are looked
-        at; of the others, the last feature.
+      backbone: A key of `models.BACKBONES`. The head uses all five levels of a
+        SpineNet, and the last feature of the others.
       activation: Name of a Keras activation, of the backbone and the projection.
       norm: BatchNorm; None: the authors' of detection.
       projection_layers: Of the head; all but the last keep the number of channels.
@@ -34,8 +34,8 @@ def simclr(
       flavor: Whose weights the backbone is for; see `build_backbone`.
 
     Returns:
-      Model from [B, H, W, 3] normalised images to `{"projection": [B, D]}`, float32, of
-      any length. Its parts are the layers "backbone" and "head".
+      Model from [B, H, W, 3] normalised images to `{"projection": [B, D]}`, float32,
+      not scaled to unit length. Its parts are the layers "backbone" and "head".
 
     Raises:
       ValueError: There is no such backbone, or a size does not fit it.

@@ -1,4 +1,4 @@
-"""BatchNorm whose statistics are those of all replicas."""
+"""BatchNorm with statistics over all replicas."""
 
 import tensorflow as tf
 
@@ -7,11 +7,11 @@ import tensorflow as tf
 class SynchronizedBatchNorm(tf.keras.layers.BatchNormalization):
     """Normalises by mean and variance over the images of all replicas.
 
-    Keras' own does the same with `synchronized=True`, in a way that large models do not
-    bear: it asks the other replicas three times in each layer, sums in bfloat16 where
-    the model computes in it, and lets TensorFlow walk through the graphs of all other
-    replicas each time, so that tracing takes time with the square of the depth and
-    more. Here they are asked once, for float32 sums, and nothing is walked through.
+    Keras' own does the same with `synchronized=True`, but does not scale to large
+    models: each layer makes three all-reduces, sums in bfloat16 where the model
+    computes in it, and lets TensorFlow walk through the graphs of all other replicas
+    each time, so that tracing time grows at least with the square of the depth. Here
+    it makes one all-reduce, of float32 sums, and no walk.
     """
 
     def __init__(self, **settings):
@@ -47,10 +47,10 @@ class SynchronizedBatchNorm(tf.keras.layers.BatchNormalization):
 
 
 def _sum_over(replica: tf.distribute.ReplicaContext, value: tf.Tensor) -> tf.Tensor:
-    """Returns the sum over replicas, whose gradient is summed over them alike.
+    """Returns the sum over replicas; its gradient is summed over them too.
 
-    TensorFlow's own gradient of it looks for variables behind the sum, and reaches the
-    other replicas' layers before this one. `stop_gradient` is where it turns back.
+    TensorFlow's own gradient searches for variables behind the sum, through the earlier
+    layers of the other replicas. `stop_gradient` ends that search.
     """
 
     def reduce(x):

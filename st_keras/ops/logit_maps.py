@@ -1,6 +1,6 @@
 """From the pixels of a segmenter's input to the cells of its logits.
 
-The other way goes `bilinear.resize`.
+`bilinear.resize` goes the other way.
 """
 
 import tensorflow as tf
@@ -9,15 +9,15 @@ import tensorflow as tf
 def sample(
     label_map: tf.Tensor, size_cells: tuple[int, int], *, legacy: bool = False
 ) -> tf.Tensor:
-    """Returns [B, h, w] labels of cells, each that of one pixel.
+    """Returns [B, h, w] labels of cells, each taken from one pixel.
 
     A mean of labels would be a label that nobody gave.
 
     Args:
       label_map: [B, H, W], whole multiples of the cells.
       size_cells: h and w.
-      legacy: The cell's first pixel, as in the authors' code; else the one right after
-        its middle, as `tf.image.resize` takes the nearest.
+      legacy: Takes the cell's first pixel, as the authors' code does; else the one
+        right after its middle, as `tf.image.resize` does for the nearest.
 
     Raises:
       ValueError: The map is not a whole multiple of the cells.

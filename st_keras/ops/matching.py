@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from st_keras.ops.boxes import pairwise_iou
 
-# Of boxes, matched at once: as large as a processor's cache can hold.
+# Boxes matched at once: as many as a processor's cache can hold.
 _ROWS_AT_A_TIME = 8
 
 
@@ -29,10 +29,10 @@ def match_anchors(
     """Gives each anchor the box it overlaps most, and each box its best anchor.
 
     An anchor is positive from `positive_iou` on, background below `negative_iou`, and
-    not counted between the two. Besides, every box that counts owns the anchor it
+    not counted between the two. In addition, every box that counts owns the anchor it
     overlaps most, however little (the lower row wins an anchor that two boxes want).
-    Rows of weight 0 match nothing and make nothing: without the mask, their best anchor
-    would be anchor 0, and it would become a positive.
+    Rows of weight 0 match nothing: without the mask, their best anchor would be anchor
+    0, and it would become a positive.
 
     Static shapes throughout, so that it can run on a TPU.
 
@@ -60,7 +60,7 @@ def match_anchors(
         missing = -num_boxes % _ROWS_AT_A_TIME
         boxes_yxyx = tf.pad(boxes_yxyx, [[0, 0], [0, missing], [0, 0]])
         weights = tf.pad(weights, [[0, 0], [0, missing]])
-        # Most rows are padding, and come last: it ends after the last that counts.
+        # Most rows are padding and come last: the loop ends after the last that counts.
         rows = tf.range(num_boxes + missing)
         stop = tf.reduce_max(tf.where(weights > 0.0, rows + 1, 0))
         _, best_iou, best_row, owner = tf.while_loop(
@@ -84,7 +84,7 @@ def match_anchors(
 def _match_rows(
     start, anchors_yxyx, boxes_yxyx, weights, best_iou, best_row, owner
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Goes on with some rows of boxes where those above them were left."""
+    """Returns best overlap, its row and the owner, updated with the next boxes."""
     rows = start + tf.range(_ROWS_AT_A_TIME)
     boxes = tf.gather(boxes_yxyx, rows, axis=1)
     counts = tf.gather(weights, rows, axis=1)[..., None] > 0.0

@@ -20,28 +20,28 @@ SOFT_NMS_FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
 }
 
 
-# Anchors are chosen in multiples of so many, a vector's length many times over: what a
-# processor makes of the rest of a vector can differ in the last bit, and would depend
+# Anchors are chosen in multiples of this, many times a vector's length: what is left
+# over for part of a vector can differ in the last bit on a processor, and would depend
 # on the other pictures of the batch.
 _CHOSEN_AT_A_TIME = 256
 
 
 def anchors_with_candidates(logits: tf.Tensor, min_score: float) -> tf.Tensor:
-    """Returns [B, M] int32, in order, the anchors that suppression has to look at.
+    """Returns [B, M] int32, in order, the anchors that suppression has to consider.
 
-    Of tens of thousands, a trained model leaves some hundreds. M is dynamic, so this
+    A trained model leaves some hundreds out of tens of thousands. M is dynamic, so this
     does not compile with XLA.
 
     Args:
       logits: [B, A, K] float32.
       min_score: Anchors without a class above it are left out, except to fill up.
     """
-    # A little under it: the probability decides.
+    # A little lower: the final decision is by probability.
     least = math.log(min_score / (1.0 - min_score)) - 1e-3 if min_score else -math.inf
     is_one = tf.cast(tf.reduce_max(logits, axis=-1) > least, tf.int32)
     most = tf.reduce_max(tf.reduce_sum(is_one, axis=-1))
     chosen = (most // _CHOSEN_AT_A_TIME + 1) * _CHOSEN_AT_A_TIME
-    # Of equal numbers, the first come first.
+    # `top_k` returns equal numbers in the order of their index.
     return tf.math.top_k(is_one, tf.minimum(chosen, tf.shape(is_one)[1])).indices
 
 
@@ -66,7 +66,7 @@ def non_max_suppression(
         A is static.
       probabilities: [B, A, K] float32 in [0, 1].
       min_score: Boxes at or under it are never returned.
-      nms_iou: Overlap above which the weaker box goes; soft suppression has none.
+      nms_iou: Overlap above which the weaker box goes; unused by soft suppression.
       max_detections: N, rows per image.
       soft_sigma: How far soft suppression is from hard; 0: hard.
       soft_form: What sigma means, one of `SOFT_NMS_FORMS`.
@@ -126,11 +126,11 @@ def non_max_suppression(
 def _greedy(boxes_yxyx, probabilities, min_score, max_detections, *, weaken):
     """Takes the best box of all classes, weakens its neighbours, and so on.
 
-    No box gains by another's choice, so the best of all classes come out in order, as
-    if each class had been gone through alone and the results merged: N rounds in all.
+    Taking a box raises no other's score, so boxes come out in order of score, as if
+    each class had been processed alone and the results merged: N rounds in all.
 
     Args:
-      weaken: From the overlaps with the box just taken to factors in [0, 1].
+      weaken: Maps overlaps with the box just taken to factors in [0, 1].
 
     Returns:
       Boxes [B, N, 4], scores [B, N], class ids [B, N], their number [B].
@@ -153,7 +153,7 @@ def _greedy(boxes_yxyx, probabilities, min_score, max_detections, *, weaken):
         score = tf.gather(row, place, batch_dims=1)
         box = tf.gather(row_boxes, place, batch_dims=1)
         row *= weaken(pairwise_iou(box[:, None], row_boxes)[:, 0])
-        # Whatever its overlap with itself: taken once.
+        # A box is taken once, whatever its overlap with itself.
         row = tf.where(tf.range(candidates) == place[:, None], 0.0, row)
         is_class = tf.range(num_classes) == class_id[:, None]
         return (

@@ -1,4 +1,4 @@
-"""From what a network says of views of a picture to one map of the picture's size.
+"""Merges a network's logits for views of a picture into one map of its size.
 
 Memory is bounded: the picture's map is made tile by tile, and only one tile at a time
 holds a number for every class.
@@ -13,11 +13,12 @@ import tensorflow as tf
 from st_keras.types import LabelMap, View
 
 TILE_PX = 512
-# Of one view, what is compiled is a multiple of this high and wide, and has so many
-# classes at most: pictures of all sizes share a few programs, each made in a second.
+# For a single view, compiled shapes are multiples of this in height and width, with at
+# most so many classes: pictures of all sizes share a few programs, each compiled in a
+# second.
 _STEP_PX = 128
 _TOGETHER = 8
-_NEVER = -1e30  # A logit; of two infinite ones, the difference is no number.
+_NEVER = -1e30  # A logit; the difference of two infinite ones would be NaN.
 
 
 def merge(
@@ -36,7 +37,7 @@ def merge(
 
     Args:
       logits: Of each view [h, w, K] float32.
-      views: NumPy, of one picture; their images are not looked at.
+      views: NumPy, of one picture; their images are not used.
       view_size_px: Height and width of the views.
       legacy: A cell of the logits lies on its first pixel, not on its middle.
       tile_px: Side of the tiles of the picture.
@@ -55,7 +56,7 @@ def merge(
             for left in range(0, width, tile_px):
                 rows = slice(top, min(top + tile_px, height))
                 columns = slice(left, min(left + tile_px, width))
-                if len(placed) == 1:  # Then it is all that is known of every pixel.
+                if len(placed) == 1:  # Then it alone decides on every pixel.
                     ids, shares = _read_one(placed[0], rows, columns)
                 else:
                     shape = [rows.stop - top, columns.stop - left, num_classes]
@@ -69,7 +70,7 @@ def merge(
 
 
 class _Axis(NamedTuple):
-    """One axis of a view: for each pixel of the picture that it sees."""
+    """One axis of a view, with a value for each pixel of the picture that it sees."""
 
     start: int  # The first of these pixels.
     cells: np.ndarray  # [n] float32, where the pixel is, in cells.
@@ -127,7 +128,7 @@ def _weights(members: list[View], axis: int, view_px: int) -> dict[float, np.nda
 
 
 def _positions(view: View, axis: int) -> np.ndarray:
-    """Returns where the middles of the picture's pixels are in the scaled picture."""
+    """Returns the centres of the picture's pixels, in pixels of the scaled picture."""
     count = int(view.picture_size_px[axis])
     return (np.arange(count) + 0.5) * float(view.scale_yx[axis])
 
@@ -140,7 +141,7 @@ def _axis(view, axis, *, stride, count, weights, legacy) -> _Axis:
     if legacy:
         is_turned = axis == 1 and bool(view.is_mirrored)
         first = stride - 0.5 if is_turned else 0.5
-    # Cells beyond the picture speak of the grey beside it.
+    # Cells beyond the picture see only the grey beside it.
     end = int(view.picture_size_px[axis]) * float(view.scale_yx[axis])
     last = math.floor((end - float(view.offset_yx[axis]) - first) / stride)
     cells = (positions - first) / stride
@@ -149,7 +150,7 @@ def _axis(view, axis, *, stride, count, weights, legacy) -> _Axis:
 
 
 def _add(total: tf.Tensor, place: _Place, rows: slice, columns: slice) -> tf.Tensor:
-    """Returns a tile's sum with what a view says of its part of the tile."""
+    """Returns a tile's sum plus the weighted probabilities of a view's part of it."""
     inside = []
     for axis, tile in ((place.rows, rows), (place.columns, columns)):
         low = max(axis.start, tile.start)
@@ -165,16 +166,16 @@ def _add(total: tf.Tensor, place: _Place, rows: slice, columns: slice) -> tf.Ten
 def _read_one(
     place: _Place, rows: slice, columns: slice
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what `_best` would of the sum of this one view.
+    """Returns what `_best` would return for the sum of this one view.
 
-    A few classes after the others, with pixels as vectors: in a third of the time of a
-    softmax over the last axis, its maximum, and its place.
+    Takes a few classes at a time, vectorised over pixels: a third of the time that
+    softmax, maximum and argmax over the last axis take.
     """
     in_rows = _between(place.logits, _filled_up(place.rows.cells[rows]), 0)
     cells = _filled_up(place.columns.cells[columns])
     num_classes = place.logits.shape[-1]
     together = math.ceil(num_classes / math.ceil(num_classes / _TOGETHER))
-    # Classes that are not there, so that all have as many.
+    # Dummy classes, so that all groups of classes are of one size.
     missing = [[0, 0], [0, 0], [0, -num_classes % together]]
     in_rows = tf.pad(in_rows, missing, constant_values=_NEVER)
     shape = [in_rows.shape[0], cells.shape[0]]
@@ -189,7 +190,7 @@ def _read_one(
 
 
 def _filled_up(cells: np.ndarray) -> tf.Tensor:
-    """Repeats the last position."""
+    """Returns positions, filled up with the last one to a multiple of `_STEP_PX`."""
     return tf.constant(np.pad(cells, (0, -len(cells) % _STEP_PX), mode="edge"))
 
 
@@ -201,7 +202,7 @@ def _look_at(logits, columns, first, top, ids, total):
       logits: [H, w, K] of some classes.
       columns: [W] float32, where pixels are in cells.
       first: Id of the first of the classes.
-      top: [H, W], of the classes before; so are the others.
+      top: [H, W], of the classes before, as are `ids` and `total`.
     """
     by_class = tf.unstack(tf.transpose(logits, [2, 0, 1]))
     values = [_between(one, columns, 1) for one in by_class]

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, as one unit on disk."""
+"""Everything a run needs to resume, saved as one unit on disk."""
 
 import dataclasses
 import hashlib
@@ -29,15 +29,15 @@ class Checkpoints:
         is_written: bool = True,
         **parts: tf.Module,
     ):
-        """Looks at what the run has saved so far.
+        """Opens the checkpoints that the run has saved so far.
 
         Args:
           workdir: Folder of the run.
           optimizer: Its `iterations` is the number of steps taken.
-          keep: Checkpoints to keep, the newest.
-          is_written: Whether this host writes. Where others do, it still takes part in
-            `save`, as a host alone does not know the mean of a statistic.
-          **parts: What else to save, by the name it gets.
+          keep: How many of the newest checkpoints to keep.
+          is_written: Whether this host writes. Otherwise it still takes part in `save`,
+            since no host alone knows the mean of a statistic.
+          **parts: What else to save, by its name in the checkpoint.
         """
         self._checkpoint = tf.train.Checkpoint(optimizer=optimizer, **parts)
         self._manager = tf.train.CheckpointManager(
@@ -49,7 +49,7 @@ class Checkpoints:
         self._optimizer = optimizer
         self._folder = os.path.join(workdir, FOLDER)
         self._is_written = is_written
-        self._saved = ""  # The newest, where others have written it.
+        self._saved = ""  # The newest, if another host writes.
         self._parts = list(parts.values())
 
     @property
@@ -63,10 +63,10 @@ class Checkpoints:
     def restore(self) -> int:
         """Restores the newest checkpoint that can be read and returns its step.
 
-        A damaged one is passed over with a warning. Without any, the step is 0.
+        Skips a damaged checkpoint with a warning. Without any, the step is 0.
 
         Raises:
-          ValueError: All are damaged, or one is of another model.
+          ValueError: All are damaged, or one belongs to another model.
         """
         damage = None
         for path in reversed(_listed(self._folder)):
@@ -113,8 +113,8 @@ def has_any(workdir: str) -> bool:
 def _listed(folder: str) -> list[str]:
     """Returns the prefixes of a folder's checkpoints, the oldest first.
 
-    A manager's own list is not asked: it lacks all that were saved before the run began
-    by the clock of now, which may have been set back since.
+    Not the manager's own list: if the clock has been set back since the run began, that
+    list lacks the checkpoints that seem older than the run.
     """
     state = tf.train.get_checkpoint_state(folder)
     return list(state.all_model_checkpoint_paths) if state else []
@@ -122,10 +122,10 @@ def _listed(folder: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelFile:
-    """Where a run's model weights are, and which they are."""
+    """Where a run's model weights are, and the digest that identifies them."""
 
     prefix: str
-    averaged: bool  # Whether averaged weights are there; they are the ones to use.
+    averaged: bool  # Whether it has averaged weights; if so, those are used.
     digest: str  # 12 hex digits of the files' content.
 
 
@@ -152,10 +152,10 @@ def find_model(workdir_or_prefix: str) -> ModelFile:
 
 
 def load_model(model: tf.keras.Model, found: ModelFile) -> None:
-    """Reads a run's weights into a model; the averaged ones where there are such.
+    """Loads a run's weights into a model, the averaged ones if it has any.
 
     Raises:
-      ValueError: The checkpoint is damaged or of another model.
+      ValueError: The checkpoint is damaged or belongs to another model.
     """
     name = "averaged" if found.averaged else "model"
     checkpoint = tf.train.Checkpoint(**{name: model})

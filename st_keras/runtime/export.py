@@ -20,7 +20,7 @@ from st_keras.tasks import Task, build_task
 FORMATS = ("saved_model", "tflite")
 SERVING_FILE = "serving.json"
 TFLITE_FILE = "model.tflite"
-_ANYWHERE = ("checkpoint",)  # The same export may have been made of a moved run.
+_ANYWHERE = ("checkpoint",)  # A run that was moved gives the same export.
 
 
 def export_run(
@@ -31,15 +31,15 @@ def export_run(
     batch_size: int | None = None,
     float16: bool = False,
 ) -> dict:
-    """Writes a run's model with a description, as a folder that appears complete.
+    """Writes a run's model and its description to a folder that appears when complete.
 
     Args:
       run: The model.
       output: Folder to make: a SavedModel with the signatures of `Serving`, or
         model.tflite with that of `tflite.RawServing`; and serving.json.
       file_format: `saved_model` or `tflite`.
-      batch_size: The one number of pictures that is taken. None: any for a SavedModel,
-        1 for TFLite.
+      batch_size: The only number of pictures a call accepts. None: any for a
+        SavedModel, 1 for TFLite.
       float16: Whether a TFLite file stores its weights in 16 bits, at half the size.
 
     Returns:
@@ -68,7 +68,7 @@ def export_run(
         "signatures": _describe(serving.functions, task.serving_notes),
         **_origin(run, task),
     }
-    content = json.loads(json.dumps(content))  # As it is read back.
+    content = json.loads(json.dumps(content))  # So that it equals what is read back.
     if there is not None:
         _check_same(output, there, content)
         logging.info("%s: exported before, nothing to do", output)
@@ -116,7 +116,7 @@ def _check_arguments(file_format: str, batch_size: int | None, float16: bool) ->
 
 
 def _read_export(folder: pathlib.Path) -> dict | None:
-    """Returns the description of an export that is there; None where nothing is."""
+    """Returns the description of an existing export; None if nothing is there."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     path = folder / SERVING_FILE
@@ -165,9 +165,9 @@ def _origin(run: RestoredRun, task: Task) -> dict:
 
 @contextlib.contextmanager
 def _folder_when_complete(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a new folder that gets its name when it is left without an error."""
+    """Yields a temporary folder that gets its name if the block raises no error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    name = f".{folder.name}-"  # Beside the target: a rename is at once only there.
+    name = f".{folder.name}-"  # Beside the target: a rename is atomic only there.
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=name, dir=folder.parent))
     temporary.chmod(0o755)
     try:

@@ -11,11 +11,11 @@ MOST_SKIPPED, MOST_IN_A_ROW, MOST_RECOVERIES = 10, 3, 3
 
 
 class FailureLog:
-    """Lists a run's failures on disk and says what may still be done about one.
+    """Keeps a run's failures on disk and says whether the run may go on after one.
 
-    A run that was killed reads the list again, so its limits and its draws are those
-    of a run that never was: what happened after the step it resumes from is dropped,
-    as it will happen again.
+    A killed run reads the list again, so its limits and draws are those of an
+    uninterrupted run. Failures after the step it resumes from are dropped, as they will
+    happen again.
     """
 
     def __init__(self, workdir: str, *, resume_step: int, is_written: bool = True):
@@ -23,7 +23,7 @@ class FailureLog:
 
         Args:
           workdir: Folder of the run.
-          resume_step: Steps taken by the run as it is now.
+          resume_step: Steps taken by the run as it resumes.
           is_written: Whether this host writes the list.
         """
         self._is_written = is_written
@@ -32,24 +32,24 @@ class FailureLog:
 
     @property
     def draws(self) -> int:
-        """How often the run has gone back, so which of its draws it follows."""
+        """How often the run has gone back, which selects the seed of its draws."""
         return sum(event["policy"] == RECOVER for event in self.events)
 
     @property
     def counts(self) -> dict[str, float]:
-        """Returns how many steps were left out and how often the run went back.
+        """Returns how many steps were skipped and how often the run went back.
 
-        Nothing of what never happened.
+        Leaves out what never happened.
         """
         counts = {"skipped": len(self._skipped()), "recovered": self.draws}
         return {f"failures/{name}": float(n) for name, n in counts.items() if n}
 
     def refusal(self, policy: str, step: int) -> str:
-        """Returns why a policy does not go on once more; "" if it does.
+        """Returns why a policy may not go on once more; "" if it may.
 
         Args:
-          policy: `skip` or `recover`; `abort` never goes on, for no reason.
-          step: That has failed.
+          policy: `skip` or `recover`; for `abort`, which always stops, gives "".
+          step: The step that has failed.
         """
         skipped = self._skipped()
         row = 0
@@ -64,11 +64,11 @@ class FailureLog:
         return ""
 
     def add(self, event: dict) -> None:
-        """Lists a failure, on disk when this returns.
+        """Adds a failure, which is on disk when this returns.
 
         Args:
-          event: JSON; `step` and `policy`, with `recover` also `back_to`, the step the
-            run goes on from.
+          event: A JSON object with `step` and `policy`, for `recover` also `back_to`,
+            the step the run goes on from.
         """
         self.events.append(event)
         if self._is_written:
@@ -79,7 +79,7 @@ class FailureLog:
 
 
 def _began(event: dict) -> int:
-    """Returns the number of steps taken from which on a failure has its effect."""
+    """Returns the number of steps taken from which a failure has an effect."""
     return event["back_to"] if event["policy"] == RECOVER else event["step"] + 1
 
 

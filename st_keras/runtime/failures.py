@@ -1,4 +1,4 @@
-"""What stops a run, told so that the next step is clear."""
+"""What stops a run, described so that it is clear what to do next."""
 
 import math
 
@@ -8,19 +8,19 @@ class NonFiniteError(ArithmeticError):
 
 
 def not_finite(values: dict[str, float]) -> dict[str, float]:
-    """Returns those of some named numbers that are not finite, in their order."""
+    """Returns the named numbers that are not finite, in their given order."""
     return {name: value for name, value in values.items() if not math.isfinite(value)}
 
 
 def describe(
     values: dict[str, float], *, step: int, image_ids: dict[str, list[str]]
 ) -> str:
-    """Says of a step with a number that is not finite what is known at once.
+    """Returns what is known at once of a step with a number that is not finite.
 
     Args:
       values: Named numbers of the step, in the order they are computed.
       step: The number of the step, from 0.
-      image_ids: Of the step's images, by part.
+      image_ids: Ids of the step's images, by part.
 
     Returns:
       Two sentences: the first such number with the learning rate, and the images.

@@ -1,9 +1,9 @@
 """The hosts of one job: who they are, and how they wait for each other.
 
 Every host runs the same program on the same config and calls the functions here in the
-same order. Waiting always has an end: a host that dies is noticed within seconds, one
-that never comes within minutes, and those who are left say so and stop. What they
-share on disk is written by the chief alone.
+same order. Every wait is bounded: a host that dies is noticed within seconds, one that
+never starts within minutes, and the others then say so and stop. Only the chief writes
+what they share on disk.
 """
 
 import base64
@@ -20,20 +20,20 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-_START_TIMEOUT_S = 600  # For all hosts to be there.
-_HEARTBEAT_TIMEOUT_S = 20  # After which a host that says nothing counts as dead.
-# For a host that lives and does not come: slower by more than this, or stuck.
+_START_TIMEOUT_S = 600  # For all hosts to start.
+_HEARTBEAT_TIMEOUT_S = 20  # A host silent for this long counts as dead.
+# For a host that is alive but late: slower by more than this, or stuck.
 _MEETING_TIMEOUT_S = 12 * 3600
 _PROBE_TIMEOUT_S, _PAUSE_S = 2, 0.2
-_LINGER_S = 1  # So that those who look a little later see this host too.
-_CHUNK_BYTES = 2**20  # What is sent at a time; gRPC refuses messages of some MB.
+_LINGER_S = 1  # So that hosts that probe a little later still see this one.
+_CHUNK_BYTES = 2**20  # Sent at a time; gRPC refuses messages of a few MB.
 _KINDS = ("chief", "worker")  # Of TF_CONFIG, in the order hosts are numbered.
 _OF_HOSTS = (
     tf.errors.UnavailableError,
     tf.errors.DeadlineExceededError,
     tf.errors.AbortedError,
 )
-# These also come of what happens on this host alone, and name its devices.
+# An error of this host alone may be of these types too, and then names its devices.
 _OF_HOSTS_OR_NOT = (
     tf.errors.CancelledError,
     tf.errors.FailedPreconditionError,
@@ -43,7 +43,7 @@ _RESTART = "Start the command again on all hosts: it goes on where it was."
 
 
 class HostLostError(ConnectionError):
-    """Another host of the job has died, or has not come in time."""
+    """Another host of the job has died, or has not arrived in time."""
 
 
 class Hosts:
@@ -53,12 +53,12 @@ class Hosts:
         """Names the hosts.
 
         Args:
-          addresses: Of all of them.
-          index: Which of them this one is.
+          addresses: Of all hosts.
+          index: Which of them is this host.
         """
         self.count = len(addresses)
         self.index = index
-        self.is_connected = False  # Whether TensorFlow works with the others.
+        self.is_connected = False  # Whether TensorFlow is connected to the others.
         self._addresses = addresses
         self._meetings = 0
 
@@ -68,13 +68,13 @@ class Hosts:
         return self.index == 0
 
     def meet(self, what: str) -> None:
-        """Waits until all hosts are here.
+        """Waits until all hosts have reached this call.
 
         Args:
           what: The same on all hosts; for the message.
 
         Raises:
-          HostLostError: One has died, or has not come in time.
+          HostLostError: One has died, or has not arrived in time.
         """
         if self.count == 1:
             return
@@ -84,14 +84,14 @@ class Hosts:
             _context().wait_at_barrier(name, _MEETING_TIMEOUT_S * 1000)
 
     def gather(self, payload: bytes, what: str) -> list[bytes]:
-        """Returns what each host has given, by their numbers, on all of them.
+        """Returns the payloads of all hosts by their numbers, on every host.
 
         Args:
-          payload: Of this host, of any length.
+          payload: This host's bytes, of any length.
           what: The same on all hosts; for the message.
 
         Raises:
-          HostLostError: One has died, or has not come in time.
+          HostLostError: One has died, or has not arrived in time.
         """
         if self.count == 1:
             return [payload]
@@ -119,11 +119,11 @@ class Hosts:
         """Refuses to go on with hosts that differ.
 
         Args:
-          what: That must be the same everywhere, for the message.
-          text: What it is here.
+          what: What must be the same everywhere, for the message.
+          text: Its value on this host.
 
         Raises:
-          ValueError: Shows what it is on two hosts.
+          ValueError: Shows its values on two hosts.
         """
         texts = [found.decode() for found in self.gather(text.encode(), what)]
         for number, other in enumerate(texts):
@@ -138,10 +138,10 @@ class Hosts:
         """Turns TensorFlow's errors about another host into one that says what to do.
 
         Args:
-          doing: What this host is about, for the message.
+          doing: What this host is doing, for the message.
 
         Raises:
-          HostLostError: One has died, or has not come in time.
+          HostLostError: One has died, or has not arrived in time.
         """
         try:
             yield
@@ -157,13 +157,13 @@ class Hosts:
             ) from error
 
     def await_all(self) -> None:
-        """Waits until the others are there, at most some minutes.
+        """Waits until the others have started, for some minutes at most.
 
-        TensorFlow itself would wait for ever, and listen to no signal meanwhile. So
-        this happens before it starts, on the port that it is going to use.
+        TensorFlow itself would wait for ever and ignore signals meanwhile. So this
+        comes before TensorFlow starts, on the port that it is going to use.
 
         Raises:
-          HostLostError: Some have not come; names them.
+          HostLostError: Some have not started; names them.
           OSError: The port is in use.
         """
         end = time.monotonic() + _START_TIMEOUT_S
@@ -204,7 +204,7 @@ class Hosts:
 
 
 def read_hosts(tf_config: str) -> Hosts:
-    """Returns the hosts that a variable TF_CONFIG lists.
+    """Returns the hosts listed in a variable TF_CONFIG.
 
     Args:
       tf_config: Its JSON; empty: this host is alone.
@@ -230,9 +230,9 @@ def read_hosts(tf_config: str) -> Hosts:
 
 
 def join(strategy: str) -> Hosts:
-    """Returns the hosts of this job, after all of them are there.
+    """Returns the hosts of this job, once all of them have started.
 
-    To be called before TensorFlow computes anything. A job has several hosts if its
+    Call it before TensorFlow computes anything. A job has several hosts if its
     strategy is multi_worker and the variable TF_CONFIG lists them; the first of them,
     or the one listed as `chief`, is the chief.
 
@@ -241,7 +241,7 @@ def join(strategy: str) -> Hosts:
 
     Raises:
       ValueError: TF_CONFIG cannot be read.
-      HostLostError: One has died, or has not come in time.
+      HostLostError: One has died, or has not arrived in time.
     """
     return _join_all() if strategy == "multi_worker" else Hosts()
 
@@ -266,13 +266,13 @@ def worker_strategy() -> tf.distribute.MultiWorkerMirroredStrategy:
     _configure_heartbeats(json.loads(os.environ["TF_CONFIG"])["cluster"])
     hosts.await_all()
     hosts.is_connected = True
-    # Should one die at this very moment, TensorFlow would wait for ever after all.
+    # If a host dies at this very moment, TensorFlow still waits for ever.
     faulthandler.dump_traceback_later(_START_TIMEOUT_S, exit=True)
     with hosts.explaining("connecting"):
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     hosts.meet("all hosts are there")
     faulthandler.cancel_dump_traceback_later()
-    # TensorFlow keeps the signal to itself: such a process could not be told to end.
+    # TensorFlow catches the signal, so that it would no longer end the process.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return strategy
@@ -283,20 +283,20 @@ def _join_all() -> Hosts:
     return _hosts_of_job()
 
 
-@functools.cache  # The meetings are counted.
+@functools.cache  # One object has to count the meetings.
 def _hosts_of_job() -> Hosts:
     return read_hosts(os.environ.get("TF_CONFIG", ""))
 
 
 def _context():
-    # Barriers and a store of keys and values, which no public module has.
+    # For barriers and a key-value store, which no public module has.
     from tensorflow.python.eager import context
 
     return context.context()
 
 
 def _configure_heartbeats(cluster: dict[str, list[str]]) -> None:
-    """Sets what the strategy would set, and the time after which a host is dead."""
+    """Sets what the strategy would set, and how long a silent host counts as alive."""
     from tensorflow.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
 
     kinds = [kind for kind in _KINDS if cluster.get(kind)]

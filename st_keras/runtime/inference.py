@@ -21,12 +21,12 @@ from st_keras.types import Labels, View
 class Predictor:
     """Runs a task's model over records, in inference mode, one batch after another.
 
-    A picture may take several views, which fill batches together with those of others.
-    The replicas of this host, of the strategy that the model was built under, share
-    every batch; other hosts may look at other pictures meanwhile.
+    A picture may take several views, and a batch may mix views of several pictures.
+    This host's replicas, of the strategy that the model was built under, share every
+    batch; other hosts may run over other pictures meanwhile.
 
-    BatchNorm uses its stored statistics, so what is seen in one picture does not
-    depend on the pictures beside it.
+    BatchNorm uses its stored statistics, so the predictions for a picture do not depend
+    on the others in its batch.
     """
 
     def __init__(self, task: Task, model: tf.keras.Model):
@@ -40,7 +40,7 @@ class Predictor:
             lambda view: self._strategy.run(self.forward, args=(view,)),
             autograph=False,
         )
-        self.views_seen = 0  # So far, those that fill batches up not counted.
+        self.views_seen = 0  # So far, without padding.
         self._look = tf.function(
             self._look_at,
             autograph=False,
@@ -50,7 +50,7 @@ class Predictor:
     def over_records(
         self, source: pipeline.Source, *, batch_size: int, progress: str = ""
     ) -> Iterator[tuple[str, Labels]]:
-        """Yields each picture's id and what is seen in it.
+        """Yields each picture's id and its predictions.
 
         Args:
           source: The records.
@@ -58,8 +58,8 @@ class Predictor:
           progress: Title of the progress bar; empty: none.
 
         Yields:
-          Image id; what `Task.merge_views` makes of it, NumPy, in pixels of the
-          original picture.
+          Image id; the result of `Task.merge_views`, NumPy, in pixels of the original
+          picture.
         """
         return self.over_serialized(
             pipeline.serialized_records(source),
@@ -71,16 +71,16 @@ class Predictor:
     def over_pictures(
         self, pictures: Iterable[Record], *, batch_size: int
     ) -> Iterator[tuple[Record, Labels]]:
-        """Yields pictures with what is seen in them, in order.
+        """Yields pictures with their predictions, in order.
 
-        Those that follow are prepared while the model looks at a batch; an error of
-        reading them reaches the caller after the pictures before it.
+        The next pictures are prepared while the model runs on a batch; an error in
+        reading one reaches the caller after the pictures before it.
 
         Args:
-          pictures: Read once; their labels do not matter.
+          pictures: Read once; their labels are ignored.
           batch_size: Views at a time.
         """
-        # Not a data set made of a generator, which has a state: a deterministic run
+        # Not a tf.data.Dataset from a generator, which is stateful: a deterministic run
         # would then decode one picture at a time.
         reading = _Reading(threads.in_order(self._prepare, pictures))
         batches = _full_batches(reading.views(), self._whole(batch_size))
@@ -94,7 +94,7 @@ class Predictor:
             if error:
                 raise error
         finally:
-            del error  # Which would hold itself, by this frame.
+            del error  # Its traceback holds this frame: a cycle.
 
     def over_serialized(
         self,
@@ -108,7 +108,7 @@ class Predictor:
 
         Args:
           serialized: [] strings; each has an image id.
-          count: How many are expected, for the progress bar alone.
+          count: How many are expected; only the progress bar uses it.
           batch_size: Views at a time.
           progress: Title of the progress bar; empty: none.
         """
@@ -123,11 +123,11 @@ class Predictor:
         )
 
     def _whole(self, batch_size: int) -> int:
-        """Returns the batch size of which every replica has an equal part."""
+        """Returns the batch size, rounded up to a multiple of the replicas."""
         return math.ceil(batch_size / self.replicas) * self.replicas
 
     def _prepare(self, picture: Record) -> tuple[Record, list[dict]]:
-        """Returns a picture and its views, one by one. Called from several threads."""
+        """Returns a picture and a list of its views. Called from several threads."""
         serialized = records.to_example(picture).SerializeToString()
         try:
             with tf.device("CPU:0"):
@@ -138,13 +138,13 @@ class Predictor:
             raise tf.errors.InvalidArgumentError(None, None, message) from None
 
     def _merged(self, batches: Iterable[dict]) -> Iterator[tuple[str, Labels]]:
-        """Yields image ids with what all views of the picture say together."""
-        views, read = [], []  # Of the picture whose turn it is.
+        """Yields image ids with the merged predictions of all views of the picture."""
+        views, read = [], []  # Of the current picture.
         for batch, found in _one_ahead((b, self._start(b["view"])) for b in batches):
-            # Of pixels, the host needs no copy.
+            # The host needs no copy of the pixels.
             kept = _rows(batch["view"]._replace(image=batch["count"]))
             found = [row for part in found for row in _rows(part)]
-            counts = batch["count"].numpy()  # 0: only there to fill the batch up.
+            counts = batch["count"].numpy()  # 0: a padding row.
             for row in range(int(np.count_nonzero(counts))):
                 self.views_seen += 1
                 views.append(kept[row])
@@ -155,7 +155,7 @@ class Predictor:
                     views, read = [], []
 
     def _start(self, view: View) -> list:
-        """Gives each replica its part of a batch; returns what each will have read."""
+        """Starts each replica on its part of a batch; returns the results of each."""
         replicas = self.replicas
         if self._strategy.num_replicas_in_sync == 1:
             return [self._run(view)]
@@ -175,23 +175,23 @@ class Predictor:
         ]
 
     def forward(self, view: View) -> Any:
-        """Returns what the task reads of the model's outputs, to be traced.
+        """Returns what the task reads from the model's outputs; called while tracing.
 
         Args:
-          view: [B, ...]; a row of zeros fills the batch up.
+          view: [B, ...]; a row of zeros is padding.
         """
         outputs, view = self.outputs(view)
         return self._task.read_outputs(outputs, view)
 
     def outputs(self, view: View) -> tuple[dict, View]:
-        """Returns the model's outputs, and views that can be divided by.
+        """Returns the model's outputs, and the view with scales safe to divide by.
 
         Args:
-          view: [B, ...]; a row of zeros fills the batch up.
+          view: [B, ...]; a row of zeros is padding.
         """
         dtype = self._model.compute_dtype
         outputs = self._model(images.normalize(view.image, dtype), training=False)
-        # A filled row has a scale of 0, which would divide by zero.
+        # A padding row has a scale of 0, which would divide by zero.
         scale_yx = tf.where(view.scale_yx > 0.0, view.scale_yx, 1.0)
         return outputs, view._replace(scale_yx=scale_yx)
 
@@ -208,7 +208,7 @@ class Predictor:
 
 
 class _Reading:
-    """Pictures that are being read, and how far the model is behind."""
+    """The pictures on their way through the model, and the error that ended reading."""
 
     def __init__(self, prepared: Iterator[tuple[Record, list[dict]]]):
         self.under_way: collections.deque[Record] = collections.deque()
@@ -220,12 +220,12 @@ class _Reading:
             for picture, views in self._prepared:
                 self.under_way.append(picture)
                 yield from views
-        except Exception as error:  # Not yet: the model is a batch behind.
+        except Exception as error:  # Raised later: the model is a batch behind.
             self.error = error
 
 
 def _full_batches(examples: Iterator[dict], batch_size: int) -> Iterator[dict]:
-    """Yields what `pipeline.ordered_batches` does, of examples of NumPy arrays."""
+    """Yields batches as `pipeline.ordered_batches` does, from NumPy examples."""
     while rows := list(itertools.islice(examples, batch_size)):
         zeros = tf.nest.map_structure(_zero_of, rows[0])
         yield _stacked(rows + [zeros] * (batch_size - len(rows)))
@@ -237,7 +237,7 @@ def _zero_of(value: np.ndarray | bytes) -> np.ndarray | bytes:
 
 def _stacked(rows: list[dict]) -> dict:
     def stacked(*each):
-        # NumPy would cut zeros off the ends of strings.
+        # NumPy would strip zero bytes from the ends of strings.
         return tf.constant(each if isinstance(each[0], bytes) else np.stack(each))
 
     with tf.device("CPU:0"):
@@ -245,7 +245,7 @@ def _stacked(rows: list[dict]) -> dict:
 
 
 def _one_ahead(started: Iterator) -> Iterator:
-    """Yields what was started before, when the next is under way: no device waits."""
+    """Yields each item once the next one has been started, so that no device waits."""
     before = None
     for current in started:
         if before is not None:

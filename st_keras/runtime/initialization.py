@@ -13,21 +13,21 @@ from st_keras.tasks import build_task
 def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     """Loads published or earlier weights into a model, as its config says.
 
-    `teacher` takes all weights of a model: of another run, the averaged ones where
-    there are such, or of a file that tools/import_checkpoint.py wrote. The other kinds
-    take the backbone of a published file. Every format that `models.weights` reads
-    will do. What was loaded is printed.
+    `teacher` loads a whole model: from another run, the averaged weights if it has any,
+    or from a file that tools/import_checkpoint.py wrote. The other kinds load the
+    backbone of a published file. Accepts every format that `models.weights` reads.
+    Prints what was loaded.
 
     A file does not tell how its weights were learned: `imagenet` and `imagenet++` load
-    the same way, and which of the two a file is, is for the config to say truly. Of
-    `simclr` a warning is logged if neither file nor run shows that it is SimCLR's.
+    the same way, and the config has to name the right one. For `simclr`, a warning is
+    logged if neither file nor run shows that the weights are SimCLR's.
 
     Args:
       model: Freshly built.
-      config: Random leaves the model as it is.
+      config: Kind `random` leaves the model as it is.
 
     Raises:
-      ValueError: The file is missing, damaged, or of another model.
+      ValueError: The file is missing, damaged, or belongs to another model.
     """
     if config.kind == "random":
         return
@@ -48,15 +48,15 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
 
 
 def _check_run(model: tf.keras.Model, checkpoint: str, parts) -> str:
-    """Refuses a run whose layers do otherwise, which its checkpoint does not tell.
+    """Refuses a run whose layers compute another function; its checkpoint cannot tell.
 
     Returns:
-      What the run was trained for; empty if it is no run.
+      The name of the task of the run; empty if it is not a run.
     """
     try:
         found = checkpoints.find_model(checkpoint)
         of_run = restored.config_of(found)
-    except ValueError:  # No run: a file, which tells it or cannot.
+    except ValueError:  # Not a run but a file, which may or may not tell.
         return ""
     theirs = build_task(of_run).build_model(sync_batch_norm=False)
     refusals = function.differences(function.of_model(model), function.of_model(theirs))

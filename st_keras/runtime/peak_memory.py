@@ -1,4 +1,4 @@
-"""The most memory that this process has had."""
+"""The peak memory of this process."""
 
 import pathlib
 import re
@@ -9,9 +9,9 @@ _STATUS = pathlib.Path("/proc/self/status")
 
 
 def peak_memory_bytes() -> int:
-    """Returns the most resident memory of this process so far.
+    """Returns the peak resident memory of this process so far.
 
-    Linux counts a parent's into `ru_maxrss`, as its memory is the child's until the
+    On Linux `ru_maxrss` includes the parent's memory, which is the child's until the
     child's own program begins. `VmHWM` begins with the program.
     """
     if _STATUS.exists():

@@ -36,9 +36,9 @@ class Data:
 
 
 def check_disjoint(sets: Mapping[str, PictureSet]) -> dict[str, dict]:
-    """Refuses a picture that is in two sets, and says what the sets are.
+    """Refuses a picture that is in two sets; returns what each set holds.
 
-    Pictures are told by their bytes, whatever they are called.
+    Pictures are identified by their bytes, whatever their ids.
 
     Args:
       sets: By name; see `PictureSet`.
@@ -75,18 +75,18 @@ def check_disjoint(sets: Mapping[str, PictureSet]) -> dict[str, dict]:
 def check_joint(
     config: Config, sets: Mapping[str, PictureSet], judged: list[str]
 ) -> dict[str, dict]:
-    """Refuses pictures of joint training that a model is judged by.
+    """Refuses joint training on pictures that a model is judged by.
 
-    What is learned from may be the same: the paper's pseudo labels are of the pictures
-    whose classes it learns beside them.
+    Other training pictures may be the same: the paper's pseudo labels are of the
+    pictures whose classes it learns jointly.
 
     Args:
       config: Of a run.
       sets: As for `check_disjoint`.
-      judged: Those of them that no model may learn from.
+      judged: Names of the sets that no model may learn from.
 
     Returns:
-      As `check_disjoint`, of the pictures of joint training; nothing without them.
+      As `check_disjoint`, for the joint pictures; empty without joint training.
 
     Raises:
       ValueError: As `check_disjoint`.
@@ -99,7 +99,7 @@ def check_joint(
 
 
 def check_classes(task: Task, records: str) -> None:
-    """Refuses records whose labels mean other classes than a task's.
+    """Refuses records whose classes are not those of the task.
 
     Raises:
       ValueError: Shows both lists.
@@ -116,7 +116,7 @@ def check_classes(task: Task, records: str) -> None:
 
 
 def save_config(config: Config, workdir: str, data: Data | None = None) -> None:
-    """Marks the folder as this run's, once every check is passed.
+    """Marks the folder as this run's; called once every check has passed.
 
     Args:
       config: Of the run.
@@ -133,7 +133,7 @@ def save_config(config: Config, workdir: str, data: Data | None = None) -> None:
 def check_data(workdir: str, data: Data) -> None:
     """Refuses to go on with records, ids or files that have changed since a run began.
 
-    Those that are not there are not held against it: a finished run needs none.
+    Missing ones are not an error: a finished run needs none.
 
     Args:
       workdir: Folder of the run.
@@ -148,14 +148,14 @@ def check_data(workdir: str, data: Data) -> None:
 
 
 def check_same_data(where: str, there: dict, data: Data) -> None:
-    """Refuses data that differs from what was noted of it.
+    """Refuses data whose digests differ from the recorded ones.
 
-    What was not noted, or is not there any more, is passed over.
+    Skips what was not recorded, or no longer exists.
 
     Args:
-      where: What holds the note, for the message.
-      there: The `data_digests` of then.
-      data: What has these digests or others now.
+      where: What holds the record, for the message.
+      there: The recorded `data_digests`.
+      data: The data as it is now.
 
     Raises:
       ValueError: Names what has changed.
@@ -173,7 +173,7 @@ def check_same_data(where: str, there: dict, data: Data) -> None:
 
 
 def data_digests(data: Data) -> dict[str, dict[str, str]]:
-    """Returns what tells the data of the sets whose records are there."""
+    """Returns digests of the files and sets that exist, by name."""
     found = {
         name: {"sha256": hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()}
         for name, path in data.files.items()
@@ -200,9 +200,10 @@ def _read(chosen: str | Sequence[str] | None) -> Sequence[str] | None:
 def check_workdir(config: Config, workdir: str) -> None:
     """Refuses a folder that belongs to a run with other settings.
 
-    A folder of runs may have been moved, or be called by another path: what a setting
-    names inside of it, such as the labels of a student, is the same then. What changes
-    no number may differ: how much memory a run takes, and how much disk.
+    The folder of runs may have been moved, or be named by another path: settings that
+    name something inside it, such as the labels of a student, then count as the same.
+    What changes no number may differ: how much memory a run takes, how much disk, and
+    on which slice of TPUs it is.
 
     Raises:
       ValueError: Shows the settings that differ.
@@ -224,7 +225,7 @@ def check_workdir(config: Config, workdir: str) -> None:
 
 
 def _is_same(there: dict, now: dict, workdir: pathlib.Path) -> bool:
-    """Whether settings are the same, but for where the folder of the runs lies."""
+    """Whether settings are the same, except for the place of the folder of runs."""
     there, now = _flat(there), _flat(now)
     roots = {str(workdir.parent), str(workdir.absolute().parent)}
     moved_from = set()
@@ -242,7 +243,7 @@ def _is_same(there: dict, now: dict, workdir: pathlib.Path) -> bool:
 
 
 def _flat(settings: object, name: str = "") -> dict[str, object]:
-    """Returns settings by their dotted names; lists are looked at as a whole."""
+    """Returns settings by their dotted names; lists stay whole."""
     if not isinstance(settings, dict):
         return {name: settings}
     found = {name: {}} if not settings else {}

@@ -37,24 +37,24 @@ def restore_run(
 ) -> RestoredRun:
     """Builds a run's task and model and loads its weights.
 
-    The model computes in the precision of its run; that of the process stays.
+    The model computes in its run's precision; that of the process does not change.
 
     Args:
       checkpoint: Workdir of the run, or a checkpoint prefix inside it.
-      purpose: What predictions are for, as `tasks.build_task` has it.
-      min_score: Replaces the score under which predictions are not kept.
+      purpose: What predictions are for; see `tasks.build_task`.
+      min_score: Replaces the score under which predictions are dropped.
       image_size_px: Replaces height and width of the network's input.
-      strategy: On which devices, as `runtime.strategy`; those of the training may be
-        elsewhere.
+      strategy: Which devices to use, as `runtime.strategy`; they need not be those of
+        the training.
       tpu: As `runtime.tpu`.
       devices: For `mirrored`; None: all GPUs.
-      deterministic: Whether the whole process becomes as deterministic as the run was,
-        so that a GPU gives the same numbers again. Random ops without a seed are errors
-        then.
+      deterministic: Whether to make the whole process as deterministic as the run was,
+        so that a GPU gives the same numbers again. Random ops without a seed are then
+        errors.
 
     Raises:
-      ValueError: There is no checkpoint, or no config beside it; or the model cannot
-        have this size, or the devices are not there.
+      ValueError: There is no checkpoint or no config beside it, the model cannot have
+        this size, or the devices are missing.
     """
     found = checkpoints.find_model(checkpoint)
     config = config_of(found)

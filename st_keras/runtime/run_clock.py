@@ -12,8 +12,8 @@ _FILE = "seconds.json"
 class RunClock:
     """Counts the seconds whose work was kept.
 
-    A killed run has done its last steps for nothing; they are not counted. What was
-    there is read at once, so the clock is made when the run starts.
+    The last steps of a killed run are lost, so they are not counted. The saved time is
+    read on construction, so make the clock when the run starts.
     """
 
     def __init__(self, workdir: str):
@@ -25,21 +25,21 @@ class RunClock:
 
     @property
     def seconds(self) -> float:
-        """Of this process and of those before it."""
+        """Seconds of this process and of those before it."""
         return self._before["seconds"] + self._now
 
     def device_seconds(self, devices: int) -> float:
-        """Returns the seconds of all devices; those before may have been others.
+        """Returns the seconds of all devices; earlier processes may have had others.
 
         Args:
           devices: How many this process works on.
         """
-        # Earlier versions knew one number, and took the devices to be the same.
+        # Earlier versions stored one number, and assumed the same devices throughout.
         before = self._before.get("device_seconds", self._before["seconds"] * devices)
         return before + self._now * devices
 
     def save(self, devices: int) -> None:
-        """Keeps the time; called when the work is kept."""
+        """Saves the time; called when the work is saved."""
         content = {
             "seconds": round(self.seconds, 3),
             "device_seconds": round(self.device_seconds(devices), 3),

@@ -24,7 +24,7 @@ class RunLog:
 
         Args:
           workdir: Folder of the run.
-          resume_step: That the run goes on from.
+          resume_step: The step the run goes on from.
           is_written: Whether this host writes; otherwise rows are dropped.
         """
         self._path = pathlib.Path(workdir) / _FILE

@@ -15,15 +15,14 @@ DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 class Serving(tf.Module):
     """What a SavedModel of a run holds: weights and functions, nothing of Keras.
 
-    `functions` are by signature, whose names and types are those of
-    tf-models-official:
+    `functions` are by signature, with the names and types of tf-models-official:
 
         image_tensor   `inputs` [B, H, W, 3] uint8, pictures of one, any, size
         image_bytes    `inputs` [B] string, JPEG or PNG files of any sizes
         tf_example     `inputs` [B] string, records with `image/encoded`
 
-    The default is `image_tensor`. What comes out is `Task.serve` of one view of each
-    whole picture, prepared and run as `Predictor` does.
+    The default is `image_tensor`. Each returns `Task.serve` of one view of the whole
+    picture, prepared and run as `Predictor` does.
     """
 
     def __init__(
@@ -34,10 +33,10 @@ class Serving(tf.Module):
         Args:
           task: Of the model.
           model: With its weights loaded.
-          batch_size: The one number of pictures that is taken; None takes any.
+          batch_size: The only number of pictures a call accepts; None: any.
         """
         super().__init__(name="serving")
-        # The model itself would bring along a function of every layer.
+        # Keeping the model itself would also save a function of every layer.
         self.weights = model.weights
         self._size_px = model.input_shape[1:3]
         see = self._seer(task, model, batch_size)
@@ -74,7 +73,7 @@ class Serving(tf.Module):
         return tf.function(see, input_signature=self._view_specs([batch_size]))
 
     def _map(self, look_at: Callable, inputs: tf.Tensor) -> View:
-        # On the CPU, where evaluation does it too: other devices round otherwise.
+        # On the CPU, as in evaluation: other devices round differently.
         with tf.device("cpu:0"):
             specs = View(*self._view_specs([]))
             return tf.map_fn(look_at, inputs, fn_output_signature=specs)

@@ -1,4 +1,4 @@
-"""A data set's pictures shared out between the hosts of a job, and all seen by each."""
+"""Inference that the hosts of a job share, with all results on every host."""
 
 import io
 import itertools
@@ -13,7 +13,7 @@ from st_keras.runtime.inference import Predictor
 from st_keras.types import Labels
 
 _KINDS = {kind.__name__: kind for kind in typing.get_args(Labels)}
-_PICTURES_PER_ROUND = 64  # Of each host; label maps of so many are some 30 MB.
+_PICTURES_PER_ROUND = 64  # Of each host; so many label maps take some 30 MB.
 
 
 def over_records(
@@ -25,7 +25,7 @@ def over_records(
 ) -> Iterator[tuple[str, Labels]]:
     """Yields what `Predictor.over_records` yields, in the same order, on every host.
 
-    Each host looks at every so many-th picture and tells the others what it has seen.
+    Each of n hosts runs over every n-th picture and sends the others its predictions.
 
     Args:
       predictor: Of the same model on all hosts.
@@ -62,7 +62,7 @@ def _pack(rows: list[tuple[str, Labels]]) -> bytes:
         for number, (_, labels) in enumerate(rows)
         for field, value in labels._asdict().items()
     }
-    # The ids are no array: NumPy drops zeros at the end of a text.
+    # Ids are sent as JSON: an array of texts would lose the zeros at their ends.
     names = [[image_id, type(labels).__name__] for image_id, labels in rows]
     names = np.frombuffer(json.dumps(names).encode(), np.uint8)
     file = io.BytesIO()

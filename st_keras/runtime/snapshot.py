@@ -6,20 +6,20 @@ import tensorflow as tf
 class Snapshot:
     """The values of variables at one moment, each replica's own where they differ.
 
-    BatchNorm statistics may, so of them the copies on each device are kept and not
-    their mean, as a checkpoint has it; all else is the same everywhere, and kept once.
-    On a CPU a value is shared until the variable is written to; on other devices it is
-    brought to the host, where there is room.
+    BatchNorm statistics may differ, so each device's copy is kept and not their mean,
+    which a checkpoint has; all else is the same everywhere, and kept once. On a CPU a
+    value shares the variable's memory until the variable is written to; from other
+    devices it is copied to the host, where there is room.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, variables: list[tf.Variable]):
         """Takes the copy.
 
         Args:
-          strategy: That the variables were made under.
-          variables: Of any kind; their values are looked at outside of the replicas.
+          strategy: The one that the variables were made under.
+          variables: Of any kind; their values are read outside the replicas.
         """
-        self._alike = []  # Copies that have one value, by the first of them.
+        self._alike = []  # Groups of copies with the same value.
         for variable in variables:
             copies = strategy.experimental_local_results(variable)
             own = variable.synchronization == tf.VariableSynchronization.ON_READ

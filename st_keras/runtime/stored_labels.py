@@ -23,9 +23,9 @@ def says_something(labels: Labels) -> bool:
 
 
 def paired(first: Iterator, second: Iterator) -> Iterator[tuple[str, Labels, Labels]]:
-    """Yields ids and what two streams say of them, in whatever order they come.
+    """Yields ids with their labels from two streams, in whatever order they come.
 
-    Only pictures whose other half is still to come are held.
+    Holds only the pictures that one stream has reached and the other has not.
     """
     waiting: tuple[dict, dict] = ({}, {})
     for both in zip(first, second, strict=True):

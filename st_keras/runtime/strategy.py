@@ -1,4 +1,4 @@
-"""On which devices a run is spread."""
+"""The devices of a run, and how it uses them."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ def build_strategy(
     """Connects to the devices and returns the strategy that uses them.
 
     Args:
-      config: Which strategy, which TPU, which precision.
+      config: Which strategy, and which TPU.
       devices: For `mirrored`, the devices to use; None: all GPUs.
 
     Raises:
@@ -41,14 +41,14 @@ def build_strategy(
 
 
 def configure(config: RuntimeConfig) -> None:
-    """Sets the process's precision and determinism; before a model is built."""
+    """Sets the process's precision and determinism; call it before building a model."""
     tf.keras.mixed_precision.set_global_policy(config.precision)
     configure_determinism(config)
 
 
 @contextlib.contextmanager
 def precision(name: str) -> Iterator[None]:
-    """Builds models of a precision, and leaves the process's as it was."""
+    """Sets the precision of models built in the context, then restores the old one."""
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(name)
     try:
@@ -58,11 +58,11 @@ def precision(name: str) -> Iterator[None]:
 
 
 def configure_determinism(config: RuntimeConfig) -> None:
-    """Makes TensorFlow's ops deterministic for the whole process, if a run wants it.
+    """Makes TensorFlow's ops deterministic for the whole process, if asked for.
 
     From then on, random ops without a seed are an error, even those of Keras' `fit`.
     """
-    # XLA knows no gradient of a max-pool under this switch, on no device; and what it
+    # Under this switch, XLA has no gradient of a max-pool on any device; and what it
     # compiles for CPUs and TPUs gives the same numbers anyway.
     if config.deterministic and not config.compiles_steps:
         tf.config.experimental.enable_op_determinism()
@@ -71,20 +71,20 @@ def configure_determinism(config: RuntimeConfig) -> None:
 def feed(
     strategy: tf.distribute.Strategy, make: Callable[[range], tf.data.Dataset]
 ) -> Iterator:
-    """Returns what feeds the replicas, step by step.
+    """Returns an iterator that feeds the replicas, step by step.
 
     Args:
       strategy: Of the run.
-      make: Returns the batches of some replicas of the job, in turn.
+      make: Returns the batches of the given replicas of the job, in turn.
     """
     if strategy.num_replicas_in_sync == 1 and "CPU" in _device(strategy):
-        # Nothing is to be sent anywhere. The other way, what sends it has an autotuner
-        # of its own, for which the end of a run may wait: see data/untuned.py.
+        # Nothing has to be sent to a device. Below, what sends it has an autotuner of
+        # its own, which may delay the end of a run: see data/untuned.py.
         return iter(make(range(1)))
 
     def make_for(host: tf.distribute.InputContext) -> tf.data.Dataset:
-        # Asked once for each host: by every host of a multi_worker job for itself, by
-        # the one process of a TPU slice for all that the slice has.
+        # Called once per host: each host of a multi_worker job calls it for itself, the
+        # one process of a TPU slice for all hosts of the slice.
         replicas = host.num_replicas_in_sync // host.num_input_pipelines
         first = host.input_pipeline_id * replicas
         return make(range(first, first + replicas))

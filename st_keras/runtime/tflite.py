@@ -14,11 +14,11 @@ from st_keras.tasks import Task
 
 
 class RawServing(tf.Module):
-    """What a TFLite model of a run holds: pictures of the network's size go in.
+    """What a TFLite model of a run holds; it takes pictures of the network's size.
 
-    `inputs` is [B, H, W, 3] uint8, a picture as `Task.whole_view` shows it. What
-    comes out is `Task.serve_raw`, by the operations that every TFLite runtime has;
-    non-maximum suppression is left to the device.
+    `inputs` is [B, H, W, 3] uint8, a picture as `Task.whole_view` shows it. The outputs
+    are those of `Task.serve_raw`, with only the operations that every TFLite runtime
+    has; non-maximum suppression is left to the device.
     """
 
     def __init__(self, task: Task, model: tf.keras.Model, *, batch_size: int = 1):
@@ -27,7 +27,7 @@ class RawServing(tf.Module):
         Args:
           task: Of the model.
           model: With its weights loaded.
-          batch_size: Pictures at a time, always as many.
+          batch_size: Pictures per call, a fixed number.
         """
         super().__init__(name="raw_serving")
         self.weights = model.weights
@@ -59,11 +59,11 @@ def convert(serving: RawServing, *, float16: bool) -> bytes:
     """Returns the content of a TFLite file.
 
     Args:
-      serving: What it is to do.
+      serving: Holds the function to convert.
       float16: Whether weights are stored in 16 bits, at half the size.
 
     Raises:
-      ValueError: TFLite cannot do it without operations of TensorFlow.
+      ValueError: TFLite cannot run it without operations of TensorFlow.
     """
     from tensorflow.lite.python.convert_phase import ConverterError
 
@@ -85,7 +85,7 @@ def convert(serving: RawServing, *, float16: bool) -> bytes:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Keeps what compiled code prints there, such as the converter's statistics."""
+    """Discards what compiled code prints there, such as the converter's statistics."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

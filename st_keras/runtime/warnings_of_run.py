@@ -1,6 +1,6 @@
-"""What a run says when it can go on, but will hardly give what it is for.
+"""Warnings about a run that can go on, but will hardly serve its purpose.
 
-Each warning is two sentences: what is seen, and what cures it.
+Each warning is two sentences: what was observed, and what cures it.
 """
 
 import math
@@ -11,7 +11,7 @@ from st_keras.metrics.thresholds import THRESHOLDS
 _FEWEST_IMAGES = 4  # For the statistics of a BatchNorm.
 _FEWEST_KEPT, _MOST_KEPT = 0.2, 5.0  # Pseudo labels as a share of human ones.
 _HARD = 10.0  # Pseudo loss as a multiple of the human one...
-_HARD_STEPS = 200  # ...for so long: the first steps of a run are of no account.
+_HARD_STEPS = 200  # ...for so long: the first steps of a run say little.
 
 
 def batch_norm_warning(
@@ -22,7 +22,7 @@ def batch_norm_warning(
     Args:
       images_per_step: Over all replicas, human and pseudo-labelled.
       replicas: How many share them.
-      is_synchronized: Whether statistics are of all replicas together.
+      is_synchronized: Whether all replicas share their statistics.
     """
     images = images_per_step if is_synchronized else images_per_step // replicas
     if images >= _FEWEST_IMAGES:
@@ -38,11 +38,11 @@ def batch_norm_warning(
 
 
 def density_warning(quality, min_score: float) -> str:
-    """Returns a warning if a teacher says far less or more than people; "" otherwise.
+    """Returns a warning if a teacher labels far less or more than people; "" otherwise.
 
     Args:
       quality: `Task.new_quality`, filled with pseudo and with human labels.
-      min_score: From which on a student learns pseudo labels.
+      min_score: The score from which a student learns pseudo labels.
     """
     found = _density(quality, min_score)
     if found is None:
@@ -50,7 +50,7 @@ def density_warning(quality, min_score: float) -> str:
     name, kept, human = found
     if _FEWEST_KEPT * human <= kept <= _MOST_KEPT * human:
         return ""
-    # Of all thresholds, the one that is nearest by the ratio of both numbers.
+    # The threshold that keeps nearest to as many as people have, as a ratio.
     others = [(score, _density(quality, score)[1]) for score in THRESHOLDS]
     score, near = min(others, key=lambda o: abs(_log_ratio(o[1], human)))
     is_useful = abs(_log_ratio(near, human)) < abs(_log_ratio(kept, human))
@@ -67,24 +67,24 @@ def density_warning(quality, min_score: float) -> str:
 
 
 class PseudoLossWatch:
-    """Notices that a student cannot learn what its teacher says, and warns once."""
+    """Warns once if a student cannot learn what its teacher says."""
 
     def __init__(self, *, normalize: bool, rows: Iterable[dict] = ()):
-        """Looks at what was logged before, by a run that was killed.
+        """Takes in what a killed run logged before.
 
         Args:
           normalize: Whether the pseudo loss is brought to the scale of the human one.
-          rows: Of metrics.jsonl.
+          rows: The rows of metrics.jsonl.
         """
         self._normalize = normalize
         self._last = 0  # Step of the last row.
-        self._since: int | None = None  # Steps taken when it began to be hard.
+        self._since: int | None = None  # Steps taken when the loss became too high.
         self._is_told = False
         for row in rows:
             self.add(row["step"], row)
 
     def add(self, step: int, values: dict[str, float]) -> str:
-        """Takes in a row of the log and returns a warning if it is time; "" otherwise.
+        """Takes in a row of the log and returns a warning if one is due; "" otherwise.
 
         Args:
           step: Steps taken at the end of the row.

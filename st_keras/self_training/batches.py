@@ -20,7 +20,7 @@ _STREAMS = {"human": 0, "pseudo": 1, "joint": 2}
 class Examples(NamedTuple):
     """One part of a step's examples, with where they come from."""
 
-    batch: Batch  # As the step gets it, of all replicas; the first one's rows first.
+    batch: Batch  # As fed to the step, of all replicas; the first one's rows first.
     image_ids: list[str]  # Of each row.
     serialized: list[bytes]  # The record of each row.
     info: dataset_info.DatasetInfo  # Of all the records.
@@ -33,12 +33,12 @@ class Batches:
         """Opens the records.
 
         Raises:
-          ValueError: Records or ids are missing, human and pseudo labels do not speak
-            of the same classes, or thresholds or excluded ids are of others.
+          ValueError: Records or ids are missing, human and pseudo labels have different
+            classes, or thresholds or excluded ids do not belong to the pseudo labels.
         """
         self._config = config
         self._prepare: dict[str, Callable] = {}  # By part, traced once for all streams.
-        self.tasks = {"human": task}  # What each part is learned for.
+        self.tasks = {"human": task}  # The task of each part.
         self._settings = {"human": config.human}
         ids = splits.read_ids(config.human.ids) if config.human.ids else None
         self._sources = {
@@ -77,21 +77,21 @@ class Batches:
 
     @property
     def fewest_at_once(self) -> int:
-        """Images that go through the model together, over all replicas, at least."""
+        """The fewest images that go through the model together, over all replicas."""
         parts = self.parts
         beside = parts.pop("joint", None)
         own = sum(parts.values())
         return own if beside is None else min(own, beside)
 
     def check_replicas(self, replicas: int, slices: int = 1) -> None:
-        """Refuses numbers of images that do not divide by the replicas.
+        """Refuses numbers of images that are not divisible by the replicas.
 
         Args:
           replicas: Of the whole job.
-          slices: That each takes its images in.
+          slices: Number of slices that each takes its images in.
 
         Raises:
-          ValueError: Names the part and the nearest number that does.
+          ValueError: Names the part and the next number that is.
         """
         shares = replicas * slices
         each = f" of {slices} slices each" if slices > 1 else ""
@@ -111,7 +111,7 @@ class Batches:
         Args:
           step: Steps already taken.
           replicas: Of the whole job.
-          replicas_here: Those fed by this process.
+          replicas_here: The replicas that this process feeds.
 
         Returns:
           Elements `{"human": Batch, "pseudo": Batch, "joint": Batch}`, each for one
@@ -165,7 +165,7 @@ class Batches:
         )
 
     def _prepare_of(self, part) -> Callable:
-        """Returns what makes an example and its id of a record and a seed."""
+        """Returns the function from a record and a seed to an example and its id."""
         if part in self._prepare:
             return self._prepare[part]
         settings, task = self._settings[part], self.tasks[part]
@@ -173,7 +173,7 @@ class Batches:
         is_online = part == "pseudo" and settings.online
 
         def prepare(serialized, seed):
-            if is_online:  # Labels are still to be made, and none are read.
+            if is_online:  # The step makes the labels; none are read.
                 prepared = task.prepare_unlabeled(serialized, seed)
             else:
                 prepared = task.prepare(serialized, seed, info)
@@ -197,5 +197,5 @@ def _check_classes(config: Config, task: Task) -> None:
             "`--set pseudo=null`."
         )
     if config.pseudo.online:
-        return  # Of pictures that need no labels.
+        return  # These pictures need no labels.
     preflight.check_classes(task, config.pseudo.records)

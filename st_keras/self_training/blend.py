@@ -22,7 +22,7 @@ class Blend(tf.Module):
     def __init__(
         self, *, weight: float, normalize: bool, decay: float, max_ratio: float
     ):
-        """Makes the blend; within a strategy's scope, as its means are variables.
+        """Makes the blend; call it in a strategy's scope, as its means are variables.
 
         Args:
           weight: Of the pseudo loss, alpha in the paper.
@@ -51,7 +51,7 @@ class Blend(tf.Module):
           pseudo: [] float32, over all replicas.
 
         Returns:
-          What the human and the pseudo loss are to be multiplied with; no gradient.
+          The factors of the human and the pseudo loss; no gradient.
         """
         share = 1.0 - self._decay
         for total, value in (

@@ -1,7 +1,7 @@
-"""From which score on a teacher is to be believed, class by class.
+"""The score from which a teacher's labels can be trusted, class by class.
 
-A held-out slice of the labelled training pictures tells: the teacher labels it, and its
-labels are held against those of people.
+It comes from a held-out slice of the labelled training pictures: the teacher labels the
+slice, and its labels are compared with those of people.
 """
 
 import textwrap
@@ -31,11 +31,11 @@ def calibrate(
     fallback: float = 0.5,
     teacher: str = "",
 ) -> dict:
-    """Writes a threshold for each class, which `pseudo.thresholds` may name.
+    """Writes a file with a threshold for each class, for `pseudo.thresholds`.
 
     Args:
-      pseudo: Folder of a teacher's labels of a slice of the labelled pictures.
-      truth: Glob of the TFRecords in which people labelled them; may hold more.
+      pseudo: Folder of a teacher's labels for a slice of the labelled pictures.
+      truth: Glob of TFRecords with people's labels for them; may hold more pictures.
       target: `precision=P`, `max_f1` or `match_counts`, see `thresholds.choose`.
       output: JSON file to write; the same input gives the same bytes.
       min_support: See `thresholds.choose`.
@@ -43,11 +43,11 @@ def calibrate(
       teacher: Workdir or checkpoint prefix; empty: where it was when it labelled.
 
     Returns:
-      What is in the file.
+      The content of the file.
 
     Raises:
-      ValueError: The slice has pictures the teacher has learned from or was judged on,
-        or others than the truth; or classes differ, or nothing reaches the target.
+      ValueError: The slice has pictures that the teacher has learned from or was judged
+        on, or that the truth lacks; classes differ; or nothing reaches the target.
     """
     parse_target(target)
     manifest = shards.read_manifest(pseudo)
@@ -168,7 +168,7 @@ def _config_of_teacher(manifest: dict, teacher: str) -> Config:
 
 
 def check_unseen(pictures: preflight.PictureSet, config: Config) -> None:
-    """Refuses a slice of pictures a teacher has learned from or was judged on.
+    """Refuses a slice with pictures that a teacher has learned from or was judged on.
 
     Args:
       pictures: The slice.

@@ -37,14 +37,14 @@ def label_pictures(
 ) -> dict:
     """Writes records of pictures with a teacher's labels and their scores.
 
-    Labels that records already have are not read. Scores are kept, of boxes from the
-    floor on and of every pixel, so that a student's threshold can change without
-    asking the teacher again.
+    Labels that records already have are not read. The scores of boxes above the floor
+    and of every pixel are kept, so that a student's threshold can change without
+    running the teacher again.
 
-    Shards that are finished stay as they are, so a killed call is made again, and hosts
-    share the work by calling with ranges of their own; those of a multi_worker job
-    take turns in the shards by themselves, and the chief finishes the folder. The
-    output is a function of teacher, pictures and settings, byte by byte.
+    Finished shards stay as they are: a killed call can be repeated, and hosts can share
+    the work by calling with ranges of their own. The hosts of a multi_worker job take
+    every n-th shard by themselves, and the chief finishes the folder. The output is a
+    function of teacher, pictures and settings, byte for byte.
 
     Args:
       checkpoint: Workdir of the teacher, or a checkpoint prefix inside it.
@@ -53,16 +53,16 @@ def label_pictures(
       images: Folder of picture files, or a text file with one path per line.
       ids_file: Ids of the pictures in `records` to label; empty: all.
       score_floor: In [0, 1); boxes at or under it are not written.
-      num_shards: Files of the whole output, each of a stretch of the pictures; a killed
-        call loses those it was at. 0 means one per 500 pictures.
+      num_shards: Files of the whole output, each with a stretch of the pictures; a
+        killed call loses those it was writing. 0 means one per 500 pictures.
       shard_range: The first shard to write and the one after the last; None: all.
-      resume: Accept a folder in which this job has been begun.
-      strategy: On which devices, as `runtime.strategy`.
+      resume: Whether to accept a folder in which this job has begun.
+      strategy: Which devices to use, as `runtime.strategy`.
       tpu: As `runtime.tpu`.
 
     Returns:
-      The manifest; only `missing`, the number of shards that other ranges still have to
-      write, as long as there are such.
+      The manifest; or only `missing`, the number of shards, as long as other ranges
+      still have some to write.
 
     Raises:
       ValueError: No such checkpoint, records, pictures or ids; or the folder is in use
@@ -95,7 +95,7 @@ def label_pictures(
     if manifest := folder.manifest:
         return manifest
     teacher = restore_run(
-        teacher_file.prefix,  # A run that still goes on has saved others by now.
+        teacher_file.prefix,  # A run that still goes on may have saved newer ones.
         purpose="labeling",
         min_score=score_floor,
         strategy=strategy,
@@ -137,7 +137,7 @@ def format_summary(manifest: dict, output: str) -> str:
 
 
 class Labeler:
-    """A teacher in front of the pictures."""
+    """Writes shards of pictures that a teacher labels."""
 
     def __init__(self, teacher: RestoredRun, pictures: Pictures):
         self._task = teacher.task
@@ -173,8 +173,8 @@ class Labeler:
             folder.write(number, labelled(skipped, check=False), skipped, **work)
             return
         except tf.errors.InvalidArgumentError:
-            # A picture that cannot be decoded. Few data sets have one, so only now is
-            # each picture opened beforehand, to skip it.
+            # A picture cannot be decoded. Few data sets have one, so only now is each
+            # picture opened beforehand, to skip those that fail.
             skipped = SkipLog()
             bar.n = before
         folder.write(number, labelled(skipped, check=True), skipped, **work)

@@ -17,7 +17,7 @@ def learned_from(config: Config) -> dict[str, preflight.PictureSet]:
     """Returns the pictures that a run learns from, by the part of its config.
 
     Raises:
-      ValueError: Pictures are to be left out that are not there.
+      ValueError: The records have no picture of an id to leave out.
     """
     found = {part: _pictures(config, part) for part in _PARTS}
     return {part: pictures for part, pictures in found.items() if pictures}
@@ -26,12 +26,12 @@ def learned_from(config: Config) -> dict[str, preflight.PictureSet]:
 def check_unseen(
     judged: Mapping[str, preflight.PictureSet], config: Config, run: str
 ) -> None:
-    """Refuses to judge by pictures that a run has seen, or one before it.
+    """Refuses to judge a run by pictures that it, or a run before it, has seen.
 
     Args:
-      judged: Sets that a model is judged by, by name.
+      judged: The sets to judge by, by name.
       config: Of the run.
-      run: What it is called in messages.
+      run: Its name in messages.
 
     Raises:
       ValueError: Names the run, the two sets and some of the pictures.
@@ -45,8 +45,8 @@ def check_first_weights(
 ) -> None:
     """Refuses to judge by pictures that the first weights have seen.
 
-    What is no run, such as a published file, does not tell. Neither does a run whose
-    records are elsewhere now; that is logged.
+    Weights that are not of a run, such as a published file, cannot be checked. Neither
+    can a run whose records are elsewhere now; that is logged.
 
     Args:
       judged: As for `check_unseen`.
@@ -72,13 +72,13 @@ def _check_run(
     judged: Mapping[str, preflight.PictureSet], config: Config, run: str
 ) -> None:
     for part, pictures in _found(run, config).items():
-        # One by one: what is learned from may be the same in two parts.
+        # One by one: two parts may learn from the same pictures.
         for name, other in judged.items():
             preflight.check_disjoint({f"{part} of {run}": pictures, name: other})
 
 
 def _workdir(init: InitConfig) -> pathlib.Path | None:
-    """Returns the folder of the run of the first weights; None: they are of none."""
+    """Returns the folder of the run that gave the first weights; None: no run did."""
     if init.kind == "random":
         return None
     path = pathlib.Path(init.checkpoint)
@@ -88,7 +88,7 @@ def _workdir(init: InitConfig) -> pathlib.Path | None:
 
 
 def _found(run: str, config: Config) -> dict[str, preflight.PictureSet]:
-    """Returns what a run has learned from and what is still there."""
+    """Returns the pictures a run has learned from, as far as they are still there."""
     found = {}
     for part in _PARTS:
         try:

@@ -14,10 +14,10 @@ from st_keras.types import Batch
 class OnlineTeacher:
     """The moving average of the student, asked for labels at every step.
 
-    Its labels take the way of those that a teacher has stored: what is under
-    `min_score` is dropped, the rest is blended in. It looks at the very pixels that the
-    student learns from, so no box has to be moved. What it has ahead of the student:
-    its weights are a mean over many steps, and it drops nothing.
+    Its labels are treated like stored ones: those under `min_score` are dropped, the
+    rest is blended in. It sees the very pixels that the student learns from, so no box
+    has to be moved. Its advantage over the student: its weights are a mean over many
+    steps, and its layers drop nothing.
 
     Source: Tarvainen and Valpola 2017, arXiv:1703.01780, for the average as a teacher.
     """
@@ -35,8 +35,8 @@ class OnlineTeacher:
         Args:
           task: Of the student.
           average: Its averaged weights, which change after each step.
-          min_score: As `Task.pseudo_label` has it.
-          soft: As `Task.pseudo_label` has it.
+          min_score: As in `Task.pseudo_label`.
+          soft: As in `Task.pseudo_label`.
         """
         self._task = task
         self._average = average
@@ -44,10 +44,10 @@ class OnlineTeacher:
         self._soft = soft
 
     def label(self, batch: Batch) -> Batch:
-        """Returns the batch with labels in place of none; compiles with XLA.
+        """Returns the batch with the labels filled in; compiles with XLA.
 
         Args:
-          batch: Of pictures as the student sees them; nothing is left to be changed.
+          batch: Pictures exactly as the student sees them, with no changes pending.
         """
         pixels = images.normalize(batch.image, self._average.compute_dtype)
         seen = self._task.online_labels(
@@ -56,19 +56,19 @@ class OnlineTeacher:
         labels = self._task.pseudo_label(
             seen, min_score=self._min_score, soft=self._soft
         )
-        # What the teacher says is not learned by changing the teacher.
+        # The student's loss must not train the teacher.
         return batch._replace(labels=tf.nest.map_structure(tf.stop_gradient, labels))
 
 
 def build_online(
     config: PseudoConfig | None, task: Task, average: tf.keras.Model | None
 ) -> OnlineTeacher | None:
-    """Returns the teacher that a config's `pseudo` part asks for; None: none.
+    """Returns the teacher that a config's `pseudo` part asks for, or None.
 
     Args:
       config: That part.
       task: Of the student.
-      average: Its averaged weights; there are some where they are asked for.
+      average: Its averaged weights; there when the config asks for a teacher.
     """
     if config is None or not config.online:
         return None

@@ -1,4 +1,4 @@
-"""What of its pseudo labels a student learns from: which pictures, from which score."""
+"""The pseudo labels a student learns from: of which pictures, from which score."""
 
 import json
 import math
@@ -28,10 +28,10 @@ def image_ids(pseudo: PseudoConfig) -> list[str] | None:
 
 
 def check_excluded(ids_file: str, records: str) -> set[str]:
-    """Returns the ids of a file, all of which are of pictures in records.
+    """Returns the ids of a file, having checked that the records have them all.
 
     Raises:
-      ValueError: Names ids that are not.
+      ValueError: Names ids that the records lack.
     """
     excluded = splits.read_ids(ids_file)
     there = dataset_info.picture_digests(records)
@@ -57,8 +57,8 @@ def min_scores(pseudo: PseudoConfig, task: Task) -> tuple[float, ...]:
       One number per class; infinity where nothing is learned.
 
     Raises:
-      ValueError: The thresholds are of other classes, of another teacher's labels, or
-        lower than the scores that the records still have.
+      ValueError: The thresholds are for other classes or another teacher's labels, or
+        lower than the score floor of the records.
     """
     if not pseudo.thresholds:
         return (pseudo.min_score,) * len(task.class_names)
@@ -82,7 +82,7 @@ def min_scores(pseudo: PseudoConfig, task: Task) -> tuple[float, ...]:
         for name, row in found["per_class"].items()
     }
     _check_floor(path, scores, pseudo.records)
-    # A class that no record can have, such as the background of some detectors.
+    # The default is for classes no record can have, as some detectors' background.
     return tuple(scores.get(name, pseudo.min_score) for name in task.class_names)
 
 
@@ -112,7 +112,7 @@ def _check_floor(path: str, scores: dict[str, float], records: str) -> None:
     manifest = shards.read_manifest(
         pathlib.Path(dataset_info.shard_paths(records)[0]).parent
     )
-    # Only where inference leaves something out; a label map has every pixel.
+    # Only set if inference leaves something out; a label map has every pixel.
     floor = manifest["protocol"].get("min_score", 0.0)
     under = {name: score for name, score in scores.items() if score < floor}
     if under:

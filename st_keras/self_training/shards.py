@@ -5,8 +5,8 @@
     records-00003-of-00256.json     what is in it; comes after it
     manifest.json                   comes last, when no shard is missing
 
-A shard appears under its name only when all of it is on the disk, so a kill at any
-moment costs the shards that were being written and nothing else.
+A shard appears under its name only when it is complete on disk, so a kill at any moment
+costs only the shards that were being written.
 """
 
 import collections
@@ -30,7 +30,7 @@ MANIFEST_FILE = "manifest.json"
 SKIPPED_FILE = "skipped.txt"
 _JOB_FILE = "labeling.json"
 _BLOCK_BYTES = 2**20
-# Where the pictures and the teacher were found may differ from host to host.
+# The paths of the pictures and the teacher may differ from host to host.
 _MAY_DIFFER = ("teacher", "source")
 
 
@@ -39,14 +39,14 @@ class LabelFolder:
 
     def __init__(self, folder: str, job: dict, num_shards: int):
         self._folder = pathlib.Path(folder)
-        # As it comes back from a file.
+        # So that it equals what is read back from a file.
         self._job = json.loads(json.dumps(job | {"shards": num_shards}))
 
     def open(self, *, resume: bool) -> None:
-        """Makes the folder this job's.
+        """Claims the folder for this job.
 
         Args:
-          resume: Whether it may have been begun.
+          resume: Whether the job may already have begun.
 
         Raises:
           ValueError: It belongs to another job; shows what differs.
@@ -98,14 +98,14 @@ class LabelFolder:
         views: Callable[[], int],
         devices: int,
     ) -> None:
-        """Writes a shard, and then what is in it.
+        """Writes a shard, and then the report of what is in it.
 
         Args:
           number: From 0.
-          labelled: Read to its end.
-          skipped: What it has then is listed with the shard.
-          views: Called before and after for how often the model has looked.
-          devices: That are at work.
+          labelled: The records; read to the end.
+          skipped: What it holds at that point goes into the report.
+          views: Returns how many views the model has seen; called before and after.
+          devices: How many are at work.
         """
         views_before = views()
         started = time.time()
@@ -134,10 +134,10 @@ class LabelFolder:
         write_json(self._report(number), report)
 
     def finish(self, task: Task) -> dict:
-        """Writes what describes the whole folder and returns the manifest.
+        """Writes the files that describe the whole folder; returns the manifest.
 
         Args:
-          task: The teacher's, for its classes and how it looks at pictures.
+          task: The teacher's, for its classes and protocol.
 
         Raises:
           ValueError: No picture could be labelled.

@@ -1,6 +1,6 @@
-"""The score from which on pseudo labels are right often enough, many enough, or best.
+"""The score from which pseudo labels are right often enough, many enough, or best.
 
-The one place that knows the targets. What a label is, a box or pixels, it is not told.
+The one place that knows the targets. It is not told whether labels are boxes or pixels.
 """
 
 import math
@@ -27,29 +27,29 @@ def choose(
 
     Labels are kept from a threshold on, and thresholds are scores that occur:
 
-    - `precision=P`: the lowest score from which on a share of P or more is right.
-    - `max_f1`: the score with the highest 2 right / (kept + true); the lowest of such.
-    - `match_counts`: the score from which on as many labels are kept as people drew, or
-      nearly; of two that are as near, the one that keeps fewer.
+    - `precision=P`: the lowest score from which a share of P or more is right.
+    - `max_f1`: the score with the highest 2 right / (kept + true); if tied, the lowest.
+    - `match_counts`: the score that keeps as many labels as people drew, or nearly; of
+      two that are equally near, the one that keeps fewer.
 
     The threshold is None, and nothing is kept, where no score reaches a precision, no
     label is right, or keeping nothing comes nearest to the count.
 
     Args:
-      judged: Of the slice.
+      judged: The judged labels of the slice.
       class_ids: By name.
       target: One of these.
       min_support: Classes with less truth get the threshold of all classes together,
-        and so do classes of which the teacher says nothing.
-      fallback: What they get if there is less truth altogether.
+        and so do classes that the teacher never predicts.
+      fallback: What they get if all classes together have less truth.
 
     Returns:
-      What was asked for, `unit` and `support_unit`, and rows `all_classes` and
-      `per_class`: `threshold`; for what it was `chosen_for` (class, all classes, or
-      none: the fallback); `interval`, which holds 90% of those got by drawing as many
-      pictures with replacement; `true` labels and `pictures` that have some;
-      `precision` and `recall` in [0, 1] (None where nothing is kept, or true), and
-      `kept_per_picture`.
+      What was asked for, `unit`, `support_unit`, `bootstrap`, and rows `all_classes`
+      and `per_class`: `threshold`; what it was `chosen_for` (class, all classes, or
+      none: the fallback); `interval`, which holds 90% of the thresholds found by
+      drawing as many pictures with replacement; `true` labels and `pictures` that have
+      some; `precision` and `recall` in [0, 1] (None where nothing is kept, or true),
+      and `kept_per_picture`.
 
     Raises:
       ValueError: `min_support` or `fallback` is out of range, or no class has a
@@ -102,15 +102,15 @@ def _with_interval(
 ) -> tuple[float | None, list[float | None]]:
     order = np.argsort(-part.scores, kind="stable")
     images, scores, counts, right = (column[order] for column in part[:4])
-    # Labels of one score are kept together.
+    # Labels with the same score are kept or dropped together.
     (last,) = np.nonzero(np.append(scores[1:] != scores[:-1], True))
     scores = scores[last]
 
     def threshold(times):
-        """Returns that of the pictures, each as often as `times` says."""
+        """Returns the threshold when each picture counts as often as `times` says."""
         weights = times[images]
         kept = np.cumsum(counts * weights)[last]
-        is_there = np.diff(kept, prepend=0) > 0  # A score that the draw has too.
+        is_there = np.diff(kept, prepend=0) > 0  # Scores that occur in the draw.
         kept_right = np.cumsum(right * weights)[last]
         columns = (column[is_there] for column in (scores, kept, kept_right))
         return _threshold(rule, *columns, times @ part.truth)
@@ -132,7 +132,7 @@ def _threshold(
     """Returns the score that a rule chooses; infinity: nothing is kept.
 
     Args:
-      rule: As `parse_target` has it.
+      rule: As `parse_target` returns it.
       scores: [S] that occur, highest first.
       kept: [S], labels with the score or a higher one.
       right: [S], those of them that are right.
@@ -148,7 +148,7 @@ def _threshold(
         (found,) = np.nonzero((f1 == f1.max()) & (right > 0))
     else:
         distance = np.abs(kept - truth)
-        # Keeping nothing is one way too, and `truth` away.
+        # Keeping nothing is also a choice, at a distance of `truth`.
         nearest = int(np.argmin(distance))
         found = [nearest] if distance[nearest] < truth else []
     return float(scores[found[-1]]) if len(found) else math.inf

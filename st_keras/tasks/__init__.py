@@ -1,4 +1,4 @@
-"""What a model is for: the only place that knows kinds of labels."""
+"""What a model is trained for: the only package that knows kinds of labels."""
 
 import dataclasses
 
@@ -53,8 +53,8 @@ def build_task(
     Args:
       config: With its class names filled in.
       xla: Whether predictions must compile with XLA, as on a TPU.
-      purpose: What predictions are for; a picture may be looked at more thoroughly for
-        `labeling` than for `evaluation`.
+      purpose: What predictions are for; `labeling` may view a picture more thoroughly
+        than `evaluation`.
 
     Raises:
       ValueError: The config contradicts itself, or there is no such purpose.
@@ -89,7 +89,7 @@ def build_joint_task(config: Config, info: DatasetInfo) -> ClassificationTask:
 
 
 def task_of_records(info: DatasetInfo) -> Task:
-    """Returns a task that reads and judges labels, where there is no model.
+    """Returns a task for reading and judging labels without a model.
 
     Args:
       info: Of records with labels of one kind, such as pseudo labels.
@@ -146,7 +146,7 @@ def with_min_score(config: Config, min_score: float) -> Config:
 
 
 def with_class_names(config: Config, info: DatasetInfo) -> Config:
-    """Returns the config with the classes that its human records speak of.
+    """Returns the config with the classes that its human records name.
 
     The list of classes has one source, the records; a config may only confirm it.
 

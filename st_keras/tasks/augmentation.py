@@ -1,4 +1,4 @@
-"""From the settings of augmentation to what does it; the same for every task."""
+"""Builds augmentations from their settings; the same for every task."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ def build_augmentation(
     policy_of: dict[str, Policy],
     target_size_px: tuple[int, int],
 ) -> Augmentation:
-    """Returns the named policy with what the config changes of it.
+    """Returns the augmentation of the named policy, with the config's changes.
 
     Args:
       config: Empty settings are the policy's.
@@ -27,7 +27,7 @@ def build_augmentation(
       target_size_px: Height and width of the network's input.
 
     Raises:
-      ValueError: The scale ends below where it starts.
+      ValueError: The largest scale is below the smallest.
     """
     policy = policy_of[config.policy]
     scale_min = policy.scale_min if config.scale_min is None else config.scale_min
@@ -54,7 +54,7 @@ def build_augmentation(
 
 
 def cropping(policy_of: dict[str, Policy], crop: CropConfig) -> dict[str, Policy]:
-    """Returns policies that show other parts of a picture."""
+    """Returns the policies with their random crop replaced."""
     drawn_from = Crop(**dataclasses.asdict(crop))
     return {
         name: dataclasses.replace(policy, crop=drawn_from)
@@ -66,7 +66,7 @@ class Augmented(NamedTuple):
     """A training picture, and what has been done to it."""
 
     image: Any  # [H, W, 3] uint8, of the network's size.
-    changes: Any  # What `Augmentation.show_canvases` is still to do; () if nothing.
+    changes: Any  # Left to `Augmentation.show_canvases`; () if nothing is.
     drawn: Changes  # In pixels of the picture as it was after shrinking.
     halvings: Any  # [] int32 in [0, 3]: how often the sides were halved when decoded.
 
@@ -81,19 +81,19 @@ def augment_picture(
     where: str,
     num_boxes: int = 0,
 ) -> Augmented:
-    """Decodes a picture no larger than needed, and changes it.
+    """Decodes a picture no larger than needed, and augments it.
 
     Args:
       augmentation: What is to be done.
       encoded: [] string, bytes of the picture file.
       size_px: [2] int32, its height and width.
-      boxes_yxyx: [N, 4] float32 in its pixels; none is legal.
+      boxes_yxyx: [N, 4] float32 in its pixels; N may be 0.
       seed: [2] int32 or int64.
       where: As `AugmentConfig.where`.
-      num_boxes: N after padding, of what is left to the device.
+      num_boxes: N after padding, for the changes left to the device.
 
     Raises:
-      ValueError: There is no such place.
+      ValueError: `where` is neither host nor device.
     """
     if where not in ("host", "device"):
         raise ValueError(f"`where` must be host or device, got {where!r}.")

@@ -68,7 +68,7 @@ class ClassificationTask(Task):
 
     @staticmethod
     def for_purpose(config: ClassificationConfig, purpose: str) -> ClassificationConfig:
-        """Returns the config as it is: both look at a picture alike."""
+        """Returns the config as it is: both purposes view a picture alike."""
         del purpose
         return config
 
@@ -190,7 +190,7 @@ class ClassificationTask(Task):
 
     def merge_views(self, read: list[Classes], views: list[View]) -> Classes:
         del views
-        (found,) = read  # A picture is looked at once.
+        (found,) = read  # A picture has one view.
         return Classes(*(np.asarray(field) for field in found))
 
     def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
@@ -248,7 +248,7 @@ class ClassificationTask(Task):
     def objects(self, labels: Classes) -> tuple[np.ndarray, np.ndarray]:
         is_known = np.asarray(labels.weights) > 0
         class_ids = np.asarray(labels.class_ids)[is_known]
-        # A class is of the whole picture: no object is too small.
+        # A class belongs to the whole picture: no object is too small.
         return class_ids, np.full([len(class_ids), 2], np.inf, np.float32)
 
     def describe(self, labels: Classes) -> str:

@@ -69,7 +69,7 @@ class DetectionTask(Task):
 
     @staticmethod
     def for_purpose(config: DetectionConfig, purpose: str) -> DetectionConfig:
-        """Returns the config as it is: both look at a picture alike."""
+        """Returns the config as it is: both purposes view a picture alike."""
         del purpose
         return config
 
@@ -187,11 +187,11 @@ class DetectionTask(Task):
         return {"class": class_loss, "box": weighted}
 
     def online_labels(self, outputs: dict, unlabeled: Boxes) -> Boxes:
-        del unlabeled  # They have no boxes, and none is in the grey beside a picture.
+        del unlabeled  # Not needed: no box is in the grey beside a picture.
         size_px = tf.constant(self._config.image_size_px, tf.float32)
         boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
         boxes_yxyx = boxes.clip_to_window(boxes_yxyx, size_px)
-        # A step may be compiled anywhere.
+        # A training step may be compiled on any device.
         return self._suppress(boxes_yxyx, outputs["logits"], min_score=0.0, xla=True)
 
     def pseudo_label(
@@ -258,7 +258,7 @@ class DetectionTask(Task):
 
     def merge_views(self, read: list[Boxes], views: list[View]) -> Boxes:
         del views
-        (found,) = read  # A picture is looked at once.
+        (found,) = read  # A picture has one view.
         return self.without_padding(found)
 
     def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:

@@ -16,7 +16,7 @@ def weigh_by_score(
     Args:
       labels: Of one picture or of a batch.
       min_score: Of all classes, or one for each class id; rows under it get weight 0.
-      soft: Whether the others weigh as much as their score, or 1.
+      soft: Whether the others get their score as weight; otherwise they get 1.
     """
     if np.ndim(min_score):
         of_class = tf.constant(min_score, tf.float32)

@@ -23,7 +23,7 @@ from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import IGNORED, LabelMap, Prepared, Ratio, View
 
-# Of pseudo labels, which are written by the million: of noise, a tenth more bytes than
+# For pseudo labels, which are written by the million: on noise, a tenth more bytes than
 # at 6, in a third of the time.
 _PNG_EFFORT = 3
 
@@ -41,13 +41,13 @@ class SegmentationTask(Task):
         """Makes the task.
 
         Args:
-          config: With its class names filled in. `evaluation_views` are those of
-            inference.
+          config: With its class names filled in. Inference uses its
+            `evaluation_views`.
           xla: Whether predictions must compile with XLA; they always do.
 
         Raises:
-          ValueError: There are too few or too many classes, as many weights as classes
-            are not given, or the augmentation contradicts itself.
+          ValueError: There are too few or too many classes, or the augmentation
+            contradicts itself.
         """
         del xla
         if not 2 <= len(config.class_names) <= IGNORED:
@@ -70,7 +70,7 @@ class SegmentationTask(Task):
 
     @staticmethod
     def for_purpose(config: SegmentationConfig, purpose: str) -> SegmentationConfig:
-        """Returns the config with the views of labelling in place of evaluation's."""
+        """Returns the config; for labelling, its views replace those of evaluation."""
         if purpose == "labeling":
             return dataclasses.replace(config, evaluation_views=config.labeling_views)
         return config
@@ -100,13 +100,13 @@ class SegmentationTask(Task):
     def prepare(
         self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
     ) -> Prepared:
-        del info  # A map has a pixel for each of the picture's, whatever the data.
+        del info  # A map has the size of its picture, whatever the data.
         encoded, labels, image_id, size_px = decode.decode_unopened_map(serialized)
         return self._prepared(encoded, labels, image_id, size_px, seed)
 
     def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
         encoded, image_id, size_px = decode.decode_unlabeled(serialized)
-        # Nothing is known. Confidence 0 tells what is a picture from what is beside it.
+        # Nothing is known. Confidence 0 tells the picture from the grey beside it.
         unknown = LabelMap(
             class_ids=tf.fill(size_px, tf.constant(IGNORED, tf.uint8)),
             confidences=tf.zeros(size_px, tf.uint8),
@@ -151,7 +151,7 @@ class SegmentationTask(Task):
         )
         shares = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
         class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        # As `prepare` has it beside a picture: no class, and that for sure.
+        # As `prepare` fills what is beside a picture: no class, at full confidence.
         is_picture = unlabeled.confidences == 0
         class_ids = tf.where(is_picture, class_ids, IGNORED)
         confidences = tf.where(is_picture, tf.round(shares * 255.0), 255.0)

@@ -22,13 +22,13 @@ from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import Embeddings, Prepared, Ratio, View
 
-_AMONG = 256  # Pictures whose views are compared by the metric.
+_AMONG = 256  # Pictures whose views the metric compares.
 
 
 class SimClrTask(Task):
-    """Two views of each picture, changed at random, are told from all others.
+    """Two views of each picture, changed at random, are told apart from all others.
 
-    Nothing is said of a picture that could be a label, so there are no pseudo labels.
+    No output could be a label, so there are no pseudo labels.
     """
 
     names_field = ""
@@ -93,7 +93,7 @@ class SimClrTask(Task):
         return Prepared(views, _nothing(), image_id)
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
-        """Returns [2 B, H, W, 3], the two of a picture one after the other."""
+        """Returns [2 B, H, W, 3], the two views of a picture one after the other."""
         del changes
         return tf.reshape(images, [-1, *images.shape[2:]])
 
@@ -132,11 +132,11 @@ class SimClrTask(Task):
 
     def views(self, image: tf.Tensor) -> View:
         size_px = tf.shape(image)[:2]
-        # A number of the picture itself, so that it is always seen alike.
+        # A seed from the picture itself, so that its views are always the same.
         number = tf.reduce_sum(tf.cast(image, tf.int64))
         encoded = tf.io.encode_png(image)  # As training reads it.
         shown = self._two_views(encoded, size_px, tf.stack([number, 0]))
-        # Where a view lies in the picture is not asked of views that are not labelled.
+        # Nothing needs the place of a view in the picture, as views are not labelled.
         return View(
             image=shown,
             scale_yx=tf.ones([2, 2]),

@@ -21,7 +21,7 @@ class Task(abc.ABC):
     labels are of one kind: `Boxes`, `LabelMap`, `Classes` or `Embeddings`.
     """
 
-    # Where `DatasetInfo` has the names of this task's classes; empty if it has none.
+    # Field of `DatasetInfo` with the names of this task's classes; empty: none.
     names_field: str
     policies: dict[str, Policy]  # Of augmentation, by name.
 
@@ -34,11 +34,11 @@ class Task(abc.ABC):
     @property
     @abc.abstractmethod
     def names_in_records(self) -> tuple[str, ...]:
-        """The names that records have for the classes, in their order."""
+        """The class names as records have them, in their order."""
 
     @abc.abstractmethod
     def label_of(self, class_id: int) -> int:
-        """Returns what a class id is called in files."""
+        """Returns the label that stands for a class id in files."""
 
     # ------------------------------------------------------------------------- Model
     @abc.abstractmethod
@@ -60,20 +60,20 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
-        """Does the same with a record's picture, and reads no label.
+        """Reads one record in the same way, but without its labels.
 
         Returns:
-          With labels that say nothing, but where in `image` the picture is, if that
-          matters to `online_labels`.
+          With labels that only tell where in `image` the picture is, and that only if
+          `online_labels` needs it.
         """
 
     @abc.abstractmethod
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
-        """Does what `prepare` left for the training step; compiles with XLA.
+        """Makes the changes left to the training step; compiles with XLA.
 
         Args:
           images: [B, H, W, 3] or [B, V, H, W, 3] uint8, as `prepare` gives them.
-          changes: As `Prepared` has them, [B, ...] each.
+          changes: As in `Prepared`, [B, ...] each.
 
         Returns:
           [B, H, W, 3] or [B V, H, W, 3] uint8, the views of a picture one after the
@@ -90,7 +90,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def online_labels(self, outputs: dict, unlabeled: Labels) -> Labels:
-        """Returns what a model says of training pictures; compiles with XLA.
+        """Returns a model's labels for training pictures; compiles with XLA.
 
         Args:
           outputs: Of the model.
@@ -109,14 +109,14 @@ class Task(abc.ABC):
         min_score: float | Sequence[float],
         soft: bool = False,
     ) -> Labels:
-        """Returns what of a teacher's labels a student may learn; the rest is marked.
+        """Returns a teacher's labels with those marked that a student must not learn.
 
         Args:
           labels: Of one picture or of a batch.
           min_score: Of all classes, or one for each class id; infinity keeps nothing.
             Boxes and classes under it get weight 0, pixels are `IGNORED`.
-          soft: Whether the loss of what is left is weighed by its score; otherwise it
-            counts as if a human had said it.
+          soft: Whether the loss of what is left is weighted by its score; otherwise it
+            counts like a human label.
         """
 
     @abc.abstractmethod
@@ -127,11 +127,11 @@ class Task(abc.ABC):
     @property
     @abc.abstractmethod
     def protocol(self) -> dict:
-        """The settings of inference that belong beside every number."""
+        """The settings of inference to report beside every number."""
 
     @abc.abstractmethod
     def whole_view(self, image: tf.Tensor) -> View:
-        """Shows a picture once: whole, or as much of it as the task looks at.
+        """Returns one view of a picture: whole, or as much of it as the task uses.
 
         Args:
           image: [H, W, 3] uint8.
@@ -139,7 +139,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def views(self, image: tf.Tensor) -> View:
-        """Shows a picture in all the ways that inference wants to see it.
+        """Returns all views of a picture that inference uses.
 
         Args:
           image: [H, W, 3] uint8.
@@ -150,7 +150,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def read_outputs(self, outputs: dict, views: View) -> Any:
-        """Reads what a model says of views, in the graph; compiles with XLA.
+        """Reads a model's outputs for views, in the graph; compiles with XLA.
 
         Args:
           outputs: Of the model.
@@ -162,17 +162,17 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def merge_views(self, read: list, views: list[View]) -> Labels:
-        """Returns what is seen in one picture, in its pixels, without padding.
+        """Returns the labels of one picture, in its pixels, without padding.
 
         Args:
-          read: Of each view of the picture, what `read_outputs` says, NumPy.
-          views: The views, NumPy; their images are not looked at.
+          read: For each view of the picture, what `read_outputs` returns, NumPy.
+          views: The views, NumPy; their images are not used.
         """
 
     # ----------------------------------------------------------------------- Serving
     @abc.abstractmethod
     def serve(self, outputs: dict, views: View) -> dict[str, tf.Tensor]:
-        """Returns what is seen under the names that users of a served model expect.
+        """Returns predictions under the names that users of a served model expect.
 
         The names are those of tf-models-official.
 
@@ -183,7 +183,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def serve_raw(self, outputs: dict) -> dict[str, tf.Tensor]:
-        """Returns what can be served where only the plainest operations are there.
+        """Returns what can be served where only the plainest operations exist.
 
         Args:
           outputs: Of the model; every shape is static.
@@ -192,7 +192,7 @@ class Task(abc.ABC):
     @property
     @abc.abstractmethod
     def serving_notes(self) -> dict[str, str]:
-        """What each output of `serve` and `serve_raw` holds, for who reads it."""
+        """What each output of `serve` and `serve_raw` holds, for its users."""
 
     # ----------------------------------------------------------------------- Records
     @abc.abstractmethod
@@ -207,7 +207,7 @@ class Task(abc.ABC):
     def annotations(self, labels: Labels) -> list[dict]:
         """Returns NumPy labels as rows of COCO's results: category_id, bbox, score...
 
-        A row has no image id. Pixels go as `segmentation`, run-length encoded.
+        A row has no image id. Pixels become `segmentation`, run-length encoded.
         """
 
     # --------------------------------------------------------- Numbers and pictures
@@ -235,14 +235,14 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def objects(self, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what NumPy labels show: class ids, and height and width in pixels.
+        """Returns the objects in NumPy labels: class ids, height and width in pixels.
 
         Args:
           labels: Of one picture, as `read_labels` gives them.
 
         Returns:
-          [M] int and [M, 2] float32: of boxes, each, without those around crowds; of a
-          label map, each class in it and the extent of its pixels.
+          [M] int and [M, 2] float32: each box, except those around crowds; in a label
+          map, each class and the extent of its pixels.
         """
 
     @abc.abstractmethod
@@ -251,11 +251,11 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def learning_points(self, labels: Labels) -> np.ndarray:
-        """Returns where the input learns something from NumPy labels, to be drawn.
+        """Returns where in the input NumPy labels teach something, to be drawn.
 
         Args:
           labels: Of one picture, in pixels of the network's input.
 
         Returns:
-          [M, 2] float32 (y, x); none where it learns everywhere.
+          [M, 2] float32 (y, x); none if that is everywhere.
         """

@@ -1,10 +1,10 @@
 """A batch that is too large for a device, taken in slices with one update for all.
 
-Exactly the step of the whole batch, for a model without BatchNorm: a loss is a sum
-over a count, so the counts of all slices must be known before the first gradient, and
-where losses are blended, so must the losses. Counts follow from the labels alone; for
-the losses of a student, the slices go through the model once more before the pass that
-is learned from, which costs a third of a step.
+Without BatchNorm, this is exactly the step of the whole batch. A loss is a sum over a
+count, so the counts of all slices must be known before the first gradient, and if
+losses are blended, so must the losses. Counts follow from the labels alone; for the
+losses of a student, the slices take an extra forward pass before the one that is
+learned from, which costs a third of a step.
 
 BatchNorm takes its statistics from one slice at a time (of all replicas, where it is
 synchronised) and moves its averages once for each slice.
@@ -35,15 +35,16 @@ def gradients(
     """Returns the gradients of a replica's share of the loss, and numbers to log.
 
     Args:
-      forward: Gives the sums and counts of a slice, by its number.
-      objective: Gives the share and the numbers from those of the whole batch. It is
-        linear in the totals, so its gradient by a total is what that total weighs.
-      counted: Counts of the whole batch, by `counts`.
-      variables: Whose gradients.
+      forward: Returns the sums and counts of a slice, given its number.
+      objective: Returns the share and the numbers from the sums and counts of the whole
+        batch. It is linear in the totals, so its gradient with respect to a total is
+        the weight of that total.
+      counted: Counts of the whole batch, from `counts`.
+      variables: What to differentiate by.
       slices: How many.
-      looks_first: Whether what a total weighs depends on the totals of the batch, as
+      looks_first: Whether the weight of a total depends on the totals of the batch, as
         in a blend. Then `objective` is called once; otherwise twice.
-      model: Whose averages must not move while the totals are looked at.
+      model: Its averages must not move in the pass that finds the totals.
     """
     if looks_first:
         with moving_averages.kept([model]):
@@ -75,7 +76,7 @@ def gradients(
 def counts(task: Task, model: tf.keras.Model, batch: Batch) -> dict[str, Ratio]:
     """Returns the counts of a replica's examples, with totals of 0.
 
-    What the model would say does not matter to a count, so nobody asks it.
+    Counts do not depend on the model's outputs, so the model is not run.
 
     Args:
       task: Gives the losses.
@@ -92,12 +93,12 @@ def counts(task: Task, model: tf.keras.Model, batch: Batch) -> dict[str, Ratio]:
 
 
 def take_slice(parts: dict[str, Batch], number, slices: int) -> dict[str, Batch]:
-    """Returns some of the examples of each part.
+    """Returns one slice of the examples of each part.
 
     Args:
       parts: [B, ...] each, B a multiple of `slices`.
-      number: Which, from 0; may be a tensor.
-      slices: Of how many.
+      number: Which slice, from 0; may be a tensor.
+      slices: How many there are.
     """
 
     def cut(tensor):
@@ -108,9 +109,9 @@ def take_slice(parts: dict[str, Batch], number, slices: int) -> dict[str, Batch]
 
 
 def _over_slices(body: Callable[[Any, Any], Any], start: Any, slices: int) -> Any:
-    """Returns what `body(number, state)` makes of a state, slice after slice.
+    """Returns the state after `body(number, state)` has run for every slice.
 
-    The slices wait for each other, so that memory holds the activations of one.
+    Slices run one after another, so that memory holds the activations of one.
 
     Args:
       body: Returns a nest like `start`.
@@ -134,7 +135,7 @@ def _over_slices(body: Callable[[Any, Any], Any], start: Any, slices: int) -> An
 
 
 def _weights(objective: Callable, seen: Ratios) -> tuple[list[tf.Tensor], dict]:
-    """Returns what each total weighs in the objective, and the numbers to log."""
+    """Returns the weight of each total in the objective, and the numbers to log."""
     totals = _totals(seen)
     with tf.GradientTape() as tape:
         tape.watch(totals)
@@ -160,10 +161,10 @@ def _add_totals(seen: Ratios, more: Ratios) -> Ratios:
 
 
 def _talks_between_replicas() -> bool:
-    """Whether a loop would keep layers from adding up over replicas.
+    """Whether layers may sum over replicas in a way that a graph loop does not allow.
 
-    A mirrored strategy does that between its threads while it traces, which it cannot
-    inside a loop of the graph.
+    While tracing, a mirrored strategy makes such a sum between its threads, which it
+    cannot do inside a loop of the graph.
     """
     strategy = tf.distribute.get_strategy()
     is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)

@@ -1,8 +1,8 @@
-"""What is kept of a step with a number that is not finite, to replay it elsewhere.
+"""Keeps a step with a number that is not finite, so that it can be replayed elsewhere.
 
-`debug/step_N` is the folder of a run: config.yaml and a checkpoint of the state before
-the step, so that every tool opens it. Beside them are the step's records, a folder for
-each part; batch.npz, what became of them, augmented; and black_box.json, the facts.
+`debug/step_N` is itself the folder of a run: config.yaml and a checkpoint of the state
+before the step, so that every tool opens it. Beside them are the step's records, a
+folder for each part; batch.npz, the augmented batch; and black_box.json, the facts.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from st_keras.training.step import build_step, unclipped
 
 FOLDER = "debug"
 FACTS_FILE, BATCH_FILE = "black_box.json", "batch.npz"
-_MOST = 3  # Folders of a run: each holds a whole checkpoint.
+_MOST = 3  # Folders per run, as each holds a whole checkpoint.
 _SHARD = "records-00000-of-00001.tfrecord"
 
 
@@ -56,13 +56,13 @@ class BlackBox:
         self._saved = saved
 
     def write(self, failure: Failure) -> tuple[str, dict[str, list[str]]]:
-        """Writes the folder of a failure; what is there of the same step is replaced.
+        """Writes the folder of a failure, replacing one of the same step.
 
         Args:
-          failure: The run's state is that before the step.
+          failure: The failed step; the run's state must be that before it.
 
         Returns:
-          The folder, or "" if there are enough of them, and the ids of the step's
+          The folder, or "" if the run already has enough, and the ids of the step's
           images by part.
         """
         batches = Batches(failure.config, self._learner.task)
@@ -74,7 +74,7 @@ class BlackBox:
             return "", image_ids
         is_written = hosts_lib.of_strategy(self._strategy).is_chief
         temporary = folder.with_suffix(".tmp")
-        if not is_written:  # Other hosts take part, and what they write is left.
+        if not is_written:  # Other hosts take part, but their files are dropped.
             temporary = pathlib.Path(tempfile.mkdtemp(), folder.name)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -139,7 +139,7 @@ class BlackBox:
 
         compiled = tf.function(take, jit_compile=runtime.jit_compile or None)
 
-        @tf.function  # Or replicas that are compiled would wait for one another.
+        @tf.function  # Without it, compiled replicas wait for one another.
         def on_replicas(parts):
             return self._strategy.run(compiled, args=(parts,))
 
@@ -153,7 +153,7 @@ class BlackBox:
 
 
 class GradientWatch:
-    """Stands where the optimizer stands in a step, and changes no weight."""
+    """Takes the place of the optimizer in a step, and changes no weight."""
 
     def __init__(self, optimizer):
         self.iterations = optimizer.iterations
@@ -176,7 +176,7 @@ def weights_digest(model: tf.keras.Model) -> str:
 def named(nest, prefix: str = "") -> dict[str, object]:
     """Returns the leaves of dicts and tuples by their path, as `human/image`.
 
-    They are in the order that `tf.nest` has for them.
+    The leaves are in the order of `tf.nest`.
     """
     if isinstance(nest, dict):
         items = sorted(nest.items())
@@ -196,7 +196,7 @@ def read_facts(folder: str) -> dict:
     """Returns the facts of a folder.
 
     Raises:
-      ValueError: It is none of a failure.
+      ValueError: It is not the folder of a failure.
     """
     path = pathlib.Path(folder, FACTS_FILE)
     try:
@@ -209,7 +209,7 @@ def read_facts(folder: str) -> dict:
 
 
 def _readable(values: dict[str, float]) -> dict[str, float | str]:
-    """JSON has no word for what is not finite."""
+    """Returns values for JSON, which has no numbers that are not finite."""
     return {n: v if math.isfinite(v) else str(v) for n, v in values.items()}
 
 

@@ -12,8 +12,8 @@ from st_keras.training.learner import Learner
 from st_keras.training.step import TrainStep, build_step
 
 Numbers = dict[str, float]
-# Takes so many steps; gives their mean numbers, how many were taken, and the last's. It
-# stops early after a step with a number that is not finite.
+# Takes up to so many steps; returns their mean numbers, how many were taken, and the
+# last one's numbers. Stops early after a step with a number that is not finite.
 TakeSteps = Callable[[int], tuple[Numbers, int, Numbers]]
 
 
@@ -23,10 +23,10 @@ class CompiledSteps:
     def __init__(
         self, strategy: tf.distribute.Strategy, learner: Learner, batches: Batches
     ):
-        """Names what learns, and from what, by the seed the run has at first.
+        """Takes what learns, and the batches for the seed that the run starts with.
 
         Args:
-          strategy: That the learner's variables were made under.
+          strategy: The one that the learner's variables were made under.
           learner: What learns.
           batches: Of the run.
         """
@@ -36,11 +36,11 @@ class CompiledSteps:
         self._compiled: dict[int, Callable] = {}  # By seed.
 
     def start(self, config: Config, taken: int) -> TakeSteps:
-        """Returns what takes the next steps.
+        """Returns the function that takes the next steps.
 
         Args:
-          config: Of the run, with the seed of the draws: a run that recovers draws by
-            another.
+          config: Of the run, with the seed of the draws, which changes when a run
+            recovers.
           taken: The steps taken so far.
         """
         if config.seed not in self._batches:
@@ -67,8 +67,8 @@ class CompiledSteps:
             names[:] = list(numbers)
             return tf.stack(list(numbers.values()))
 
-        # AutoGraph would look through the source of all that a step calls for
-        # conditions and loops that are not there.
+        # AutoGraph would search the source of all that a step calls for conditions and
+        # loops that are not there.
         replica_step = tf.function(
             numbers_of_step, jit_compile=jit_compile or None, autograph=False
         )

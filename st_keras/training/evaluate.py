@@ -60,7 +60,7 @@ def evaluate_run(
     *,
     progress: str = "Evaluate",
 ) -> dict:
-    """Returns `metrics` of a run's model, and the `protocol` they were got by.
+    """Returns a model's `metrics`, the `headline` among them, and their `protocol`.
 
     Args:
       run: The model.

@@ -16,11 +16,11 @@ class Joint:
 
     Its pictures have a forward pass of their own, since they have a size of their own.
     There BatchNorm normalises by the statistics of these pictures alone. The averages
-    that it keeps for inference stay those of the model's own pictures: nobody asks the
-    classifier, and a detector has to be asked as it was trained.
+    that it keeps for inference stay those of the model's own pictures: the classifier
+    is not used for inference, and a detector must run as it was trained.
 
-    Source: Zoph et al. 2020, arXiv:2006.06882, table 7. What BatchNorm does there is
-    not said.
+    Source: Zoph et al. 2020, arXiv:2006.06882, table 7, which does not say what
+    BatchNorm does.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Joint:
         *,
         weight: float,
     ):
-        """Makes it of a classifier; within the strategy's scope it was built in.
+        """Wraps a classifier; call it in the strategy's scope that it was built in.
 
         Args:
           task: Of the classification.
@@ -43,7 +43,7 @@ class Joint:
         self.weight = weight
 
     def averages_kept(self) -> contextlib.AbstractContextManager[None]:
-        """Gives the shared backbone back the averages it had; in a replica."""
+        """Restores the averages of the shared backbone on exit; used in a replica."""
         return moving_averages.kept([self.model.get_layer("backbone")])
 
 

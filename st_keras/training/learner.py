@@ -32,7 +32,7 @@ class Learner:
 
     @property
     def models(self) -> list[tf.keras.Model]:
-        """Both models, or the one there is."""
+        """The model and its average, or only the model."""
         return [self.model, self.average] if self.average else [self.model]
 
     @property
@@ -42,7 +42,7 @@ class Learner:
 
     @property
     def state(self) -> dict[str, Any]:
-        """All that a checkpoint has of it, by the names it has there."""
+        """All that a checkpoint stores, by its name there."""
         pieces = {
             "optimizer": self.optimizer,
             "model": self.model,
@@ -56,7 +56,7 @@ class Learner:
 def build_learner(
     config: Config, tasks: dict[str, Task], *, replicas: int, init: InitConfig | None
 ) -> Learner:
-    """Returns the pieces of a run, all with variables; within a strategy's scope.
+    """Returns the pieces of a run, with variables; call it in a strategy's scope.
 
     Args:
       config: Of the run.
@@ -93,7 +93,7 @@ def build_learner(
 def build_blend(config: Config) -> Blend | None:
     """Returns what weighs the parts of a student; None for a teacher.
 
-    Within a strategy's scope, as it has variables.
+    Call it in a strategy's scope, as it has variables.
     """
     if not config.pseudo:
         return None

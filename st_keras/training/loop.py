@@ -1,7 +1,7 @@
 """THE loop: how a teacher or a student is trained, from top to bottom.
 
-The decisions in it are numbered where they are made. What a step does is in step.py,
-what it is fed in self_training/batches.py, how the losses are weighed in
+Where a run starts from is decided in `_Run.go_on`. What a step does is in step.py, what
+it is fed in self_training/batches.py, how the losses are weighed in
 self_training/blend.py.
 """
 
@@ -64,8 +64,8 @@ def train(
     Raises:
       ValueError: A setting, a record or a checkpoint cannot be used, or another process
         is at work in the folder.
-      NonFiniteError: A loss is not a number any more, and `training.on_nonfinite` says
-        to stop then, or has gone on too often.
+      NonFiniteError: A loss or gradient is not finite, and `training.on_nonfinite` says
+        to stop then, or has reached its limit.
       HostLostError: Another host has died.
     """
     hosts = hosts_lib.join(config.runtime.strategy)
@@ -80,7 +80,7 @@ def train(
     pictures = _check_pictures(config)
     run = _Run(config, workdir, hosts, devices)
     with _claimed(workdir, hosts):
-        if hosts.is_chief:  # All is well: the folder is this run's.
+        if hosts.is_chief:  # All checks have passed: the folder is this run's.
             preflight.save_config(config, workdir, data)
         run.go_on()
         with hosts.explaining("training"):
@@ -98,7 +98,7 @@ class _Run:
         hosts: hosts_lib.Hosts,
         devices: list[str] | None,
     ):
-        """Builds all that takes part, with the first weights."""
+        """Builds all that a run needs, with the first weights."""
         self._config = config
         self._workdir = workdir
         self._hosts = hosts
@@ -134,11 +134,11 @@ class _Run:
         self._values: dict[str, float] = {}  # Of the last steps.
 
     def go_on(self) -> None:
-        """Finds out where to start, in this order.
+        """Starts from the first of these that exists.
 
         1. A checkpoint of this run: everything goes on from it.
         2. `init`: weights of a published model or another run, loaded when the model
-           was built; step 0. Its file need not be there any more when the run goes on.
+           was built; step 0. A run that goes on no longer needs its file.
         3. Random weights.
         """
         config, hosts, learner = self._config, self._hosts, self._learner
@@ -233,7 +233,7 @@ class _Run:
         )
         if self._replicas > 1 and (is_judged or is_saved):
             moving_averages.agree(self._learner.models)
-        # First what cannot be got again: an evaluation may run out of memory.
+        # First what cannot be recomputed: an evaluation may run out of memory.
         if is_saved:
             self._saved.save()
             if self._hosts.is_chief:
@@ -306,10 +306,10 @@ def data_of(config: Config) -> preflight.Data:
 
 
 def _check_pictures(config: Config) -> dict[str, dict]:
-    """Refuses a picture that is learned from and judged by; says what the sets are."""
+    """Refuses a picture both learned from and judged by; returns what the sets hold."""
     sets = dict(data_of(config).sets)
     lineage.check_first_weights({"evaluation": sets["evaluation"]}, config.init)
-    # Those of joint training may be those of another part that is learned from.
+    # Joint training may use the same pictures as another part that is learned from.
     found = preflight.check_disjoint({n: s for n, s in sets.items() if n != "joint"})
     return found | preflight.check_joint(config, sets, ["evaluation"])
 

@@ -12,12 +12,12 @@ def build_optimizer(
 ) -> tf.keras.optimizers.legacy.Optimizer:
     """Returns the optimizer with its learning-rate schedule inside.
 
-    Gradients reach it summed over the replicas, decayed and clipped; of these it does
-    nothing itself, except AdamW's own decay.
+    It expects gradients already summed over the replicas, decayed and clipped, and does
+    none of this itself, except AdamW's own decay.
 
     Args:
       config: The settings.
-      total_steps: Where a cosine ends.
+      total_steps: Where a cosine or a polynomial ends.
     """
     from official.modeling import optimization
 
@@ -68,7 +68,7 @@ def _optimizer(config: OptimizationConfig) -> dict:
 def _learning_rate(config: OptimizationConfig, total_steps: int) -> dict:
     rate = config.learning_rate
     if config.schedule in ("cosine", "polynomial"):
-        # As in the paper's code both run from the end of the warm-up.
+        # As in the paper's code, both start at the end of the warm-up.
         falling = {
             "initial_learning_rate": rate,
             "decay_steps": max(total_steps - config.warmup_steps, 1),

@@ -1,4 +1,4 @@
-"""Looks at every number that goes through the layers of a model, there and back."""
+"""Inspects all values in the layers of a model, on the forward and backward pass."""
 
 import contextlib
 import dataclasses
@@ -11,18 +11,18 @@ import tensorflow as tf
 
 @dataclasses.dataclass(kw_only=True)
 class Seen:
-    """What is kept of some tensors: not the numbers, only how they are."""
+    """A summary of some tensors: which rows are finite, and the largest value."""
 
     rows: np.ndarray | None = None  # [B] bool, False where a row is not all finite.
     shape: tuple[int, ...] = ()  # Of the first one.
-    largest: float = 0.0  # Of the absolute values that are finite.
+    largest: float = 0.0  # Of the finite absolute values.
 
     @property
     def is_finite(self) -> bool:
         return self.rows is None or bool(self.rows.all())
 
     def add(self, tensor: tf.Tensor) -> None:
-        """Looks at a tensor; row by row if the others have as many."""
+        """Takes in a tensor, row by row if the others have as many rows."""
         values = np.asarray(tf.cast(tensor, tf.float32))
         finite = np.isfinite(values)
         rows = finite.reshape([len(values), -1]).all(axis=1) if values.ndim else finite
@@ -41,7 +41,7 @@ class Seen:
 class Call:
     """One use of a layer in one replica."""
 
-    layer: str  # Name, with those of the models it is in.
+    layer: str  # Name, after those of the models it is in.
     kind: str  # Class of the layer.
     replica: int
     inputs: Seen = dataclasses.field(default_factory=Seen)
@@ -49,7 +49,7 @@ class Call:
     # Of the loss, with respect to the inputs and the outputs.
     input_gradients: Seen = dataclasses.field(default_factory=Seen)
     output_gradients: Seen = dataclasses.field(default_factory=Seen)
-    # When the gradient came to it on its way back; those of no consequence, never.
+    # When the backward pass reached it; infinite if it never did.
     turn: float = math.inf
 
 
@@ -62,10 +62,10 @@ class Probes:
 
     @contextlib.contextmanager
     def on(self, model: tf.keras.Model) -> Iterator[None]:
-        """Looks into every layer of a functional model while the context lasts.
+        """Watches every layer of a functional model while the context lasts.
 
-        Eagerly, as numbers are looked at one by one. Forward and backward passes give
-        what they gave.
+        Works eagerly only, as it reads the values. The results of forward and backward
+        passes do not change.
         """
         found = list(_layers(model))
         originals = [layer.call for _, layer in found]
@@ -78,13 +78,13 @@ class Probes:
                 layer.call = original
 
     def watch(self, nest, forward: Seen, backward: Seen, on_back: Callable = int):
-        """Returns the nest; its float tensors are looked at, and their gradients are.
+        """Returns the nest, whose float tensors and their gradients are now watched.
 
         Args:
-          nest: Of tensors and other things, which pass.
-          forward: Takes the values in.
-          backward: Takes the gradients in.
-          on_back: Called when one comes.
+          nest: Of tensors and other things, which pass through.
+          forward: Takes in the values.
+          backward: Takes in the gradients.
+          on_back: Called when a gradient comes.
         """
 
         def look(tensor):
@@ -125,7 +125,7 @@ class Probes:
 
 
 def _layers(model: tf.keras.Model, prefix: str = ""):
-    """Yields name and layer of all that compute something, once each."""
+    """Yields name and layer of each layer that computes something, once each."""
     for layer in model.layers:
         if isinstance(layer, tf.keras.Model):
             yield from _layers(layer, f"{prefix}{layer.name}/")

@@ -1,8 +1,8 @@
-"""Takes a step that was not finite once more, eagerly, and finds where it began.
+"""Replays a step that was not finite, eagerly, to find where it began.
 
 The state before the step and its batch come from the folder that the run has left; the
-step is the run's own, on as many replicas, all on the CPU. Only the optimizer is not
-there: nothing is learned.
+step is the run's own, on as many replicas, all on the CPU. Only the optimizer is
+replaced: nothing is learned.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Terms:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """All that is seen of a step."""
+    """All that was observed of a step."""
 
     facts: dict  # As the run has written them.
     task: Task
@@ -58,16 +58,16 @@ class Replayed:
         return ids[replica * count : (replica + 1) * count]
 
     def images_of(self, rows: np.ndarray, replica: int) -> list[str]:
-        """Returns which images a model's rows are of, as `part: id`.
+        """Returns the images that a model's rows belong to, as `part: id`.
 
         Args:
-          rows: [B] bool, True for those asked for; all parts after one another.
+          rows: [B] bool, True for those asked for; the parts follow one another.
           replica: Whose rows.
 
         Returns:
-          Nothing if there are other rows than images, or two parts they may be.
+          Nothing if the rows do not fit the images, or may be of either forward pass.
         """
-        # What is learned jointly goes through the layers by itself.
+        # Joint examples go through the layers on their own.
         own = [part for part in self.parts if part != "joint"]
         beside = [part for part in self.parts if part == "joint"]
         together = [
@@ -82,13 +82,13 @@ class Replayed:
         if len(fitting) != 1:
             return []
         (ids,) = fitting
-        views = len(rows) // len(ids)  # Of an image one after the other.
+        views = len(rows) // len(ids)  # Of one image, next to each other.
         found = np.flatnonzero(rows.reshape([len(ids), views]).any(axis=1))
         return [ids[i] for i in found]
 
 
 def replay(folder: str) -> Replayed:
-    """Takes the step of a folder and returns what was seen.
+    """Replays the step of a folder and returns what was observed.
 
     Args:
       folder: `debug/step_N` of a run.
@@ -105,7 +105,7 @@ def replay(folder: str) -> Replayed:
         tpu="",
         jit_compile=False,
     )
-    # Layers are watched: they are to be called once.
+    # A watched layer must be called only once.
     training = dataclasses.replace(config.training, rematerialize=False)
     config = dataclasses.replace(config, runtime=runtime, training=training)
     devices = [f"CPU:{number}" for number in range(replicas)]
@@ -160,9 +160,9 @@ def replay(folder: str) -> Replayed:
 
 
 def use_cpus(replicas: int) -> None:
-    """Makes the process one with a CPU for each replica and nothing else.
+    """Gives the process one CPU device for each replica and nothing else.
 
-    Before anything else is done with TensorFlow.
+    Call it before anything else in TensorFlow.
     """
     tf.config.set_visible_devices([], "GPU")
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -172,12 +172,12 @@ def use_cpus(replicas: int) -> None:
 
 
 def _config_of(folder: str, facts: dict) -> Config:
-    """Returns the config of the run, with the records of the folder for its own."""
+    """Returns the config of the run, with the folder's records in place of its own."""
     config = config_lib.load(str(pathlib.Path(folder, preflight.CONFIG_FILE)))
     changes: dict[str, object] = {"seed": facts["seed"]}
     for part in facts["images"]:
         settings = getattr(config, part)
-        # Files of the whole run, which need not be there.
+        # These name files of the whole run, which need not be there.
         empty = [n for n in ("ids", "thresholds", "exclude") if hasattr(settings, n)]
         changes[part] = dataclasses.replace(
             settings,
@@ -219,7 +219,7 @@ class _GradientWatch(black_box.GradientWatch):
 
 
 class _WatchedTask:
-    """Stands where the task stands in a step."""
+    """Takes the place of the task in a step."""
 
     def __init__(
         self, task: Task, probes: Probes, terms: list[Terms], parts: list[str]

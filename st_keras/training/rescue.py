@@ -1,10 +1,10 @@
 """What a run does about a step with a number that is not finite.
 
-The losses of a step and its gradients are looked at after it was taken, when weights,
-averages and statistics are spoilt already. So before each call into TensorFlow all of
-them are copied; after a bad step they are put back, the good steps before it are taken
-once more, which gives what they gave, and the state before the bad step is there. A
-step without failure costs nothing; a call, one copy.
+The losses and gradients of a step are checked after it, when weights, averages and
+statistics are already spoilt. So all of them are copied before each call into
+TensorFlow. After a bad step they are restored and the good steps before it are repeated
+with the same results, which leads to the state before the bad step. A step without
+failure costs nothing; a call, one copy.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class Failure:
 
 
 class Rescue:
-    """Goes back to before a bad step, writes down what there is, and goes on or not."""
+    """Goes back to before a bad step, records the failure, and goes on or stops."""
 
     def __init__(
         self,
@@ -48,17 +48,17 @@ class Rescue:
         start: Callable[[Config, int], TakeSteps],
         write: Callable[[Failure], tuple[str, dict[str, list[str]]]],
     ):
-        """Reads what has failed before; with `recover`, there is a checkpoint then.
+        """Reads earlier failures; with `recover`, saves a checkpoint if there is none.
 
         Args:
           config: Of the run.
           workdir: Its folder.
-          strategy: That the variables were made under.
+          strategy: The one that the variables were made under.
           saved: The run's state, restored.
           optimizer: Its `iterations` is the number of steps taken.
-          start: From the config, with the seed of the draws, and the number of steps
-            taken, what takes the next ones.
-          write: Keeps a failure; gives the folder, or "", and the step's images.
+          start: Returns what takes the next steps, given the config, with the seed of
+            the draws, and the number of steps taken.
+          write: Writes a failure; returns the folder, or "", and the step's images.
         """
         self._config = config
         self._policy = config.training.on_nonfinite
@@ -74,13 +74,13 @@ class Rescue:
         )
         self._begin = self._steps_taken()
         self._snapshot: Snapshot | None = None
-        self.said = ""  # Of the last failure and of what was done about it.
+        self.said = ""  # About the last failure and what was done about it.
         if self._policy == RECOVER and saved.latest == "none":
             saved.save()  # Or there would be nothing to go back to.
 
     @property
     def events(self) -> list[dict]:
-        """Every failure that has a part in what the run is now."""
+        """Every failure that has shaped the present state of the run."""
         return self._log.events
 
     @property
@@ -89,25 +89,25 @@ class Rescue:
         return self._log.counts
 
     def start(self) -> TakeSteps:
-        """Returns what takes steps from where the run is, with the draws it follows."""
+        """Returns what takes steps from the current one, with the current draws."""
         return self._start(self._drawn(), self._steps_taken())
 
     def remember(self) -> None:
         """Copies the state; called before steps are taken."""
         self._begin = self._steps_taken()
-        self._snapshot = None  # First, or there would be two for a moment.
+        self._snapshot = None  # Freed first, or there would be two for a moment.
         self._snapshot = Snapshot(self._strategy, self._saved.variables)
 
     def after(self, bad: dict[str, float]) -> tuple[int, dict[str, float]]:
-        """Decides how the run goes on after steps of which the last was bad.
+        """Decides how the run goes on after steps the last of which was bad.
 
         Args:
-          bad: Its numbers.
+          bad: The numbers of the bad step.
 
         Returns:
-          How many steps are taken now: one more than the bad one's number if it was
-          skipped, or those of the checkpoint that the run has gone back to. And the
-          mean numbers of the good steps before it in the same call, if any.
+          The number of steps taken: that of the bad step plus one if it was skipped, or
+          that of the checkpoint the run has gone back to. And the mean numbers of the
+          good steps before it in the same call, if any.
 
         Raises:
           NonFiniteError: The run must stop.
@@ -162,7 +162,7 @@ class Rescue:
             values, taken, last = self.start()(step - self._begin)
             if not failures.not_finite(last):
                 return step, bad, values
-            # The device does not repeat itself to the bit: an earlier one is bad now.
+            # The device does not repeat itself to the bit: now an earlier step is bad.
             step, bad = self._begin + taken - 1, last
 
     def _drawn(self) -> Config:

@@ -17,16 +17,16 @@ from st_keras.training.joint import Joint
 from st_keras.training.learner import Learner
 from st_keras.types import Batch, Ratio
 
-_MODEL_SEED = 3  # Tells the draws of the model from those of the data.
-_JOINT_SEED = 5  # And those for the pictures of joint training from the others.
+_MODEL_SEED = 3  # Separates the draws of the model from those of the data.
+_JOINT_SEED = 5  # And those of joint training from the others.
 
 
 def build_step(config: Config, learner: Learner) -> "TrainStep":
     """Returns the step of a run.
 
     Args:
-      config: Of the run; its seed is that of what the model drops.
-      learner: Its pieces; with an average, if the config wants a teacher `online`.
+      config: Of the run; its seed decides what the model drops.
+      learner: Its pieces; they include an average if the config has `pseudo.online`.
     """
     # AdamW decays by itself; SGD gets the paper's L2 on kernels.
     is_coupled = config.optimization.optimizer == "sgd"
@@ -51,9 +51,9 @@ def build_step(config: Config, learner: Learner) -> "TrainStep":
 
 
 def unclipped(config: Config) -> Config:
-    """Returns the config of a step whose gradients are looked at as they come.
+    """Returns the config without clipping, to inspect the raw gradients.
 
-    A clipped gradient of infinite norm is nothing but nan.
+    Clipping a gradient of infinite norm turns all of it into nan.
     """
     plain = dataclasses.replace(config.optimization, clip_norm=0.0)
     return dataclasses.replace(config, optimization=plain)
@@ -90,7 +90,7 @@ class TrainStep:
           seed: Of the run; what the model drops is a function of it and of the step.
           joint: A classification beside the task; None: none.
           online: Labels the pseudo part; None: it comes with its labels.
-          slices: That a replica takes its examples in, one after the other.
+          slices: How many a replica takes its examples in, one after another.
           rematerialization: Of the model; None: all activations are kept.
         """
         self._task = task
@@ -109,8 +109,8 @@ class TrainStep:
         """Takes one step and returns named [] float32 numbers, equal in all replicas.
 
         Args:
-          parts: This replica's `human`, for a student `pseudo`, and with a
-            classification beside them `joint` examples.
+          parts: This replica's examples: `human`, for a student also `pseudo`, and with
+            joint training also `joint`.
         """
         variables = self._model.trainable_variables
         if self._joint:
@@ -145,7 +145,7 @@ class TrainStep:
         return self._optimizer.iterations
 
     def _finish(self, parts: dict[str, Batch]) -> dict[str, Batch]:
-        """Returns the parts as they are learned: what was left to do is done."""
+        """Returns the parts ready to learn: images finished, online labels made."""
         finished = {}
         for part, batch in parts.items():
             task = self._joint.task if part == "joint" else self._task
@@ -169,7 +169,7 @@ class TrainStep:
             },
             variables=variables,
             slices=self._slices,
-            # Without a blend, the losses do not matter to what is learned from them.
+            # Without a blend, the weights of the losses do not depend on the losses.
             looks_first=self._blend is not None,
             model=self._model,
         )
@@ -210,7 +210,7 @@ class TrainStep:
         }
 
     def _keeping_less(self) -> contextlib.AbstractContextManager:
-        """Of the model's activations, where that is wanted."""
+        """Returns a context that keeps fewer activations, if the run asks for it."""
         if self._rematerialization is None:
             return contextlib.nullcontext()
         return self._rematerialization.on()
@@ -226,9 +226,9 @@ class TrainStep:
     def _objective(self, ratios: dict[str, dict[str, Ratio]]):
         """Returns this replica's share of the loss, and the numbers of all replicas.
 
-        Replicas add up their shares' gradients, so a share is the replica's total over
-        the count of all: dividing in each replica and averaging then would let an
-        image in a replica with few objects weigh more.
+        The gradients of the shares are summed over replicas, so a share is the
+        replica's total over the count of all: to divide in each replica and then
+        average would let an image in a replica with few objects weigh more.
         """
         over_all = _sum_over_replicas(ratios)
         shares, means, logs = {}, {}, {}
@@ -259,7 +259,7 @@ class TrainStep:
 
 def _sum_over_replicas(values):
     replica = tf.distribute.get_replica_context()
-    # Nothing is differentiated through this sum, and TensorFlow need not look for what
-    # could be: with several replicas it would walk through the graphs of all.
+    # No gradient flows through this sum. Saying so spares TensorFlow a search, which
+    # with several replicas would walk through the graphs of all.
     values = tf.nest.map_structure(tf.stop_gradient, values)
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)

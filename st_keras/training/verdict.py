@@ -1,4 +1,4 @@
-"""Says of a replayed step where it stopped being finite, and the likely cure."""
+"""Says where a replayed step stopped being finite, and the likely cure."""
 
 import dataclasses
 import math
@@ -12,13 +12,13 @@ from st_keras.training import black_box
 from st_keras.training.probes import Call
 from st_keras.training.replay import Replayed, Terms
 
-_HUGE = 1e4  # Of a weight: at usual learning rates they stay under 100.
+_HUGE = 1e4  # Of a weight; at usual learning rates, weights stay under 100.
 _SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Where the first value came from that is not finite."""
+    """Where the first value that is not finite came from."""
 
     where: str  # Phase and layer, loss or variable.
     images: list[str]  # As `human: train_000007`; empty: all, or none in particular.
@@ -199,7 +199,7 @@ def _of(call: Call) -> str:
 
 
 def _of_size(seen: Replayed, images: list[str]) -> str:
-    """Returns the cure where numbers have grown too large on their way."""
+    """Returns the cure for values that grew too large on their way."""
     largest = max(weight.largest for weight in seen.weights.values())
     if largest > _HUGE:
         return f"The weights have grown to {largest:.3g}. {_LOWER}"
@@ -211,7 +211,7 @@ def _of_size(seen: Replayed, images: list[str]) -> str:
 
 
 def _look_at(seen: Replayed, part: str, image_ids) -> str:
-    """Returns the cure where the labels or the pixels of an image are to blame."""
+    """Returns the cure if the labels or the pixels of an image are to blame."""
     leave_out = {"pseudo": "`pseudo.exclude`"}.get(part, f"`{part}.ids`")
     which = ", ".join(image_ids[:_SHOWN]) or "the images"
     return (
@@ -222,7 +222,7 @@ def _look_at(seen: Replayed, part: str, image_ids) -> str:
 
 
 def _alone(seen: Replayed, terms: Terms, name: str) -> np.ndarray:
-    """Returns [B] bool, whose loss is not finite when it is the only row."""
+    """Returns [B] bool, True for rows whose loss alone is not finite."""
     count = len(tf.nest.flatten(terms.outputs)[0])
     bad = np.zeros([count], bool)
     for row in range(count):
@@ -235,7 +235,7 @@ def _alone(seen: Replayed, terms: Terms, name: str) -> np.ndarray:
 
 
 def _operation(seen: Replayed, terms: Terms) -> str:
-    """Returns which operation of the losses is the first with such a value."""
+    """Returns the first operation of the losses with a value that is not finite."""
     tf.debugging.enable_check_numerics()
     try:
         seen.task.losses(terms.labels, terms.outputs)
@@ -253,6 +253,6 @@ def _operation(seen: Replayed, terms: Terms) -> str:
 
 
 def _shown(values: dict[str, float | str]) -> str:
-    """Returns a few of the numbers, those first that are not finite."""
+    """Returns a few of the numbers, those that are not finite first."""
     order = sorted(values, key=lambda name: math.isfinite(float(values[name])))
     return ", ".join(f"{name} {float(values[name]):.4g}" for name in order[:6])

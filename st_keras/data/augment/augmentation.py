@@ -29,25 +29,25 @@ from st_keras.types import Boxes, LabelMap
 class Augmentation:
     """How training pictures are changed. The order is: pixels, cuts, moves.
 
-    Moves come last and together, so that a picture is resampled once; what a move
-    leaves empty is grey whatever else is done, and no statistic counts it.
+    Moves come last and together, so that a picture is resampled once; the area a move
+    leaves empty is always grey, and no statistic counts it.
     """
 
     target_size_px: tuple[int, int]  # Height and width of the network's input.
-    # Of the picture's size against the network's input, drawn between both.
+    # Size of the picture relative to the network's input, drawn between the two.
     scale_min: float
     scale_max: float
     flip_probability: float  # Left to right.
-    menu: Menu = Menu()  # Of operations, one row of which is drawn; empty: none.
+    menu: Menu = Menu()  # Of operations, from which rows are drawn; empty: none.
     color_strength: float = 0.0  # Of brightness, contrast and saturation.
-    min_visible_share: float = 0.25  # A box of which less is seen is dropped.
+    min_visible_share: float = 0.25  # Boxes that show less of their area are dropped.
     authors_quirks: bool = False
-    crop: crops.Crop | None = None  # In place of the jitter of the scale.
+    crop: crops.Crop | None = None  # Replaces the jitter of the scale.
 
     def halvings(
         self, size_px: tf.Tensor, seed: tf.Tensor, *, for_canvas: bool = False
     ) -> tf.Tensor:
-        """Returns how often a picture can be halved before `draw`, losing nothing.
+        """Returns how often a picture can be halved before `draw` without loss.
 
         Args:
           size_px: [2] int32 height and width of the picture.
@@ -107,15 +107,15 @@ class Augmentation:
     def show_label_map(
         self, labels: LabelMap, drawn: Changes, halvings: tf.Tensor | int = 0
     ) -> LabelMap:
-        """Returns what the network is to say to `show`.
+        """Returns the label map that belongs to the picture from `show`.
 
         Args:
           labels: [H, W] of the picture before it was shrunk.
           drawn: For the picture after that.
-          halvings: [] int32, what `halvings` has said; 0 if it was not shrunk.
+          halvings: [] int32, from `halvings`; 0 if it was not shrunk.
 
         Returns:
-          [*target_size_px] uint8 each, static shape; 255 where no picture is, and where
+          [*target_size_px] uint8 each, static shape; 255 outside the picture and where
           it is painted over.
         """
         factor = shrinking.factor(halvings)
@@ -131,7 +131,7 @@ class Augmentation:
         return LabelMap(*tf.unstack(planes, axis=-1))
 
     def move_labels(self, labels: Boxes, drawn: Changes) -> Boxes:
-        """Returns what is left to see of the boxes, in pixels of the network's input.
+        """Returns the visible parts of the boxes, in pixels of the network's input.
 
         Args:
           labels: [N, ...] in pixels of the picture.
@@ -148,7 +148,7 @@ class Augmentation:
     def to_canvas(
         self, image: tf.Tensor, drawn: Changes, num_boxes: int
     ) -> tuple[tf.Tensor, Changes]:
-        """Shows a whole picture, and says what is still to be done to it.
+        """Shows a whole picture, and returns the changes still to be made to it.
 
         The canvas has the size of the network's input. A picture that is larger is
         shrunk to it, so where the policy enlarges it again, details are lost.

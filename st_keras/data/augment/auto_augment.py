@@ -69,8 +69,8 @@ _V3 = _rows(
     (("Rotate_BBox", 1.0, 10), ("Cutout", 1.0, 10)),
     (("SolarizeAdd", 0.8, 6), ("Equalize", 0.8, 8)),
 )
-# Ours: v0 without boxes to work in. What it does to the pixels of single boxes is done
-# to the whole picture, by the same length and a third as often, as in a single box.
+# Ours: v0 for pictures without boxes. What it does to the pixels of a single box is
+# done to the whole picture, with the same length and a third as often, as in a box.
 _SEGMENTATION = _rows(
     (("TranslateX_BBox", 0.6, 4), ("Equalize", 0.8, 10)),
     (("TranslateY_BBox", 0.2 / 3, 0.96), ("Cutout", 0.8, 8)),

@@ -13,7 +13,7 @@ from st_keras.data.augment.warp import FILL_GREY
 
 
 class BoxContents(NamedTuple):
-    """Which boxes one operation changes, and how; those come first, then zeros."""
+    """Which boxes one operation changes, and how; they come first, then zeros."""
 
     boxes_yxyx: Any  # [N, 4] float32, pixels of the picture.
     arguments: Any  # [N] float32, signed.
@@ -54,7 +54,7 @@ def change(
 def scaled(
     contents: BoxContents, scale_yx: tf.Tensor, is_length: tf.Tensor
 ) -> BoxContents:
-    """Returns the contents of a picture's boxes for when it is shown smaller or larger.
+    """Returns the contents of boxes for a picture that is shown smaller or larger.
 
     Args:
       contents: [K, N, ...].

@@ -1,6 +1,6 @@
 """Moves pixels on a canvas of fixed size, in operations that compile with XLA.
 
-What `warp` does on the host, for inside a training step. The picture lies in a window
+Does inside a training step what `warp` does on the host. The picture lies in a window
 of the canvas.
 """
 
@@ -27,7 +27,7 @@ def warp(
       window_yxyx: [4] int32, the picture on the canvas.
       target_size_px: Height and width of the result.
       fill: What is outside of the picture, from 0 to 255.
-      nearest: Takes one pixel each, for label maps; else bilinear.
+      nearest: Takes the nearest pixel, for label maps; otherwise bilinear.
 
     Returns:
       [*target_size_px, C] uint8.
@@ -83,7 +83,7 @@ def paint_over(image: tf.Tensor, cuts_yxyx: tf.Tensor, *, fill: int) -> tf.Tenso
 def within(
     image: tf.Tensor, matrix: tf.Tensor, window_yxyx: tf.Tensor, *, fill: int
 ) -> tf.Tensor:
-    """Returns a canvas of which one window was moved inside its own edges.
+    """Returns a canvas with one window moved inside its own edges.
 
     Args:
       image: [H, W, 3] uint8.

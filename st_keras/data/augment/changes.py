@@ -1,6 +1,6 @@
 """What is done to one picture: all of it is drawn here, and only carried out elsewhere.
 
-So the host can decide and an accelerator do, and a change can be asked for again.
+So the host can decide and an accelerator execute, and a change can be repeated.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ _BOX_SHARE = 1 / 3  # The authors change each box with a third of the probabilit
 class Changes(NamedTuple):
     """K operations on one picture, and how it is shown after them.
 
-    Cuts and contents of boxes are those of the menu alone.
+    Cuts and contents of boxes come from the menu alone.
     """
 
     # [K] int32, index in `operations.NAMES`; the menu's, then `COLOR_JITTER`.
@@ -61,8 +61,8 @@ def draw(
       seed: [2] int32 or int64.
       color_strength: Brightness, contrast and saturation are each multiplied by a
         factor from [1 - strength, 1 + strength), besides what the menu does.
-      authors_quirks: Lengths are pixels of any picture, and other numbers are as the
-        authors' code computes them; else lengths grow with the picture.
+      authors_quirks: Lengths are in pixels whatever the picture's size, and other
+        numbers as in the authors' code; otherwise lengths grow with the picture.
     """
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
     size = tf.cast(size_px, tf.float32)
@@ -102,7 +102,7 @@ def draw(
 
 
 def is_one_of(ids: tf.Tensor, names) -> tf.Tensor:
-    """Returns [...] bool: whether operations of [...] int32 are among some."""
+    """Returns [...] bool: whether [...] int32 operation ids are among the names."""
     listed = tf.constant([name in names for name in operations.NAMES])
     return tf.gather(listed, ids)
 

@@ -1,4 +1,4 @@
-"""A random part of a picture that fills the network's input, as classifiers learn."""
+"""A random part of a picture that fills the network's input, to train classifiers."""
 
 import dataclasses
 
@@ -75,11 +75,11 @@ def _part(original_size_px: tf.Tensor, seed: tf.Tensor, crop: Crop) -> tf.Tensor
     aspect = tf.exp(log_min + even * (log_max - log_min))
     size = tf.cast(original_size_px, tf.float32)
     shape = size[1] / size[0]
-    # As shares of the picture's height and width: drawn alike for any size of it.
+    # As shares of the picture's height and width: its size does not change the draw.
     shares = tf.stack([tf.sqrt(area * shape / aspect), tf.sqrt(area * aspect / shape)])
     fits = tf.reduce_all(shares <= 1.0, axis=0)
     first = tf.argmax(tf.cast(fits, tf.int32))
-    # Of a picture too narrow for all of them, the largest part of a legal aspect.
+    # If a picture is too narrow for all of them: its largest part of a legal aspect.
     nearest = tf.clip_by_value(shape, crop.aspect_min, crop.aspect_max)
     largest = tf.minimum(tf.stack([shape / nearest, nearest / shape]), 1.0)
     return size * tf.where(tf.reduce_any(fits), shares[:, first], largest)

@@ -22,7 +22,7 @@ def square(center_yx, half_side, size_px) -> tf.Tensor:
 
 
 def part_of_box(box_yxyx, center_yx, share, size_px) -> tf.Tensor:
-    """Returns rectangles as long and as wide as a share of a box.
+    """Returns rectangles whose sides are a share of a box's sides.
 
     Args:
       box_yxyx: [..., 4] float32.
@@ -56,7 +56,7 @@ def paint_over(pixels: tf.Tensor, cuts_yxyx: tf.Tensor, fill: int) -> tf.Tensor:
 
 
 def put(pixels: tf.Tensor, content: tf.Tensor, window_yxyx: tf.Tensor) -> tf.Tensor:
-    """Returns pixels of which a window is replaced.
+    """Returns the pixels with one window replaced.
 
     Args:
       pixels: [H, W, C].

@@ -88,8 +88,8 @@ def jitter_map(
 
     The image fits the target times a scale drawn from [scale_min, scale_max). Where
     that is larger than the target, a random part is seen; where it is smaller, it lies
-    at a random place. Every choice has a seed of its own: drawn from one, flip and
-    scale would go together.
+    at a random place. Every choice has a seed of its own: with a shared one, flip and
+    scale would be correlated.
 
     Args:
       original_size_px: [2] int32 height and width.
@@ -121,9 +121,9 @@ def jitter_scale(seed: tf.Tensor, scale_min: float, scale_max: float) -> tf.Tens
 def straight(
     matrix: tf.Tensor, original_size_px: tf.Tensor, target_size_px: tuple[int, int]
 ) -> Geometry:
-    """Returns the nearest geometry that is a window of whole pixels in another.
+    """Returns the nearest geometry that shows one window of whole pixels in another.
 
-    Sides move by half a pixel, and those of pictures thinner than one by more. It is
+    Sides move by half a pixel, by more if a picture is thinner than one. The result is
     not straight if nothing is seen.
 
     Args:
@@ -137,11 +137,11 @@ def straight(
     target = tf.cast(target_px, tf.float32)
     scale = tf.abs(tf.linalg.diag_part(matrix[:, :2]))
     is_mirrored = matrix[1, 1] < 0.0
-    # A mirrored picture is placed as if it were not, and its window mirrored.
+    # A mirrored picture is placed unmirrored, then its window is mirrored.
     x_offset = tf.where(is_mirrored, target[1] - matrix[1, 2], matrix[1, 2])
     offset = tf.stack([matrix[0, 2], x_offset])
     low, high = _whole(offset), _whole(offset + scale * size)
-    # What a picture without a pixel in the target would have, one has.
+    # A picture too thin for a pixel of the target still gets one.
     high = tf.where(low == high, high + 1, high)
     source_low = tf.where(low < 0, _whole(-offset / scale), 0)
     source_high = tf.where(
@@ -212,7 +212,7 @@ def move_of(
     angle = value("Rotate") * (3.141592653589793 / 180.0)
     cos, sin = tf.cos(angle), tf.sin(angle)
     y, x = size_px[0] / 2, size_px[1] / 2
-    # At most one of them is not 0, so the sum is the map of that one.
+    # At most one value is not 0, so the sum is the map of that operation.
     to_y = [
         cos,
         sin - value("ShearY"),
@@ -247,7 +247,7 @@ def scale_yx(geometry: Geometry) -> tf.Tensor:
 def before_shrinking(
     shown: Geometry, factor: tf.Tensor, original_size_px: tf.Tensor
 ) -> Geometry:
-    """Returns the geometry of a picture of which another was given, shrunk.
+    """Returns the geometry of a picture from that of its shrunken copy.
 
     Args:
       shown: How the shrunken picture is shown.
@@ -264,8 +264,8 @@ def before_shrinking(
 
 
 def compose(second: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-    """Returns the map that does one thing after another."""
-    # Sums of products and no product of matrices, which a TPU rounds to 8 bits.
+    """Returns the map that applies `first`, then `second`."""
+    # Sums of products instead of a matrix product, which a TPU rounds to 8 bits.
     linear = tf.reduce_sum(second[:, :2, None] * first[None, :, :2], axis=1)
     return tf.concat([linear, apply(second, first[:, 2])[:, None]], axis=1)
 

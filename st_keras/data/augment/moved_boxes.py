@@ -16,9 +16,9 @@ def move_boxes(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Moves boxes with their pixels and cuts them at the edges of the target.
 
-    A box that is turned or sheared becomes a parallelogram; what is returned is the
-    smallest box around the part of it that is seen. (The smallest box around all of
-    it, cut at the edges, can be much larger.)
+    A box that is turned or sheared becomes a parallelogram; the result is the smallest
+    box around its visible part. (The smallest box around all of it, cut at the edges,
+    can be much larger.)
 
     Args:
       boxes_yxyx: [N, 4] float32 in pixels of the original.
@@ -76,8 +76,8 @@ def move_labels(
       labels: [N, ...] in pixels of the original.
       shown: How the original is shown.
       target_size_px: Height and width of the network's input.
-      min_visible_share: Boxes that show less of their area are dropped; so is
-        whatever shows nothing.
+      min_visible_share: Boxes that show less of their area are dropped; so are all
+        that show nothing.
       cuts_yxyx: [K, 4] float32, what is painted over, in pixels of the original.
 
     Returns:
@@ -91,7 +91,7 @@ def move_labels(
 
 
 def keep_rows(labels: Boxes, stays: tf.Tensor) -> Boxes:
-    """Returns the rows of [N, ...] labels for which [N] bool says so."""
+    """Returns the rows of [N, ...] labels where [N] bool is True."""
     rows = tf.where(stays)[:, 0]
     return Boxes(*(tf.gather(field, rows) for field in labels))
 
@@ -99,8 +99,8 @@ def keep_rows(labels: Boxes, stays: tf.Tensor) -> Boxes:
 def _inside_unit_square(corners: tf.Tensor):
     """Returns where the sides of [N, 4, 2] polygons enter and leave the unit square.
 
-    As shares of each side's way, [N, 4] each, and whether there is any such part. What
-    is outside by a rounding error is inside.
+    Both are shares of each side's length, [N, 4] each; the third result is whether any
+    part is inside. Outside by a rounding error counts as inside.
     """
     way = tf.roll(corners, -1, axis=1) - corners
     runs_along = tf.abs(way) < _NOTHING
@@ -118,10 +118,10 @@ def _inside_unit_square(corners: tf.Tensor):
 def _area_inside(corners: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Returns [N], how much of [N, 4, 2] polygons lies in [0, size].
 
-    The integral of x dy around the polygon, with y and x held in the target: a side
-    along an edge, or a hair beside it, changes nothing much. A side is taken in three
-    pieces, so that each is straight where it is held, and no small area is left over
-    from two large numbers.
+    The integral of x dy around the polygon, with y and x clipped to the target: a side
+    along an edge, or just beside it, changes little. A side is cut into three pieces
+    that stay straight when clipped, and no small area is the difference of two large
+    numbers.
     """
     way = tf.roll(corners, -1, axis=1) - corners
     runs_along = tf.abs(way) < 1e-6

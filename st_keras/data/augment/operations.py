@@ -40,7 +40,7 @@ class Step(NamedTuple):
 class Menu:
     """What a policy draws its operations from.
 
-    A row is drawn at random, `draws` times, and its steps are done in order.
+    A row is drawn at random, `draws` times, and its steps are applied in order.
     """
 
     rows: tuple[tuple[Step, ...], ...] = ()
@@ -80,12 +80,12 @@ def plain_name(published: str) -> str:
 
 
 def argument(step: Step, menu: Menu, *, authors_quirks: bool) -> float:
-    """Returns the number an operation works with.
+    """Returns the argument of an operation.
 
     Degrees for a rotation, pixels per pixel for a shear, pixels for a translation and
     for half a side of a Cutout, the share of a box's sides for BBox_Cutout, the kept
     bits for Posterize, a threshold, a summand or a factor for the other operations on
-    pixels, 0 where there is nothing to say.
+    pixels, 0 for those without an argument.
 
     Args:
       step: Its magnitude is from 0 to 10.

@@ -48,7 +48,7 @@ def equalize(image, _, window_yxyx=None) -> tf.Tensor:
 
 
 def invert(image, _, window_yxyx=None) -> tf.Tensor:
-    """Makes every level l to 255 - l."""
+    """Turns every level l into 255 - l."""
     return tf.bitwise.invert(image)
 
 
@@ -60,7 +60,7 @@ def posterize(image, bits, window_yxyx=None) -> tf.Tensor:
 
 def solarize(image, threshold, window_yxyx=None) -> tf.Tensor:
     """Inverts every level that is not below the threshold."""
-    # In two steps, since a threshold of 256 is no byte.
+    # In two steps, since a threshold of 256 does not fit a byte.
     below_it = tf.cast(tf.clip_by_value(threshold, 0.0, 255.0), tf.uint8)
     inverts = tf.cast(image >= below_it, tf.uint8) * tf.cast(
         threshold < 256.0, tf.uint8
@@ -95,9 +95,9 @@ def contrast(image, factor, window_yxyx=None) -> tf.Tensor:
 
 
 def contrast_of_authors(image, factor, window_yxyx=None) -> tf.Tensor:
-    """As the authors' code has it: the mean is that of a histogram, not of the image.
+    """Fades as in the authors' code: towards the mean of a histogram, not the image's.
 
-    It is the number of pixels over 256, which is white for any image of 256 x 256.
+    That mean is the number of pixels / 256, which is white for any image of 256 x 256.
     """
     size = tf.shape(image)[:2]
     if window_yxyx is not None:
@@ -164,8 +164,8 @@ def _sharpen(image, factor) -> tf.Tensor:
 
 
 def _scale_channels(image, scale, offset) -> tf.Tensor:
-    # A row is one vector: a vector of 3 is spread over an image at a quarter of the
-    # speed.
+    # A row is one vector: broadcasting a vector of 3 over an image runs at a quarter of
+    # the speed.
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = tf.reshape(tf.cast(image, tf.float32), [height, width * 3])
     rows = rows * tf.tile(scale, [width]) + tf.tile(offset, [width])
@@ -173,13 +173,13 @@ def _scale_channels(image, scale, offset) -> tf.Tensor:
 
 
 def _histograms(image, window_yxyx) -> tf.Tensor:
-    """Returns [3, 256] int32, how often each level is there."""
+    """Returns [3, 256] int32, how often each level occurs."""
     pixels = tf.cast(image, tf.int32)
     if window_yxyx is None:
         width = tf.shape(image)[1]
         rows = tf.reshape(pixels, [-1, width * 3]) + tf.tile([0, 256, 512], [width])
         return tf.reshape(tf.histogram_fixed_width(rows, [0, 767], 768), [3, 256])
-    # Counted by a product of matrices, which every accelerator is made for.
+    # Counted by a matrix product, which every accelerator is made for.
     inside = tf.cast(inside_window(image, window_yxyx), tf.float32)
     high = tf.one_hot(pixels // 16, 16) * inside[..., None]
     low = tf.one_hot(pixels % 16, 16)
@@ -188,7 +188,7 @@ def _histograms(image, window_yxyx) -> tf.Tensor:
 
 
 def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Returns [3, 256] levels for an image's, without a gather per pixel."""
+    """Returns an image mapped by a [3, 256] table, without a gather per pixel."""
     pixels = tf.cast(image, tf.int32)
     by_high = tf.reshape(tf.cast(table, tf.float32), [3, 16, 16])
     rows = tf.einsum("hwci,cij->hwcj", tf.one_hot(pixels // 16, 16), by_high)
@@ -197,9 +197,9 @@ def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
 
 
 def _look_up_pairs(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Returns [3, 256] levels for an image's, two bytes at a time.
+    """Returns an image mapped by a [3, 256] table, two bytes at a time.
 
-    A look-up costs by its number, so two neighbours are taken as one of 65536 levels.
+    The number of look-ups sets the cost, so two neighbours form one of 65536 levels.
     """
     values = tf.reshape(image, [-1])
     missing = (-tf.size(values)) % 6  # Red-green, blue-red, green-blue: a round of six.

@@ -13,7 +13,7 @@ All of them flip left to right with probability 0.5 (a setting, since it harms l
 and digits) and crop to the network's input. Which of AutoAugment's policies the paper
 used is not published; v0 is that of the authors' own detection paper. RandAugment's
 two layers are the default of the code it came from. For classifiers, a random part of
-the picture is seen in place of the jitter.
+the picture replaces the jitter.
 """
 
 import dataclasses
@@ -31,10 +31,10 @@ MAGNITUDE = 10.0
 class Policy:
     """How strongly training pictures are changed."""
 
-    scale_min: float  # Size of the picture against the network's input.
+    scale_min: float  # Size of the picture relative to the network's input.
     scale_max: float
     operations: str = "none"  # none, randaugment or a key of `AUTO_AUGMENT`.
-    crop: Crop | None = None  # In place of the two scales.
+    crop: Crop | None = None  # Replaces the two scales.
 
 
 DETECTION = {

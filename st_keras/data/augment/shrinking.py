@@ -1,13 +1,13 @@
-"""Halves of a picture, for where it is shown at half its size or less.
+"""Halves pictures that are shown at half their size or less.
 
-A bilinear resize reads four pixels. Where it shrinks by more than two, it leaves out
-most of the picture, and small objects flicker; a mean of 2, 4 or 8 pixels first does
-not. A JPEG can be decoded that way, in a fraction of the time.
+A bilinear resize reads four pixels. Where it shrinks by more than two, it skips most of
+the picture, and small objects flicker; averaging 2, 4 or 8 pixels first prevents that.
+A JPEG can be decoded that way, in a fraction of the time.
 """
 
 import tensorflow as tf
 
-FACTORS = (1, 2, 4, 8)  # By halvings. What is still larger is left to the resize.
+FACTORS = (1, 2, 4, 8)  # By number of halvings. The resize does what is left.
 
 
 def halvings(scale: tf.Tensor) -> tf.Tensor:
@@ -25,7 +25,7 @@ def factor(halvings: tf.Tensor) -> tf.Tensor:
 
 
 def shrink(image: tf.Tensor, halvings: tf.Tensor) -> tf.Tensor:
-    """Returns the mean of squares of pixels.
+    """Returns a smaller picture, whose pixels are means of square blocks.
 
     Args:
       image: [H, W, 3] uint8.
@@ -38,7 +38,7 @@ def shrink(image: tf.Tensor, halvings: tf.Tensor) -> tf.Tensor:
     size = tf.shape(image)[:2]
 
     def mean_of(factor):
-        # A rest counts as a pixel, as in a JPEG, and is the mean of what is there.
+        # A partial block becomes a pixel, as in a JPEG: the mean of what is there.
         small = (size + factor - 1) // factor
         missing = small * factor - size
         padding = [[0, missing[0]], [0, missing[1]], [0, 0]]

@@ -23,7 +23,7 @@ def distort(
     Args:
       image: [H, W, 3] uint8, static height.
       seed: [2] int32 or int64.
-      color_strength: In [0, 1]; at 0, colours stay, grey ones too.
+      color_strength: In [0, 1]; at 0, colours stay, and no view becomes grey.
       blur: Whether half of the views are blurred.
 
     Returns:
@@ -74,7 +74,7 @@ def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
 
 
 def _jitter(image, seed, strength: float) -> tf.Tensor:
-    """Changes brightness, contrast, saturation and hue, in an order of their own."""
+    """Changes brightness, contrast, saturation and hue, in a random order."""
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
     reach = _FACTORS * strength
     factors = tf.random.stateless_uniform([3], seeds[0], 1.0 - reach, 1.0 + reach)

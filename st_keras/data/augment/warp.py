@@ -8,7 +8,7 @@ from st_keras.data.augment import canvas, shrinking
 from st_keras.data.augment import geometry as maps
 from st_keras.data.augment.geometry import Geometry
 
-_CANVASES = (2, 1)  # Sides of a static picture, in those of the target; largest first.
+_CANVASES = (2, 1)  # Sides of a static canvas, in those of the target; largest first.
 _compiled_warp = tf.function(canvas.warp, jit_compile=True, autograph=False)
 FILL_GREY = 128  # Outside the original: a constant, so that nothing has a ghost.
 FILL_LABEL = 255  # Not to be learned.
@@ -66,7 +66,7 @@ def show_whole(
 def show_middle(
     image: tf.Tensor, target_size_px: tuple[int, int], share: float
 ) -> tuple[tf.Tensor, Geometry]:
-    """Shows the middle of a picture without a margin, as classifiers look at it.
+    """Shows the middle of a picture without a margin, as classifiers see it.
 
     Args:
       image: [H, W, 3] uint8.
@@ -126,7 +126,7 @@ def _bend(pixels, matrix, target_size_px, interpolation, fill):
     def transform():
         return _transform(pixels, matrix, target_size_px, interpolation, fill)
 
-    if interpolation == "NEAREST":  # Few channels, one pixel of four: fast as it is.
+    if interpolation == "NEAREST":  # Few channels, one pixel of four: fast enough.
         return transform()
     size = tf.shape(pixels)[:2]
     window = tf.concat([tf.zeros([2], tf.int32), size], 0)
@@ -172,7 +172,7 @@ def _transform(pixels, matrix, target_size_px, interpolation, fill):
 def _window_of(matrix, size, target_size_px) -> tf.Tensor:
     """Returns [4] int32, the pixels of the target a picture can reach; never empty.
 
-    A warp costs by the pixel it fills, and a shrunken picture fills few.
+    The cost of a warp grows with the pixels it fills; a shrunken picture fills few.
     """
     corners = tf.constant([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) * size
     moved = maps.apply(matrix, corners)

@@ -1,4 +1,4 @@
-"""Reads pictures that lie in a folder per class, as ImageNet has them."""
+"""Reads pictures that lie in one folder per class, as in ImageNet."""
 
 import functools
 import os
@@ -9,7 +9,7 @@ from st_keras.data.skipping import Reason
 from st_keras.data.sources import source
 from st_keras.data.sources.source import Item, Scene
 
-# What else splits are called; these names are not read as such.
+# Other common names of splits; these are not read as splits.
 _OTHER_SPLITS = ("training", "valid", "validation", "dev", "eval", "testing")
 
 
@@ -18,7 +18,7 @@ class ClassFolderSource(source.Source):
 
     Folders called train, val or test are splits if one of them has folders in it; else
     they are classes like the others. An image id is the path below the split, without
-    extension. The same classes count in all splits.
+    extension. All splits share the same classes.
     """
 
     name = "class_folders"
@@ -35,7 +35,7 @@ class ClassFolderSource(source.Source):
           images: The folder of the splits or of the classes.
           classes: Folders that are classes, label 1 first; pictures in others are
             skipped. Empty means all folders, by name.
-          split: What the one split is called where there are only classes.
+          split: Name of the only split if there are only classes.
 
         Raises:
           ValueError: There is no such folder, or fewer than two classes, or one twice.
@@ -90,7 +90,7 @@ class ClassFolderSource(source.Source):
 
 
 def _check_splits(root: pathlib.Path, usual: Sequence[str]) -> None:
-    """Refuses splits of other names, which would be classes, or left out unsaid."""
+    """Refuses splits of other names, which would become classes or silently vanish."""
     others = [name for name in _OTHER_SPLITS if _folders(root / name)]
     if len(others) + len(usual) > 1 and others:
         raise ValueError(

@@ -25,17 +25,17 @@ class ClassList(NamedTuple):
 
 
 def read_classes(classes: Sequence[str], ignore: Sequence[str | int] = ()) -> ClassList:
-    """Reads the names, of which one may be a text file with a line per class.
+    """Reads the names, or the one text file that has a line per class.
 
     A line is `name`, where lines are numbered from 0; or `value name`; or `r,g,b name`
-    (blanks for the commas will do). Class ids follow the order in which names come
-    first. Lines of one name merge; what is called `ignore` or `void`, in any case, is
-    no class. Empty lines and those that start with `#` do not count. The value 255 is
-    ignored unless a line names it.
+    (blanks may replace the commas). Class ids follow the first occurrence of each name.
+    Lines of one name merge; `ignore` and `void`, in any case, are no classes. Empty
+    lines and those that start with `#` do not count. The value 255 is ignored unless a
+    line names it.
 
     Args:
       classes: Names, value 0 first, or the path of one file.
-      ignore: Values that are no class either.
+      ignore: More values that are no class.
 
     Raises:
       ValueError: The file cannot be read or a line is not like the first one; a value

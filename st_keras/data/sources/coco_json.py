@@ -8,11 +8,11 @@ from typing import Any
 
 from st_keras.data.sources import source
 
-NO_ID = "?"  # Of an entry so damaged that it does not say.
+NO_ID = "?"  # Of an entry too damaged to have one.
 
 
 def load(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the object, whose `images` is a list, as are those others that it has.
+    """Returns the object, with a list `images`, and lists for the other keys it has.
 
     Raises:
       ValueError: The file cannot be read or is not COCO's.
@@ -50,7 +50,7 @@ def guess_split(path: pathlib.Path) -> str:
 
 
 def shared_ids(images: list[Any]) -> set[str]:
-    """Returns the ids that entries of different files have, as merged files may.
+    """Returns the ids that entries of different files share, as in merged JSONs.
 
     Which of them an annotation means cannot be known.
     """

@@ -117,7 +117,7 @@ class CocoSegmentationSource(source.Source):
             told = f"{path.name}: other files have this id too"
             return Item(image_id, source.skipped(Reason.DUPLICATE_IMAGE_ID, told))
         size = source.stated_size(entry.get("height"), entry.get("width"))
-        # What says no id is of no image, even of one that has this for an id.
+        # An annotation without an id has no image, not even one whose id is `NO_ID`.
         is_known = image_id != coco_json.NO_ID
         annotations = by_image.get(image_id, []) if is_known else []
         if self._masks is not None:

@@ -37,7 +37,7 @@ def rasterize(segmentation: Any, size_px: tuple[int, int]) -> np.ndarray | Reaso
 class Canvas:
     """A label map on which shapes are drawn, smaller ones over larger ones.
 
-    Of two equally large ones the later is on top. Where there is none, it is 0.
+    Of two equally large ones the later is on top. Where nothing is drawn, it is 0.
     """
 
     def __init__(self, size_px: tuple[int, int]):
@@ -65,7 +65,7 @@ def _from_polygons(polygons: list, size_px: tuple[int, int]) -> np.ndarray | Rea
     points_xy = np.concatenate(corners)
     if not np.isfinite(points_xy).all():
         return Reason.NOT_A_NUMBER
-    # pycocotools walks along every edge, and so would never come back from far away.
+    # pycocotools walks along every edge, and would not finish one to a far-away point.
     width_and_height = np.array(size_px[::-1])
     reach = max(size_px)
     if (points_xy < -reach).any() or (points_xy > width_and_height + reach).any():
@@ -75,7 +75,7 @@ def _from_polygons(polygons: list, size_px: tuple[int, int]) -> np.ndarray | Rea
 
 
 def _from_runs(runs: dict, size_px: tuple[int, int]) -> np.ndarray | Reason:
-    # Not by pycocotools, which writes where it is told to without looking.
+    # Not by pycocotools, which writes without checking bounds.
     counts = runs.get("counts")
     if isinstance(counts, str):
         counts = _decompressed(counts)
@@ -90,7 +90,7 @@ def _from_runs(runs: dict, size_px: tuple[int, int]) -> np.ndarray | Reason:
 
 
 def _decompressed(text: str) -> list[int] | None:
-    """Returns the run lengths of COCO's string; None if it is none.
+    """Returns the run lengths of COCO's string; None if it is invalid.
 
     A number is written in digits of 5 bits, the lowest first, with a sixth bit that
     says whether more follow; from the fourth on it is the difference to the number two

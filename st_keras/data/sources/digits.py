@@ -62,7 +62,7 @@ class DigitSource(drawn.DrawnSource):
         return _LABELED_TRAIN_SCENES if split == "train" else None
 
     def draw(self, random: np.random.Generator, split: str, number: int) -> Scene:
-        del number  # It is in what is drawn.
+        del number  # It is already in the seed of `random`.
         pixels = drawn.ground(random, self._size)
         label_map = np.zeros([self._size, self._size], np.uint8)
         boxes = []

@@ -1,4 +1,4 @@
-"""What pictures that are drawn here have in common."""
+"""What sources that draw their own pictures have in common."""
 
 import abc
 import functools
@@ -15,7 +15,7 @@ class DrawnSource(source.Source):
     """Pictures that depend only on the seed, the split and their number."""
 
     counts: Mapping[str, int]  # Pictures by split.
-    smallest_px: int  # Side under which nothing can be told.
+    smallest_px: int  # Side under which nothing can be recognised.
 
     def __init__(self, image_size_px: int, seed: int):
         """Raises ValueError if the side of the pictures or the seed is too small."""

@@ -29,7 +29,7 @@ _DRAWN_PX = 96  # Height of a letter before it is shrunk to its place.
 class LetterSource(drawn.DrawnSource):
     """Pictures of one bright capital letter each, on the ground of the digit scenes.
 
-    To pre-train on: other classes than the scenes have, and as many labels as one
+    For pre-training: other classes than the scenes have, and as many labels as one
     likes. A picture depends only on the seed, the split and its number.
     """
 
@@ -56,7 +56,7 @@ class LetterSource(drawn.DrawnSource):
         return ()
 
     def draw(self, random: np.random.Generator, split: str, number: int) -> Scene:
-        letter = number % len(_LETTERS)  # As many pictures of each.
+        letter = number % len(_LETTERS)  # Equally many pictures of each.
         fonts = self._fonts[split]
         opacity = self._opacity(random, fonts[random.integers(len(fonts))], letter)
         room = np.subtract(self._size, opacity.shape)
@@ -84,7 +84,7 @@ class LetterSource(drawn.DrawnSource):
 
 
 def _load(names: tuple[str, ...]) -> list[ImageFont.FreeTypeFont]:
-    # Here and not above: other sources go without.
+    # Imported here, since other sources do not need it.
     import matplotlib
 
     folder = f"{matplotlib.get_data_path()}/fonts/ttf"

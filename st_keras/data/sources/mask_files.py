@@ -57,7 +57,7 @@ def told_color(value: int) -> str:
 
 
 def told_segment(value: int) -> str:
-    """Returns a `color_value` as panoptic JSON has it."""
+    """Returns a `color_value` as panoptic JSON writes it."""
     return f"segment id {value}"
 
 
@@ -77,7 +77,7 @@ def _open(path: pathlib.Path) -> tuple[bytes, Image.Image]:
     if not content:
         raise SkipPicture(Reason.EMPTY_FILE, f"mask {path}: 0 bytes")
     if content.startswith(b"\xff\xd8"):
-        # Values between two classes would stand along every border.
+        # Every border would get values between those of its two classes.
         detail = f"mask {path.name}: JPEG changes the values; save masks as PNG"
         raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
     with pillow_warnings.silenced():
@@ -95,7 +95,7 @@ def _open(path: pathlib.Path) -> tuple[bytes, Image.Image]:
 
 
 def _grey_step(image: Image.Image, content: bytes) -> int:
-    """Returns what Pillow multiplies grey values of 2 or 4 bits with: 85 or 17."""
+    """Returns Pillow's factor on grey values of 2 or 4 bits: 85 or 17."""
     is_png = content.startswith(b"\x89PNG")
     if image.mode != "L" or not is_png or content[_PNG_COLOR] != _GREY:
         return 1

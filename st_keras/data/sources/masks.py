@@ -20,8 +20,8 @@ class MaskSource(source.Source):
     relative to the folder, without extension.
 
     Where a path has `{split}`, as in `camvid/{split}` and `camvid/{split}annot`, each
-    name for which both folders exist is a split. Without it, so are the sub-folders
-    that both have, if train, val or test is among them and no split is named.
+    name for which both folders exist is a split. Without it, the sub-folders that both
+    have are splits if train, val or test is among them and no split is named.
     """
 
     name = "masks"
@@ -41,8 +41,8 @@ class MaskSource(source.Source):
           masks: The same; not the same folder.
           classes: Names, value 0 first, or a text file; see `class_list`.
           ignore: Values that are ignored, besides 255.
-          split: The only one, and its name in the output; empty means all that there
-            are, and `train` where the folders have no splits.
+          split: The only one to read, and its name in the output; empty means all, or
+            `train` if the folders have no splits.
 
         Raises:
           ValueError: There is no such folder, the classes cannot be read, or no
@@ -130,7 +130,7 @@ def _split_folders(
         inside = [os.path.join(folder, _SPLIT) for folder in (images, masks)]
         found = _common_splits(*inside)
         if set(found) & set(source.USUAL_SPLITS):
-            # As one split, a model would be trained on the pictures of its test.
+            # Read as one split, test pictures would be trained on.
             (images, masks), names = inside, found
     return {name: _pair(images, masks, name) for name in names}
 

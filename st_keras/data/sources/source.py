@@ -58,7 +58,7 @@ class Item(NamedTuple):
 class Source(abc.ABC):
     """One data set in one of the usual layouts."""
 
-    name: str  # As `--source` has it.
+    name: str  # As for `--source`.
     seed: int = 0  # Of whatever is drawn.
     label_map_names: tuple[str, ...] = ()  # Value 0 first, where there are maps.
     image_class_names: tuple[str, ...] = ()  # Label 1 first, where pictures have one.
@@ -82,7 +82,7 @@ class Source(abc.ABC):
         """
 
     def num_labeled(self, split: str) -> int | None:
-        """Says how many pictures of a split a student may see the labels of.
+        """Returns the number of pictures of a split whose labels a student may see.
 
         None means that the source has no opinion; see data/splits.py.
         """
@@ -91,7 +91,7 @@ class Source(abc.ABC):
 
 
 def number(value: Any) -> float:
-    """Returns a file's value as a float; nan if it is none, so that boxes say so."""
+    """Returns a file's value as a float; nan if it is none, which box checks report."""
     if isinstance(value, bool):
         return math.nan
     try:
@@ -196,7 +196,7 @@ def usual_first(splits: Iterable[str]) -> list[str]:
 
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Numbers repeated class names: two of one name would be one row in every table."""
+    """Numbers repeated class names: two of one name would share a row in each table."""
     result = []
     for name in names:
         count = names[: len(result)].count(name) + 1

@@ -60,7 +60,7 @@ class VocSource(source.Source):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """All but trainval, if it only repeats two others, and those of one class."""
+        """All but those of one class, and trainval if it only repeats two others."""
         names = voc_folder.without_repeats(list(self._lists))
         for_one_class = {f"{c}_{n}" for c in self._class_names for n in self._lists}
         chosen = [n for n in names if n not in for_one_class]
@@ -72,7 +72,7 @@ class VocSource(source.Source):
 
     def items(self, split: str) -> list[Item]:
         source.check_split(split, tuple(self._lists) or self.splits)
-        # Those with a label and no picture that is known are skipped by name.
+        # Labels without a picture are skipped by name.
         stems = sorted(self._pictures.keys() | self._annotations.keys())
         if self._lists:
             stems = voc_folder.listed(self._lists[split], self._pictures)

@@ -22,7 +22,7 @@ class YoloSource(source.Source):
 
     The labels of `.../images/.../a.jpg` are in `.../labels/.../a.txt`, or beside a
     picture that is in no `images` folder. A picture without that file has no objects.
-    Segmentation polygons become their bounding boxes, and of poses the box is read. A
+    Segmentation polygons become their bounding boxes; of poses, only the box is read. A
     label without a picture is skipped by name. Image ids are paths relative to the
     folder.
 

@@ -1,4 +1,4 @@
-"""Reads the clocks around work that may use the whole machine."""
+"""Times work that may use the whole machine."""
 
 import time
 from collections.abc import Callable
@@ -15,12 +15,12 @@ def measure(images: int, work: Callable[[], object]) -> Measurement:
     """Does some work once and returns how fast it went.
 
     Args:
-      images: That the work is about.
-      work: Has been done before, so that nothing is traced or built. What it returns
-        is dropped when the clocks have been read.
+      images: Number of images that the work processes.
+      work: Must have run before, so that nothing is traced or built. Its result is
+        dropped after the clocks are read.
     """
     cpu, wall = time.process_time(), time.perf_counter()
     result = work()
     used, passed = time.process_time() - cpu, time.perf_counter() - wall
-    del result  # Not before: what it holds may take a while to end.
+    del result  # Only now: releasing what it holds may take a while.
     return Measurement(images / passed, used / passed)

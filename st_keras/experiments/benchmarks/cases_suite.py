@@ -8,8 +8,8 @@ from tqdm import tqdm
 from st_keras.experiments.benchmarks import all_cores, lone, rows, suite
 from st_keras.experiments.benchmarks.twins import Sizes
 
-# Gives rows of a case: its name, sizes, the rows wanted, pairs, and what moves with
-# each pair.
+# Yields the rows of a case, given its name, sizes, the rows wanted, the number of
+# pairs, and the bar that advances with each pair.
 Measure = Callable[[str, Sizes, list[str], int, tqdm], Iterator[dict]]
 
 
@@ -25,18 +25,18 @@ def run(
     measure: Measure,
     slow_ends: Sequence[str] = (),
 ) -> dict:
-    """Measures, and writes what it finds as JSON, row by row.
+    """Runs the measurements and writes the results as JSON, row by row.
 
     Args:
       kind: step or predict; the suite's name.
       output: JSON file.
-      command: What repeats the measurement; it is written along.
+      command: Repeats the measurement; it is stored with the results.
       only: Names of rows, each a case and an end; empty is all but the slow ones.
       pairs: How often both sides are measured.
       cases: Sizes by the names of cases.
-      ends: What is added to a case's name, one for each way to measure it.
-      measure: Gives the rows that need no process of their own.
-      slow_ends: Of these, those that take hours.
+      ends: Suffixes of a case's name, one for each way to measure it.
+      measure: Yields the rows that need no process of their own.
+      slow_ends: The ends that take hours.
 
     Returns:
       What is in the file.
@@ -57,7 +57,7 @@ def run(
     with tqdm(total=len(chosen) * pairs, unit="pair") as bar:
         for name, sizes in cases.items():
             mine = [row for row in chosen if row in {f"{name}{end}" for end in ends}]
-            # First what has a process of its own, before this one has used memory.
+            # Rows with a process of their own come before this one uses memory.
             alone = lone.rows_of(kind, name, sizes, mine, pairs, bar)
             for row in itertools.chain(alone, measure(name, sizes, mine, pairs, bar)):
                 content["rows"].append(row)
@@ -74,15 +74,15 @@ def comparisons(
     pairs: int,
     bar: tqdm,
 ) -> Iterator[dict]:
-    """Gives the rows of one case, each next to a peer of its own.
+    """Yields the rows of one case, each next to a peer of its own.
 
     Args:
-      ends: By the names of rows, the end that says which peer.
-      ours: Measures us.
-      peer_of: Returns what measures the peer of an end.
+      ends: By row name, the end that says which peer.
+      ours: Measures our side.
+      peer_of: Returns the function that measures the peer of an end.
       notes: By end.
       pairs: How often both sides are measured.
-      bar: Moves with each pair.
+      bar: Advances with each pair.
     """
     for row, end in ends.items():
         bar.set_description(row)

@@ -1,8 +1,8 @@
-"""How the cost of a step, of reading and of judging grows with what there is.
+"""Measures how the cost of a step, of reading and of evaluation grows with their size.
 
-Between its last two points a curve grows with some power of what there is, its
-`exponent`: 1 is linear, and less is better. A fixed cost makes it smaller, so the last
-point is where it counts for little.
+Between its last two points a curve grows with some power of x, its `exponent`: 1 is
+linear, and less is better. A fixed cost lowers the exponent, so the last point is
+placed where that cost counts for little.
 """
 
 import functools
@@ -26,20 +26,20 @@ from st_keras.types import Boxes
 
 _SIZES = Sizes("resnet18", (128, 128), batch_size=2, num_classes=81)
 _PICTURES = 10_000  # Read from however many shards.
-_TRUTH, _PREDICTED = 7, 100  # Boxes of a picture that is judged; COCO's numbers.
+_TRUTH, _PREDICTED = 7, 100  # Boxes per evaluated picture; COCO's numbers.
 
 
 class Curve(NamedTuple):
-    """What is made larger, and what is timed then."""
+    """A quantity that grows, and the work that is timed."""
 
     unit: str  # Of x.
     what: str
     points: tuple[int, ...]
-    prepare: Callable[[int], Callable[[], object]]  # From x to the work, done once.
+    prepare: Callable[[int], Callable[[], object]]  # Returns the work for an x.
 
 
 def _step(sizes: Sizes, boxes: int = 8, replicas: int = 1) -> Callable:
-    """Returns one step of training of a RetinaNet, every replica with a batch."""
+    """Returns one training step of a RetinaNet, with a full batch on every replica."""
     tf.keras.backend.clear_session()
     config = twins.detection_config(sizes)
     devices = [f"CPU:{number}" for number in range(replicas)]
@@ -57,7 +57,7 @@ def _step(sizes: Sizes, boxes: int = 8, replicas: int = 1) -> Callable:
 
 
 def _reading(shards: int) -> Callable:
-    """Returns reading all pictures once, from so many files."""
+    """Returns a function that reads all pictures once, from that many files."""
     folder = tempfile.TemporaryDirectory()
     png = images.encode_png(np.zeros([8, 8, 3], np.uint8))
     tally = dataset_info.Tally()
@@ -92,7 +92,7 @@ def _reading(shards: int) -> Callable:
 
 
 def _judging(count: int) -> Callable:
-    """Returns COCO's average precision of so many pictures."""
+    """Returns a function that computes COCO's average precision of `count` pictures."""
     random = np.random.default_rng(0)
 
     def boxes(rows):
@@ -175,11 +175,11 @@ def run(
     pairs: int = 5,
     curves: dict[str, Curve] = CURVES,
 ) -> dict:
-    """Measures, and writes what it finds as JSON and as a figure beside it.
+    """Measures the curves and writes them as JSON and as a figure beside it.
 
     Args:
       output: JSON file.
-      command: What repeats the measurement; it is written along.
+      command: Repeats the measurement; it is stored with the results.
       only: Names of curves; empty is all.
       pairs: How often each point is measured.
       curves: By name.
@@ -210,7 +210,7 @@ def run(
 
 
 def _use_cpus() -> None:
-    """Gives the process a CPU for each replica; TensorFlow must not have begun."""
+    """Gives the process a CPU for each replica; must run before TensorFlow starts."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     if tf.config.get_logical_device_configuration(cpu) is None:
         replicas = max(CURVES["growth/replicas"].points)
@@ -230,7 +230,7 @@ def _measure(curve: Curve, repeats: int, bar: tqdm) -> Iterator[dict]:
 
 
 def _seconds(work: Callable) -> float:
-    # Of the process: what else runs on the machine hardly changes it.
+    # CPU time of the process: other load on the machine hardly changes it.
     started = time.process_time()
     work()
     return float(f"{time.process_time() - started:.4g}")

@@ -37,7 +37,7 @@ def draw(path: str, curves: dict[str, dict]) -> None:
         panel.set_title(f"{name.split('/')[-1]}: {curve['what']}", fontsize=6)
         panel.set_xlabel(curve["unit"], fontsize=7)
         panel.set_ylabel("seconds", fontsize=7)
-        # Of a few points between two powers of ten, the axes' own marks overlap.
+        # With few points between two powers of ten, the default ticks overlap.
         panel.minorticks_off()
         panel.set_xticks(x, [_short(value) for value in x])
         ends = {min(y), max(y)} if max(y) > 2 * min(y) else {max(y)}

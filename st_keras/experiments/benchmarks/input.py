@@ -25,8 +25,8 @@ OPERATIONS = "input/operations"
 DETECTION_PX, SEGMENTATION_PX = (640, 640), (512, 512)
 _BATCH = 8
 _SCENES = 64
-_MOST_RECORDS = 256  # Of those that are given; enough to be a sample of them.
-_SHARE_FOR_AN_OPERATION = 0.25  # Of the seconds that a pipeline is measured.
+_MOST_RECORDS = 256  # Of the given ones; enough for a sample.
+_SHARE_FOR_AN_OPERATION = 0.25  # Of the seconds spent on a pipeline.
 _WEAK, _STRONG = (0.8, 1.2), (0.5, 2.0)  # Jitter of S2, and of S3 and S4.
 
 _BYTES = (
@@ -102,13 +102,13 @@ def run(
     seconds: float = 4.0,
     pairs: int = 5,
 ) -> dict:
-    """Measures, and writes what it finds as JSON.
+    """Runs the measurements and writes the results as JSON.
 
-    Must come before TensorFlow does anything in the process, since it limits it.
+    Must run before TensorFlow starts in the process, since it limits its threads.
 
     Args:
       output: JSON file.
-      command: What repeats the measurement; it is written along.
+      command: Repeats the measurement; it is stored with the results.
       records: Glob of TFRecords; empty makes scenes.
       only: Of `NAMES`; empty is all.
       seconds: Of processor time, for each side of a pair.
@@ -220,7 +220,7 @@ def _compare(name: str, serialized, seconds: float, pairs: int, bar) -> dict:
 
 
 def _open(glob: str, chosen: list[str]) -> tuple[tf.data.Dataset, dict]:
-    """Returns records read from their files, one by one, and what is known of them."""
+    """Returns the serialised records, with their count and mean JPEG size."""
     paths = sorted(tf.io.gfile.glob(str(pathlib.Path(glob).expanduser())))
     if not paths:
         raise ValueError(f"`--records` must match TFRecords, got none: {glob}")

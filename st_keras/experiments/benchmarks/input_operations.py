@@ -39,11 +39,11 @@ class Operation(NamedTuple):
     """Two ways to do one thing to an Example, or to a record."""
 
     ours: Callable
-    peer: Callable | None  # None where the peer does no such thing.
+    peer: Callable | None  # None where the peer has no such operation.
 
 
 def all_operations() -> dict[str, Operation]:
-    """Returns every operation that is measured, by what a reader calls it."""
+    """Returns every operation that is measured, by its display name."""
     argument_of = arguments()
     peers = input_peer.operations(argument_of)
     single = {
@@ -89,7 +89,7 @@ def all_operations() -> dict[str, Operation]:
 
 
 def our_operations(argument_of: dict[str, float]) -> dict[str, Callable]:
-    """Returns ours as functions of an image [H, W, 3] uint8, by published name.
+    """Returns our operations of an image [H, W, 3] uint8, by published name.
 
     Args:
       argument_of: The number each operation works with.
@@ -142,7 +142,7 @@ def measure(
 
     Returns:
       Rows with `name`, and in milliseconds per image `ours` and `peer` (or None). The
-      first is what it takes to hand over a decoded picture; the others are without it.
+      first is the cost of handing over a decoded picture, which the others exclude.
     """
     decoded = serialized.map(decode.decode_example).cache()
     nothing = _milliseconds(decoded, lambda example: example.image, seconds)
@@ -195,7 +195,7 @@ def _augmentation(policy: str, **changes) -> Augmentation:
 
 
 def _draw(augmentation: Augmentation, example: Example):
-    # Another draw for every picture, without a seed to hand on.
+    # A new draw for every picture, with no seed passed in.
     seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
     size_px = tf.shape(example.image)[:2]
     return augmentation.draw(size_px, example.labels.boxes_yxyx, seed)
@@ -216,7 +216,7 @@ def _on_image(function) -> Callable:
 
 
 def _on_boxes(function, **settings) -> Callable:
-    """Returns a function of an Example for one of an image and of boxes in shares."""
+    """Turns a function of an image and boxes in shares into one of an Example."""
 
     def call(example):
         size = tf.cast(tf.shape(example.image)[:2], tf.float32)

@@ -1,4 +1,4 @@
-"""Our input pipelines, through the code that training runs."""
+"""Our input pipelines, built from the code that training runs."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ NUM_BOXES = 100  # Rows after padding.
 
 
 class _FullestPicture:
-    """All that detection wants to know of a data set."""
+    """All that detection needs to know about a data set."""
 
     max_boxes_per_image = NUM_BOXES
 
@@ -31,7 +31,7 @@ def detection(policy: str, size_px: tuple[int, int]) -> Callable:
 
 
 def detection_with_targets(policy: str, size_px: tuple[int, int]) -> Callable:
-    """Returns the same with what the training step does to images and boxes after it.
+    """Returns the same, plus the training step's normalisation, matching and coding.
 
     Args:
       policy: S1 and so on.
@@ -55,7 +55,7 @@ def segmentation(
     Args:
       policy: S1 and so on.
       size_px: Height and width of the network's input.
-      operations: Instead of the policy's.
+      operations: Replaces the policy's operations; None keeps them.
     """
     task = SegmentationTask(
         SegmentationConfig(
@@ -70,7 +70,7 @@ def segmentation(
 def anchor_targets(labels: Boxes, size_px: tuple[int, int]) -> tuple:
     """Matches and codes the boxes of one image, as the training step does for many.
 
-    Padding is left out, as a host can and a TPU cannot.
+    Padding is left out, which a host can do and a TPU cannot.
 
     Args:
       labels: [N, ...], padded or not.

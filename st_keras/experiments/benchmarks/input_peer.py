@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-# The defaults of its configs are another AutoAugment, made for classification, and a
-# translation by at most 10 px; these are the authors' and those of its own classes.
+# Its configs default to another AutoAugment, made for classification, and to
+# translations of at most 10 px; these are the authors' values and its classes' own.
 _RANDAUGMENT = {
     "num_layers": 2,
     "magnitude": 10.0,
@@ -31,7 +31,7 @@ _SEGMENTATION_DTYPE = "float32"
 def detection(
     policy: str, scale: tuple[float, float], size_px: tuple[int, int]
 ) -> Callable:
-    """Returns its RetinaNet parser after its decoder: record to image and targets.
+    """Returns its decoder and RetinaNet parser in turn: record to image and targets.
 
     Args:
       policy: randaugment or autoaugment.
@@ -63,11 +63,11 @@ def detection(
 def segmentation(
     policy: str, scale: tuple[float, float], size_px: tuple[int, int]
 ) -> Callable:
-    """Returns its segmentation parser after its decoder: record to image and map.
+    """Returns its decoder and segmentation parser in turn: record to image and map.
 
     Args:
       policy: randaugment or none. It has no policy for label maps; here, its
-        RandAugment changes the image alone, where the parser has decoded it.
+        RandAugment changes only the image, right after the parser decodes it.
       scale: Smallest and largest jitter.
       size_px: Height and width of the network's input.
     """
@@ -97,7 +97,7 @@ def segmentation(
 
 
 def decode_record(serialized: tf.Tensor) -> dict:
-    """Reads a record with its picture."""
+    """Returns a record with its picture, decoded."""
     from official.vision.dataloaders import tf_example_decoder
 
     return tf_example_decoder.TfExampleDecoder().decode(serialized)

@@ -27,7 +27,7 @@ from st_keras.self_training.labeling import Labeler
 from st_keras.self_training.shards import LabelFolder
 
 _SCORE_FLOOR = 0.05
-_FOREVER = 10**6  # Shards of a folder, of which each measurement writes one.
+_FOREVER = 10**6  # Shards planned for a folder; each measurement writes one.
 
 _FORWARD = (
     "Ours from records to a finished shard: read, decode, resize, look, suppress or "
@@ -53,7 +53,7 @@ class Case(NamedTuple):
 
     build: Callable[[Sizes], Twins]
     sizes: Sizes
-    peers: dict[str, str]  # By end of the row's name: version of suppression.
+    peers: dict[str, str]  # End of a row's name to version of suppression.
 
 
 CASES = {
@@ -65,8 +65,8 @@ CASES = {
     "label/segmentation_deeplab_resnet50_256": Case(
         twins.segmenters, Sizes("resnet50", (256, 256), 4, 21), {"peer": ""}
     ),
-    # At the size of the configs, where a picture is decoded and written as before and
-    # the network has six times the work.
+    # At the size of the configs: decoding and writing cost the same, and the network
+    # has six times the work.
     "label/detection_resnet50_fpn_640": Case(
         twins.detectors,
         Sizes("resnet50", (640, 640), 2, 91),
@@ -97,11 +97,11 @@ def run(
     cases: dict[str, Case] = CASES,
     pictures: int = 64,
 ) -> dict:
-    """Measures, and writes what it finds as JSON.
+    """Runs the measurements and writes the results as JSON.
 
     Args:
       output: JSON file.
-      command: What repeats the measurement; it is written along.
+      command: Repeats the measurement; it is stored with the results.
       records: Glob of TFRecords with a dataset.json; empty makes scenes.
       only: Of `names`; empty is all but those that take hours.
       pairs: How often both sides are measured.

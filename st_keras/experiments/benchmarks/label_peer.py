@@ -9,7 +9,7 @@ from st_keras.experiments.benchmarks.twins import Twins
 
 
 def detection(twins: Twins, nms: str) -> Callable[[], list]:
-    """Returns a function that reads all records and returns what is detected.
+    """Returns a function that reads all records and returns the detections.
 
     Args:
       twins: Detectors whose configs name the records.
@@ -54,8 +54,8 @@ def _over_records(twins: Twins, infer: Callable) -> Callable[[], list]:
     def read() -> list:
         stream = iter(dataset)
         found = [[part.numpy() for part in infer(*batch)] for batch in stream]
-        # With its results, so that it ends outside of the clock: a pipeline that tunes
-        # itself can take seconds for that, in which nothing is done.
+        # The stream is returned too, so that it ends after the clock stops: shutting
+        # down an autotuned pipeline can take idle seconds.
         return [stream, *found]
 
     return read

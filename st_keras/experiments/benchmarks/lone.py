@@ -1,4 +1,4 @@
-"""One side in a process of its own: how soon its first call is over, and its memory.
+"""Measures one side in a process of its own: the time of its first call, its memory.
 
 python -m st_keras.experiments.benchmarks.lone step ours resnet50 256 4 91 float32
 """
@@ -33,11 +33,11 @@ def rows_of(
 
     Args:
       kind: step or predict.
-      name: Of the case, which the ends are added to.
+      name: Of the case; the ends are appended to it.
       sizes: `twins.Sizes`, square.
-      chosen: Rows; others than these are left out.
-      pairs: How often both sides are run, but not more than three times.
-      bar: Moves with each row and pair.
+      chosen: Rows to measure; all others are left out.
+      pairs: How often both sides are run, three times at most.
+      bar: Advances with each row and pair.
     """
     wanted = [end for end in ENDS if f"{name}{end}" in chosen]
     if not wanted:
@@ -88,7 +88,7 @@ def _main(kind, side, backbone, size_px, batch_size, num_classes, precision) -> 
     from st_keras import environment
 
     environment.quiet()
-    # Both sides need it, and nothing else that is imported so far.
+    # Before the clocks start, since both sides need it.
     import tensorflow  # noqa: F401
 
     wall, cpu = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""Runs an input pipeline on one core and reads the clocks."""
+"""Times an input pipeline on one core."""
 
 import time
 
@@ -15,7 +15,7 @@ _WARM_UP_BATCHES = 2
 
 
 def limit_tensorflow() -> None:
-    """Lets TensorFlow use one thread; must come before it does anything.
+    """Limits TensorFlow to one thread; must run before it does anything.
 
     Raises:
       RuntimeError: It has started with more.
@@ -25,14 +25,14 @@ def limit_tensorflow() -> None:
 
 
 def options() -> tf.data.Options:
-    """Returns what keeps a dataset on one thread, in the order it is written."""
+    """Returns options that keep a dataset on one thread, in the order it is written."""
     chosen = tf.data.Options()
     chosen.threading.private_threadpool_size = 1
     chosen.threading.max_intra_op_parallelism = 1
     chosen.autotune.enabled = False
     chosen.deterministic = True
-    # Otherwise tf.data would make maps parallel, add a prefetch, or join map and batch
-    # to one step that works ahead: while the other side is measured.
+    # Otherwise tf.data would parallelise maps, add a prefetch, or fuse map and batch
+    # into one step that works ahead while the other side is measured.
     chosen.experimental_optimization.map_parallelization = False
     chosen.experimental_optimization.inject_prefetch = False
     chosen.experimental_optimization.map_and_batch_fusion = False
@@ -40,7 +40,7 @@ def options() -> tf.data.Options:
 
 
 class Pipeline:
-    """A dataset that is measured again and again, from where it was left."""
+    """A dataset that is measured repeatedly, each time from where it stopped."""
 
     def __init__(self, dataset: tf.data.Dataset, *, images_per_element: int = 1):
         """Starts the dataset.
@@ -55,7 +55,7 @@ class Pipeline:
             next(self._iterator)
 
     def measure(self, cpu_seconds: float) -> Measurement:
-        """Reads for so many seconds of processor time, at least one element."""
+        """Reads for that many seconds of processor time, at least one element."""
         images = 0
         wall, start = time.perf_counter(), time.process_time()
         used = 0.0

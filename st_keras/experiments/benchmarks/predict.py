@@ -51,11 +51,11 @@ def run(
     pairs: int = 5,
     cases: dict[str, Sizes] = CASES,
 ) -> dict:
-    """Measures, and writes what it finds as JSON.
+    """Runs the measurements and writes the results as JSON.
 
     Args:
       output: JSON file.
-      command: What repeats the measurement; it is written along.
+      command: Repeats the measurement; it is stored with the results.
       only: Of `NAMES`; empty is all but those that take hours.
       pairs: How often both sides are measured.
       cases: Sizes by the names of rows.

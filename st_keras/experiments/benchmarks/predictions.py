@@ -1,4 +1,4 @@
-"""What either side sees in a batch of pictures, suppression included."""
+"""Detections of either side for a batch of pictures, suppression included."""
 
 from collections.abc import Callable
 
@@ -17,12 +17,12 @@ DETECTIONS = (
 )
 
 
-# The peer's suppression that its configs have: minutes for some pictures.
+# The suppression in the peer's configs: minutes for some pictures.
 SLOW = "v2"
 
 
 def ours(task: Task, model: tf.keras.Model, pixels: np.ndarray) -> Callable:
-    """Returns a function without arguments that gives our detections, NumPy.
+    """Returns a function without arguments that returns our detections as NumPy.
 
     Args:
       task: Of detection.
@@ -42,7 +42,7 @@ def ours(task: Task, model: tf.keras.Model, pixels: np.ndarray) -> Callable:
 
 
 def peer(model: tf.keras.Model, pixels: np.ndarray) -> Callable:
-    """Returns a function without arguments that gives their detections, NumPy.
+    """Returns a function without arguments that returns their detections as NumPy.
 
     Args:
       model: Theirs.

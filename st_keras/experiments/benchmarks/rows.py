@@ -20,7 +20,7 @@ _DIGITS = 4
 class Measurement(NamedTuple):
     """One reading of the clocks."""
 
-    rate: float  # Images per second: of processor time or, with all cores, of the wall.
+    rate: float  # Images per second of processor time or, with all cores, wall time.
     cores: float  # Processor time over wall time; above 1, several cores worked.
 
 
@@ -36,8 +36,8 @@ def compare(
 ) -> dict:
     """Measures two sides in turn and returns a row.
 
-    In turn, so that what else the machine does falls on both; the ratio is the median
-    of the pairs' ratios, so that one disturbed pair does not count.
+    They alternate so that other load on the machine affects both; the ratio is the
+    median of the pairs' ratios, so that one disturbed pair does not count.
 
     Args:
       name: Of the row.
@@ -45,14 +45,14 @@ def compare(
       peer: Measures what we compare with.
       pairs: How often both are measured.
       unit: Of the rates.
-      note: What a reader must know to take the ratio for what it is.
+      note: What a reader must know to interpret the ratio.
       after_pair: Called after each pair.
 
     Returns:
       `name`, the medians `ours` and `peer`, their `unit`, the `ratio`, which is above 1
-      where we are better, the single `runs`, and `note` if there is one. Where the
-      rates are of the wall, also `cpu_ratio`, the same per second of processor time,
-      which tells more on a machine with others at work.
+      where we are better, the individual `runs`, and `note` if there is one. Where the
+      rates are per second of wall time, also `cpu_ratio`, the same per second of
+      processor time, which is more telling on a busy machine.
     """
     runs = []
     for _ in range(pairs):
@@ -75,14 +75,14 @@ def compare(
 def compare_costs(
     name: str, ours: list[float], peer: list[float], *, unit: str, note: str = ""
 ) -> dict:
-    """Returns the row of something of which less is better.
+    """Returns the row of costs, of which less is better.
 
     Args:
       name: Of the row.
       ours: One cost for each pair.
       peer: As many.
       unit: Of the costs.
-      note: As `compare` has it.
+      note: As in `compare`.
     """
     runs = [
         {"ours": _short(mine), "peer": _short(other), "ratio": _short(other / mine)}
@@ -97,7 +97,7 @@ def milliseconds(measured: Measurement) -> float:
 
 
 def per_second(measured: Measurement) -> float:
-    """Returns the images per second of processor time, as rows have them."""
+    """Returns the images per second of processor time, rounded as in rows."""
     return _short(measured.rate)
 
 
@@ -115,7 +115,7 @@ def machine() -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of both sides and of what both stand on."""
+    """Returns the versions of both sides and of TensorFlow, which both use."""
     names = ("tensorflow", "tf-models-official")
     installed = {name: importlib.metadata.version(name) for name in names}
     return installed | {"st_keras": st_keras.__version__}

@@ -1,4 +1,4 @@
-"""Makes pictures that cost a JPEG decoder what photographs do, with boxes and maps."""
+"""Makes JPEGs that are as costly to decode as photographs, with boxes and maps."""
 
 import io
 import pathlib
@@ -8,13 +8,13 @@ from PIL import Image
 
 from st_keras.data import dataset_info, images, records
 
-SIZE_PX = (480, 640)  # Height and width, the commonest of COCO.
+SIZE_PX = (480, 640)  # Height and width, the most common in COCO.
 _DIGITS = tuple("0123456789")
 _MOST_BOXES = 15
 _HEIGHTS_PX = (24, 240)
 _INK = 0.3  # Opacity from which a pixel belongs to the digit.
 _QUALITY = 90
-# Photographs have about the same contrast at every scale; so much of it gives 100 KB.
+# Photographs have about the same contrast at every scale; this much gives 100 KB.
 _TEXTURE = 0.055
 _FINEST_CELLS = 2  # Pixels.
 
@@ -22,7 +22,7 @@ _FINEST_CELLS = 2  # Pixels.
 def write_scenes(folder: str, count: int, seed: int = 0, shards: int = 1) -> str:
     """Writes records of scenes with enlarged digits and returns their glob.
 
-    A scene depends on the seed and its number only. Boxes are tight around the ink; in
+    A scene depends only on the seed and its number. Boxes are tight around the ink; in
     label maps, 0 is the background and digit d is d + 1, as in the boxes' labels.
 
     Args:

@@ -47,11 +47,11 @@ def run(
     pairs: int = 5,
     cases: dict[str, Sizes] = CASES,
 ) -> dict:
-    """Measures, and writes what it finds as JSON.
+    """Runs the measurements and writes the results as JSON.
 
     Args:
       output: JSON file.
-      command: What repeats the measurement; it is written along.
+      command: Repeats the measurement; it is stored with the results.
       only: Of `NAMES`; empty is all.
       pairs: How often both sides are measured.
       cases: Sizes by the names of rows.
@@ -100,8 +100,8 @@ def _measure(
         return all_cores.measure(_STEPS * sizes.batch_size, work)
 
     def peer_parsing() -> rows.Measurement:
-        # Starting a pipeline, and ending one that tunes itself, can take seconds in
-        # which nothing is done: neither is a part of a step.
+        # Starting a pipeline, and shutting down an autotuned one, can take idle
+        # seconds: neither is part of a step.
         stream = iter(batches.take(_STEPS + 1))
         next(stream)
         return timed(lambda: [peer_step(*made) for made in stream])

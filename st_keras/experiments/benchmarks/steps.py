@@ -32,7 +32,7 @@ class Pictures(NamedTuple):
 def make_pictures(
     batch_size: int, size_px: tuple[int, int], num_classes: int, boxes: int = _BOXES
 ) -> Pictures:
-    """Returns the same pictures whenever it is asked."""
+    """Returns the same pictures on every call."""
     random = np.random.default_rng(0)
     size = np.array(size_px, np.float32)
     sides = size * random.uniform(0.05, 0.6, [batch_size, boxes, 2])
@@ -60,7 +60,7 @@ def ours(config: Config, task: Task, model: tf.keras.Model) -> Callable:
 
 
 def our_batch(pictures: Pictures) -> Batch:
-    """Returns what our pipeline gives the step: bytes, and boxes with padding."""
+    """Returns what our pipeline feeds the step: uint8 pixels and padded boxes."""
     batch, count = pictures.class_ids.shape
     missing = [[0, 0], [0, NUM_BOXES - count]]
     ones = np.pad(np.ones([batch, count], np.float32), missing)
@@ -91,7 +91,7 @@ def peer(config: Config, task, model: tf.keras.Model) -> Callable:
 def peer_batches(task, pictures: Pictures) -> tf.data.Dataset:
     """Returns endless batches as their parser makes them, anchors matched.
 
-    Their pipeline decodes, parses in parallel, batches and works ahead; so does this
+    Their pipeline decodes, parses in parallel, batches and prefetches; so does this
     one, after the decoder.
     """
     batch, *size_px, _ = pictures.pixels.shape

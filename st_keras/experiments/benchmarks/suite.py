@@ -1,4 +1,4 @@
-"""What suites of measurements have in common: which rows, which records, which file."""
+"""Shared by the suites of measurements: choice of rows, records and output file."""
 
 import contextlib
 import tempfile
@@ -15,11 +15,11 @@ def chosen(
 
     Args:
       names: All of a suite.
-      only: Of these; empty is all but the slow ones.
+      only: Some of these; empty is all but the slow ones.
       slow: Those that take hours.
 
     Raises:
-      ValueError: One is unknown.
+      ValueError: A name in `only` is unknown.
     """
     unknown = [name for name in only if name not in names]
     if unknown:
@@ -31,11 +31,11 @@ def chosen(
 
 @contextlib.contextmanager
 def given_or_made(records: str, count: int) -> Iterator[str]:
-    """Gives a glob of records.
+    """Yields a glob of records.
 
     Args:
-      records: Glob; empty makes scenes, which are gone afterwards.
-      count: Scenes.
+      records: Glob; empty makes scenes, which are deleted afterwards.
+      count: Scenes to make.
     """
     if records:
         yield records
@@ -51,7 +51,7 @@ def write(output: str, name: str, command: str, content: dict) -> None:
       output: JSON file.
       name: Of the suite.
       command: What repeats it.
-      content: With `rows`.
+      content: What the suite has found, such as `rows`.
     """
     content = {"suite": name, "command": command, **content}
     content |= {"machine": rows.machine(), "versions": rows.versions()}

@@ -33,9 +33,9 @@ def run(
 
     Args:
       name: One of `SUITES`; `all`; or `table`, which shows a file as Markdown.
-      output: JSON file; of `all`, a folder.
-      command: What repeats the measurement; it is written along.
-      only: Names of rows; empty: all.
+      output: JSON file; for `all`, a folder.
+      command: Repeats the measurement; it is stored with the results.
+      only: Names of rows; empty: all but those that take hours.
       pairs: How often both sides are measured.
       **settings: `records`, `seconds`, `pictures`, for the suites that take them.
 
@@ -58,7 +58,7 @@ def run(
 def _run_all(folder: str, command: str, only: Sequence[str]) -> str:
     """Runs each suite by the same command in a process of its own.
 
-    TensorFlow is limited to one core in one of them, and cannot be freed again.
+    One of them limits TensorFlow to one core, which a process cannot undo.
     """
     if only:
         raise ValueError("`--only` must be empty with `--suite all`; choose a suite.")
@@ -66,7 +66,7 @@ def _run_all(folder: str, command: str, only: Sequence[str]) -> str:
     words = shlex.split(command)[1:]
     for name in SUITES:
         path = str(pathlib.Path(folder, f"{name}.json"))
-        # The last flag of a name counts.
+        # Of a repeated flag, the last one counts.
         more = ["--suite", name, "--json", path]
         subprocess.run([sys.executable, *words, *more], check=True)
     return f"{len(SUITES)} suites: {', '.join(SUITES)}"

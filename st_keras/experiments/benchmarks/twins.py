@@ -23,8 +23,8 @@ from st_keras.models import weights
 from st_keras.ops import images
 from st_keras.tasks import Task, build_task
 
-# Candidates of a picture for suppression: pairs of an anchor and a class above the
-# score. Random weights have none, or all.
+# Candidates for suppression in a picture: pairs of an anchor and a class above the
+# minimum score. Random weights give none, or all.
 CANDIDATES = 1000
 _SPREAD = 1.5  # Standard deviation of the logits.
 _MIN_SCORE = 0.05  # The default of both sides.
@@ -60,7 +60,7 @@ def detectors(sizes: Sizes) -> Twins:
 
 
 def segmenters(sizes: Sizes) -> Twins:
-    """Returns two DeepLabv3+ at output stride 16, which look at a picture once."""
+    """Returns two DeepLabv3+ at output stride 16, with one view per picture."""
     return _twins(_segmentation_config(sizes), *_peer_segmenter(sizes))
 
 
@@ -106,10 +106,10 @@ def peer_detector(sizes: Sizes) -> tuple[Any, tf.keras.Model]:
 
 
 def give_candidates(twins: Twins, pictures: tf.Tensor) -> None:
-    """Gives both detectors scores as a trained one has them: few above the minimum.
+    """Gives both detectors scores like a trained one's: few above the minimum.
 
-    The classifier's kernel is drawn anew, so that logits differ from place to place,
-    and its bias is such that of the pictures given, `CANDIDATES` each are left over.
+    The classifier's kernel is redrawn, so that logits differ from place to place, and
+    its bias is set so that the given pictures have `CANDIDATES` each.
 
     Args:
       twins: Detectors.
@@ -150,12 +150,12 @@ def _peer_segmenter(sizes: Sizes) -> tuple[Any, tf.keras.Model]:
 
     config = configs.seg_deeplabv3plus_pascal().task
     backbone = config.model.backbone.dilated_resnet
-    # Theirs begins with three small convolutions there, ours with the ResNet's own one.
+    # Their config's stem is three small convolutions; ours is the ResNet's own one.
     backbone.model_id, backbone.stem_type = int(_number(sizes)), "v0"
     norm = config.model.norm_activation
     norm.activation, norm.norm_momentum = "relu", _NORM["batch_norm_momentum"]
     config.validation_data.output_size = list(sizes.size_px)
-    # The truth at the network's size, not in a frame that is as large as any picture.
+    # Truth at the network's size, not in a frame large enough for any picture.
     config.validation_data.resize_eval_groundtruth = True
     _set_sizes(config, sizes)
     task = semantic_segmentation.SemanticSegmentationTask(config)
@@ -169,7 +169,7 @@ def _twins(config: Config, peer_task, peer_model: tf.keras.Model) -> Twins:
 
 
 def _copy(twins: Twins, *parts: str) -> None:
-    """Gives our model the weights of theirs, by way of one of their checkpoints."""
+    """Copies the weights of their model into ours, through one of their checkpoints."""
     items = {part: twins.peer_model.checkpoint_items[part] for part in parts}
     ours = [{"decoder": "neck"}.get(part, part) for part in parts]
     with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +192,7 @@ def _config(sizes: Sizes, **task) -> Config:
 
 
 def _set_sizes(config, sizes: Sizes) -> None:
-    """Sets what every task of theirs has."""
+    """Changes the settings that all their tasks have."""
     tf.keras.mixed_precision.set_global_policy(sizes.precision)
     config.init_checkpoint = None
     config.model.num_classes = sizes.num_classes

@@ -1,1 +1,1 @@
-"""What is looked at before a run: every check, and what the run will cost."""
+"""The checks made before a run, and an estimate of what the run will cost."""

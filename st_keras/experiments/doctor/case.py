@@ -15,7 +15,7 @@ PROBLEM, WARNING = "problem", "warning"
 class Finding:
     """One thing that is wrong, or may be."""
 
-    kind: str  # `problem`: the run fails or cannot give what it is for. `warning`.
+    kind: str  # `problem`: the run fails or cannot serve its purpose. `warning`.
     what: str  # Names the file or the setting, and the value.
     fix: str  # One sentence.
 
@@ -25,7 +25,7 @@ class Opened:
     """Records that can be read."""
 
     records: str
-    info: DatasetInfo  # Of all pictures, also those that the ids leave out.
+    info: DatasetInfo  # Of all pictures, including those that the ids leave out.
     source: Source
     digests: dict[str, str]  # Of the chosen pictures, by id.
     size_bytes: int  # Of the chosen pictures, as they are stored.
@@ -33,14 +33,14 @@ class Opened:
 
 @dataclasses.dataclass(kw_only=True)
 class Survey:
-    """What the labels of a set say, after a pass over them."""
+    """Statistics of a set's labels, from a pass over them."""
 
     pictures: int = 0
     empty: int = 0
     per_class: dict[int, int] = dataclasses.field(default_factory=dict)
     most_per_picture: int = 0
     small: int = 0  # Objects whose shorter side is under 8 px in the network's input.
-    human: dict[str, float] | None = None  # Density, as the quality measure has it.
+    human: dict[str, float] | None = None  # Density, from the quality measure.
 
     @property
     def objects(self) -> int:
@@ -52,7 +52,7 @@ class Case:
     """A config under examination; checks fill in what later ones need."""
 
     config: Config
-    workdir: str  # Where the run is to write.
+    workdir: str  # Where the run will write.
     steps: int  # Of the trial; 0: none.
     opened: dict[str, Opened] = dataclasses.field(default_factory=dict)  # By set.
     task: Task | None = None  # None: the classes are not known.
@@ -62,23 +62,23 @@ class Case:
 
 
 def problem(what: str, fix: str) -> Finding:
-    """Returns something that must be put right before the run."""
+    """Returns something that must be fixed before the run."""
     return Finding(kind=PROBLEM, what=what, fix=fix)
 
 
 def warning(what: str, fix: str) -> Finding:
-    """Returns something that may be meant."""
+    """Returns something that may be intended."""
     return Finding(kind=WARNING, what=what, fix=fix)
 
 
 def from_error(error: Exception, fix: str, where: str = "") -> Finding:
     """Returns an error as a problem.
 
-    Messages of this package say first what is wrong, then what to do: in a sentence of
-    its own or after a semicolon.
+    Messages of this package first say what is wrong, then how to fix it, in a second
+    sentence or after a semicolon.
 
     Args:
-      error: What a check has run into.
+      error: Raised during a check.
       fix: For a message that does not say.
       where: What it is about, where the message does not say.
     """

@@ -1,4 +1,4 @@
-"""Everything the doctor looks at, in turn; a new check is a function in the list."""
+"""Runs the doctor's checks in turn; a new check is a function in the list."""
 
 import tensorflow as tf
 
@@ -17,7 +17,7 @@ _GROWN = 2.0  # The loss of the last steps against that of the first.
 
 
 def check_trial(case: Case) -> list[Finding]:
-    """Takes real steps; left out where it is known that they cannot be taken."""
+    """Takes real steps; skipped where they are known to be impossible."""
     config, opened = case.config, case.opened
     needed = {"human"}
     if config.pseudo and config.pseudo.records and not config.self_training:
@@ -26,7 +26,7 @@ def check_trial(case: Case) -> list[Finding]:
         needed.add("joint")
     if not case.steps or case.task is None or not needed <= opened.keys():
         return []
-    is_online = config.pseudo and config.pseudo.online  # No stage that labels.
+    is_online = config.pseudo and config.pseudo.online  # There is no labelling stage.
     pictures = None
     if "unlabeled" in opened and not is_online:
         pictures = opened["unlabeled"].source
@@ -77,11 +77,11 @@ CHECKS = (
 def examine(
     config: Config, *, workdir: str = ".", steps: int = 20
 ) -> tuple[Case, list[Finding]]:
-    """Makes every check and returns what they have seen and found, problems first.
+    """Runs every check and returns the case and the findings, problems first.
 
     Args:
       config: Of any run.
-      workdir: Where it is to write; need not be there.
+      workdir: Where it will write; need not exist.
       steps: Of real training; 0: none.
 
     Raises:

@@ -8,7 +8,7 @@ from st_keras.config import Config
 from st_keras.experiments.doctor.case import Case, Finding, problem, warning
 from st_keras.experiments.self_train import teacher_config
 
-_MUCH = 0.5  # Share of what is free; from there on, a warning.
+_MUCH = 0.5  # Share of what is free; above it, a warning.
 _GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
 
@@ -21,14 +21,14 @@ def stage_seconds(
     pictures_per_second: float,
     unlabeled_pictures: int,
 ) -> dict[str, float]:
-    """Returns what each stage will take, in its order; evaluations are not counted.
+    """Returns the seconds of each stage, in order; evaluations are not counted.
 
     Args:
       config: Of one run, or of a student with its teacher and control.
-      steps_per_second: Of training, with as many pictures as the student has.
-      seconds_before: Of each training, besides its steps.
+      steps_per_second: Of training, with as many pictures per step as the student has.
+      seconds_before: Of each training run, besides its steps.
       pictures_per_second: Of labelling; 0: not known, and left out.
-      unlabeled_pictures: That the teacher labels.
+      unlabeled_pictures: Pictures that the teacher labels.
     """
 
     def training(steps: float) -> float:
@@ -40,7 +40,7 @@ def stage_seconds(
     teacher = teacher_config(config)
     teacher_steps = teacher.training.steps
     of_student = config.human.images_per_step + config.pseudo.images_per_step
-    # Of a step's time; it grows with the pictures.
+    # Of a student step's time, which grows with the pictures.
     share = teacher.human.images_per_step / of_student
     stages = {"teacher": training(share * teacher_steps)}
     if pictures_per_second:
@@ -59,20 +59,20 @@ def disk_bytes(
     Args:
       config: Of one run, or of a student with its teacher and control.
       checkpoint_bytes: Of one: model, optimizer, averages.
-      unlabeled_bytes: Of the pictures to label; their records hold them again.
+      unlabeled_bytes: Of the pictures to label; the pseudo records store them again.
     """
     runs, records = 1, {}
     if config.self_training and config.pseudo:
         runs = 2 + config.self_training.control
         if not config.pseudo.online:
             records = {"pseudo records": unlabeled_bytes}
-    # The oldest one goes when the newest one is there.
+    # The oldest one is deleted only once the newest is written.
     count = runs * config.training.keep_checkpoints + 1
     return {"checkpoints": count * checkpoint_bytes} | records
 
 
 def buffer_bytes(case: Case) -> int:
-    """Returns what the input pipeline of a step holds of encoded pictures."""
+    """Returns the bytes of encoded pictures that the input pipeline of a step holds."""
     config, total = case.config, 0
     parts = {"human": ("human", config.human)}
     if config.pseudo:
@@ -93,7 +93,7 @@ def buffer_bytes(case: Case) -> int:
 
 
 def check_disk(case: Case) -> list[Finding]:
-    """What is written must fit beside what is there."""
+    """What the run writes must fit into the free space."""
     if case.trial is None:
         return []
     needed = disk_bytes(
@@ -125,7 +125,7 @@ def check_memory(case: Case) -> list[Finding]:
 
 
 def free_disk_bytes(folder: str) -> int:
-    """Returns what is free where a folder is, or is going to be."""
+    """Returns the free space where a folder is, or will be."""
     path = pathlib.Path(folder).expanduser().absolute()
     while not path.exists():
         path = path.parent
@@ -133,7 +133,7 @@ def free_disk_bytes(folder: str) -> int:
 
 
 def free_memory_bytes() -> int:
-    """Returns the memory this process may still take, its container's bound too."""
+    """Returns the memory this process may still take, within its container's limit."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     meminfo = pathlib.Path("/proc/meminfo")
     if meminfo.exists():
@@ -146,7 +146,7 @@ def free_memory_bytes() -> int:
                 pathlib.Path(used).read_text()
             )
         except (OSError, ValueError):
-            continue  # No such bound.
+            continue  # No such limit.
         free = min(free, max(left, 0))
     return free
 

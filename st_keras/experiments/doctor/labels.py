@@ -1,4 +1,4 @@
-"""Checks of labels, by a pass over all that a run will read."""
+"""Checks of labels, by a pass over the human, evaluation and test records."""
 
 import collections
 
@@ -17,7 +17,7 @@ from st_keras.experiments.doctor.case import (
 )
 
 SMALL_PX = 8
-_MOST_SMALL = 0.1  # Share of objects; from there on, small ones matter.
+_MOST_SMALL = 0.1  # Share of objects; above it, small ones matter.
 _MOST_EMPTY = 0.5  # Share of pictures.
 _LEAST_KNOWN = 0.5  # Share of pixels.
 _SHOWN = 8  # Classes named in a line.
@@ -126,7 +126,7 @@ def _check_density(case: Case, name: str, survey: Survey) -> list[Finding]:
 
 
 def _check_classes(case: Case) -> list[Finding]:
-    """A class nobody shows is not learned; one nobody asks for is not measured."""
+    """A class must be in the human set to be learned, in the others to be measured."""
     if "human" not in case.surveys or not case.surveys["human"].objects:
         return []
     names = case.task.class_names

@@ -174,7 +174,7 @@ def _part(title: str, lines: Sequence[str]) -> str:
 
 
 def _wrap(head: str, text: str) -> list[str]:
-    """Returns the text in lines; what follows the first is as far in as its head."""
+    """Returns the text in lines; all but the first are indented by the head's width."""
     return textwrap.wrap(
         text,
         _WIDTH - 2,

@@ -1,4 +1,4 @@
-"""Checks of files: are all records there, whole, apart, and of the same classes?"""
+"""Checks of files: are all records there, whole, disjoint, and of the same classes?"""
 
 import itertools
 import os
@@ -20,13 +20,13 @@ from st_keras.self_training import selection
 from st_keras.tasks import build_joint_task, build_task, with_class_names
 
 _REMAKE = "Make the records again with tools/make_records.py."
-# A teacher's labels are of pictures without human ones: the same, and rightly so. And
-# nothing is wrong with learning the class of a picture beside its boxes.
+# Sets that may share pictures: pseudo labels are of the unlabelled pictures, and joint
+# training may learn the class of a picture beside its boxes.
 _SAME_PICTURES = (
     {"unlabeled", "pseudo"},
     *({"joint", other} for other in ("human", "unlabeled", "pseudo")),
 )
-_MOST_SKIPPED, _MOST_CLIPPED = 0.01, 0.1  # Shares from which on it is no accident.
+_MOST_SKIPPED, _MOST_CLIPPED = 0.01, 0.1  # Shares above which it is no accident.
 
 
 def picture_sets(config: Config) -> dict[str, tuple[str, str]]:
@@ -54,7 +54,7 @@ def check_files(case: Case) -> list[Finding]:
         try:
             case.opened[name] = _open(records, _ids(case.config, name, ids_file))
         except (ValueError, OSError) as error:
-            # Two sets of the same files miss the same file: one problem.
+            # Two sets of the same files fail with the same error: one problem.
             errors.setdefault(str(error), (error, []))[1].append(name)
     return [
         from_error(error, _REMAKE, ", ".join(names)) for error, names in errors.values()
@@ -62,7 +62,7 @@ def check_files(case: Case) -> list[Finding]:
 
 
 def check_parts(case: Case) -> list[Finding]:
-    """A student needs labels of a teacher, and a report needs a set to be about."""
+    """A student needs a teacher's labels, and a report needs a set to report on."""
     config, found = case.config, []
     if config.pseudo and not (config.pseudo.records or config.self_training):
         found.append(
@@ -86,7 +86,7 @@ def check_parts(case: Case) -> list[Finding]:
 
 
 def check_classes(case: Case) -> list[Finding]:
-    """All labels must speak of the classes that the human ones have."""
+    """All labels must have the same classes as the human ones."""
     if "human" not in case.opened:
         return []
     try:
@@ -111,7 +111,7 @@ def check_classes(case: Case) -> list[Finding]:
 
 
 def check_overlap(case: Case) -> list[Finding]:
-    """No picture may be in two sets, whatever it is called in them."""
+    """No picture may be in two sets, even under different ids."""
     found = []
     for pair in itertools.combinations(case.opened, 2):
         if set(pair) in _SAME_PICTURES:
@@ -127,7 +127,7 @@ def check_overlap(case: Case) -> list[Finding]:
 
 def check_conversion(case: Case) -> list[Finding]:
     """What a conversion left out must be an accident, not a rule."""
-    folders = {}  # Several sets may be of one folder.
+    folders = {}  # Several sets may come from one folder.
     for opened in case.opened.values():
         folders.setdefault(os.path.dirname(opened.source.paths[0]), opened.info)
     kept, found = {reason.value for reason in KEPT}, []
@@ -157,7 +157,7 @@ def check_conversion(case: Case) -> list[Finding]:
 
 
 def _ids(config: Config, name: str, ids_file: str) -> list[str] | None:
-    """Returns the ids that a set is made of, as training chooses them; None: all."""
+    """Returns the ids of a set, chosen as training chooses them; None: all."""
     if name == "pseudo":
         return selection.image_ids(config.pseudo)
     if name == "unlabeled" and config.pseudo and config.pseudo.exclude:
@@ -208,7 +208,7 @@ def _other_classes(case: Case, name: str, error: ValueError) -> list[Finding]:
     if name != "unlabeled" and not (name == "pseudo" and is_online):
         return [from_error(error, _REMAKE, name)]
     if not getattr(case.opened[name].info, case.task.names_field):
-        return []  # Pictures nobody labelled, as it should be.
+        return []  # Pictures without human labels, as expected.
     return [
         warning(
             f"{name}: {str(error).partition('; ')[0]}. Its labels are not read, so the "

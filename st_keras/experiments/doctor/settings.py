@@ -1,4 +1,4 @@
-"""Checks of settings: values that are each allowed, and make no sense together."""
+"""Checks of settings: values that are each allowed but make no sense together."""
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ _SGD_RATE = 0.1
 _RATE_FACTOR = 4.0
 _LONGEST_MEMORY = 1 / 3  # Of the loss means, as a share of the run.
 _ENLARGED = 2.0
-_FEW_STEPS = 0.05  # Of all steps; what a warm-up usually takes.
+_FEW_STEPS = 0.05  # Share of all steps that a warm-up usually takes.
 
 
 def check_schedule(case: Case) -> list[Finding]:
@@ -97,7 +97,7 @@ def check_batch(case: Case) -> list[Finding]:
                 )
             )
     replicas = _replicas(config)
-    # Those of joint training go through the backbone by themselves.
+    # Joint training sends its pictures through the backbone in a batch of their own.
     beside = [config.joint.images_per_step] if config.joint else []
     text = warnings_of_run.batch_norm_warning(
         min([*together, *beside]),
@@ -108,7 +108,7 @@ def check_batch(case: Case) -> list[Finding]:
 
 
 def check_learning_rate(case: Case) -> list[Finding]:
-    """SGD's learning rate goes with the batch."""
+    """SGD's learning rate must scale with the batch."""
     optimization = case.config.scaled_optimization
     if optimization.optimizer != "sgd":
         return []  # AdamW has no such rule.
@@ -129,7 +129,7 @@ def check_learning_rate(case: Case) -> list[Finding]:
 
 
 def check_pseudo(case: Case) -> list[Finding]:
-    """The means of the losses must have forgotten the beginning before the end."""
+    """The running means of the losses must forget the first steps within the run."""
     pseudo, steps = case.config.pseudo, case.config.training.steps
     if not pseudo or not pseudo.normalize:
         return []
@@ -147,7 +147,7 @@ def check_pseudo(case: Case) -> list[Finding]:
 
 
 def check_image_size(case: Case) -> list[Finding]:
-    """The network's input must not be larger than what there is to see."""
+    """The network's input must not be much larger than the pictures."""
     if "human" not in case.opened:
         return []
     info = case.opened["human"].info
@@ -172,7 +172,7 @@ def images_per_step(config: Config) -> int:
 
 
 def _replicas(config: Config) -> int:
-    """Returns the number of replicas; 1 where it takes a connection to know."""
+    """Returns the number of replicas; 1 where finding out takes a connection."""
     if config.runtime.strategy in ("mirrored", "multi_worker"):
         return max(1, len(tf.config.list_physical_devices("GPU")))
     return 1

@@ -1,4 +1,4 @@
-"""A few real steps of the real model, in a folder that is gone afterwards."""
+"""A few real steps of the real model, in a temporary folder."""
 
 import contextlib
 import dataclasses
@@ -20,13 +20,13 @@ from st_keras.runtime.restored import restore_run
 from st_keras.tasks import Task
 from st_keras.training.loop import train
 
-_CALLS = 4  # Into TensorFlow, of training; the first one traces.
+_CALLS = 4  # Of training, into TensorFlow; the first one traces.
 _BATCHES = 3  # To label; again, the first one traces.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What the steps have shown."""
+    """What the steps measured."""
 
     steps: int
     images_per_step: int
@@ -48,8 +48,8 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
     """Trains for some steps, then labels some pictures with that model.
 
     Args:
-      config: Of any run; a student whose pseudo labels are still to be made is tried as
-        a teacher whose steps are as large.
+      config: Of any run; a student whose pseudo labels do not exist yet is tried as a
+        teacher with steps of the same size.
       steps: At least 2; the first calls are not timed.
       pictures: To label; None: none.
 
@@ -59,7 +59,7 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
     """
     alone = trial_config(config, steps)
     with tempfile.TemporaryDirectory(prefix="st_keras_doctor_") as workdir:
-        # What training says of itself is not part of the page.
+        # What training prints is not part of the page.
         with contextlib.redirect_stdout(sys.stderr):
             summary = train(alone, workdir, title="Trial")
         steps_per_second = _steps_per_second(workdir)
@@ -87,11 +87,11 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
 def trial_config(config: Config, steps: int) -> Config:
     """Returns the run whose first steps are tried.
 
-    The learning rate is that of the first steps of the whole run: it warms up alike,
-    and does not fall, as a schedule of a few steps would have it.
+    The learning rate is that of the first steps of the whole run: it warms up the same
+    way and does not fall, as it would in a schedule of a few steps.
     """
     if config.pseudo and config.self_training:
-        # With as many pictures as the student has, whatever its teacher is given.
+        # With as many pictures as the student has, whatever its teacher's batch is.
         settings = dataclasses.replace(config.self_training, teacher_images_per_step=0)
         config = teacher_config(dataclasses.replace(config, self_training=settings))
     elif config.pseudo and not config.pseudo.records:
@@ -118,7 +118,7 @@ def trial_config(config: Config, steps: int) -> Config:
 
 
 def _steps_per_second(workdir: str) -> float:
-    """Returns the speed after the first call, by the times of TensorBoard's events."""
+    """Returns the speed after the first call, from the times of TensorBoard events."""
     times: dict[int, float] = {}
     for file in sorted(pathlib.Path(workdir, "tensorboard").iterdir()):
         for event in tf.compat.v1.train.summary_iterator(str(file)):
@@ -135,8 +135,8 @@ def _label(workdir: str, config: Config, pictures: pipeline.Source) -> float:
     batch_size = run.config.evaluation.images_per_step
     serialized = pipeline.serialized_records(pictures)
     views = _views(run.task, next(iter(serialized)))
-    # The pictures of a batch come together: time runs from the end of the first batch,
-    # which traces, to the end of another.
+    # The pictures of a batch arrive together: time runs from the end of the first
+    # batch, which traces, to the end of the last.
     per_batch = math.ceil(batch_size / views)
     count = _BATCHES * per_batch
     found = Predictor(run.task, run.model).over_serialized(
@@ -147,6 +147,6 @@ def _label(workdir: str, config: Config, pictures: pipeline.Source) -> float:
 
 
 def _views(task: Task, serialized: tf.Tensor) -> int:
-    """Returns in how many ways a picture is looked at."""
+    """Returns the number of views of a picture."""
     image = decode.decode_image(decode.decode_encoded(serialized))
     return int(task.views(image).scale_yx.shape[0])

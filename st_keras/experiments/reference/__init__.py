@@ -1,1 +1,1 @@
-"""Pages of reference, made from the code they describe."""
+"""Reference pages, made from the code they describe."""

@@ -64,7 +64,7 @@ def page() -> str:
 
 
 def members(name: str) -> tuple[str, ...]:
-    """Returns what the page shows of a module, public classes if it lists nothing."""
+    """Returns the names the page shows of a module: public classes if it lists none."""
     if FRONT_DOOR[name]:
         return FRONT_DOOR[name]
     module = source.read(name)

@@ -43,7 +43,7 @@ def page() -> str:
 
 
 def _kinds(top: type) -> dict[type, list[str]]:
-    """Returns every class inside another, with the places where it stands."""
+    """Returns every nested class, with the paths at which it occurs."""
     found: dict[type, list[str]] = {}
 
     def visit(kind: type, path: str) -> None:
@@ -68,7 +68,7 @@ def _section(title: str, kind: type) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for field in dataclasses.fields(kind):
-        # What is inherited stands where it is from, unless it is checked further here.
+        # Inherited fields are listed with their own class, unless checked further here.
         if field.name not in own and field.name not in wanted:
             continue
         cells = [
@@ -87,7 +87,7 @@ def _section(title: str, kind: type) -> str:
 
 
 def _elsewhere(kind: type, name: str, hint: object) -> str:
-    """Returns what is said of a field that has no comment of its own."""
+    """Returns the description of a field that has no comment of its own."""
     inner = _inner(hint)
     if dataclasses.is_dataclass(inner):
         return inspect.getdoc(inner).partition("\n")[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from st_keras.experiments.reference.source import Module, read, resolve
 
-# What the checks of config/checks.py want, in words of the page.
+# What the checks of config/checks.py require, in the page's words.
 _OF_CHECK = {
     "check_above_zero": "above 0",
     "check_not_negative": "0 or more",
@@ -16,10 +16,10 @@ _UNKNOWN = "…"  # In place of a value that only a run knows.
 
 
 def ranges(module: Module, node: ast.ClassDef) -> dict[str, str]:
-    """Returns what `__post_init__` wants of fields, by name.
+    """Returns what `__post_init__` requires of fields, by name.
 
-    A check that cannot be read, such as one of a name that is put together, is left
-    out; so are conditions under which a check is made.
+    A check that cannot be read, such as one of a computed name, is left out; so are
+    the conditions under which a check is made.
     """
     found: dict[str, list[str]] = {}
     for item in node.body:
@@ -34,7 +34,7 @@ def ranges(module: Module, node: ast.ClassDef) -> dict[str, str]:
 def _statements(
     module: Module, body: list[ast.stmt], names: dict[str, ast.expr]
 ) -> Iterator[tuple[str, str]]:
-    """Yields (field, wanted), with the names that are assigned on the way."""
+    """Yields (field, wanted), resolving names that are assigned on the way."""
     for item in body:
         if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
             names[item.targets[0].id] = item.value
@@ -65,7 +65,7 @@ def _call(module, call: ast.Call, names) -> Iterator[tuple[str, str]]:
 
 
 def _text(node: ast.expr, names) -> str:
-    """Returns a string as it is written, with a mark for what is filled in."""
+    """Returns a string as written in the source, with a mark for what is filled in."""
     if isinstance(node, ast.Name) and node.id in names:
         return _text(names[node.id], names)
     if isinstance(node, ast.Constant):
@@ -83,7 +83,7 @@ def _text(node: ast.expr, names) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Leaves out what only a run can fill in: brackets, or else the whole sentence."""
+    """Drops what only a run can fill in: a bracketed value, or else the whole text."""
     text = re.sub(rf" \({_UNKNOWN}\)", "", text)
     return "" if _UNKNOWN in text else text
 
@@ -109,7 +109,7 @@ def class_of(module_name: str, name: str) -> tuple[Module, ast.ClassDef]:
     """Returns a class of a module, and the module.
 
     Raises:
-      ValueError: There is none.
+      ValueError: There is no such class.
     """
     module = read(module_name)
     node = module.find(name)

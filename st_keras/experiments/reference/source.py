@@ -1,4 +1,4 @@
-"""Reads what a module of ours says in its source, comments included, unimported."""
+"""Reads our modules' source, comments included, without importing them."""
 
 import ast
 import dataclasses
@@ -28,7 +28,7 @@ class Module:
         return None
 
     def imported(self, name: str) -> str:
-        """Returns the module that a name is taken from; empty if from none of ours."""
+        """Returns the module that a name is imported from; empty if from none."""
         for node in self.tree.body:
             if isinstance(node, ast.ImportFrom) and node.module:
                 if name in (alias.name for alias in node.names):
@@ -98,7 +98,7 @@ def resolve(name: str, member: str) -> tuple[Module, ast.stmt | None]:
 
 
 def fields(module: Module, node: ast.ClassDef) -> Iterator[Field]:
-    """Yields the annotated names of a class, each with what is said of it.
+    """Yields the annotated names of a class, each with its comment.
 
     That is the comment behind it, and the whole lines of comment right above it.
     """

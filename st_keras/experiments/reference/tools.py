@@ -26,7 +26,7 @@ _WORDS = {
     "bool": "on or off",
     "enum": "one of",
 }
-# Of command_line: what gives a tool the flags below.
+# Functions of command_line that give a tool the flags below.
 _OF_DEVICES = {"define_device_flags", "define_device_overrides"}
 
 
@@ -116,7 +116,7 @@ def _default(module: source.Module, node: ast.expr) -> str:
 
 
 def _value(module: source.Module, node: ast.expr):
-    """Returns a literal, or what a constant of the file stands for."""
+    """Returns a literal, or the value of a constant of the file."""
     if isinstance(node, ast.List | ast.Tuple):
         return [
             value

@@ -1,1 +1,1 @@
-"""What a TPU would make of a config, by its real compiler, without a TPU."""
+"""Compiles a config's step with a TPU's real compiler, without a TPU."""

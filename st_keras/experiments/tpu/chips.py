@@ -1,4 +1,4 @@
-"""The TPUs that a step can be compiled for: what they hold, and how fast they are."""
+"""The TPUs that a step can be compiled for: their memory and their speed."""
 
 import dataclasses
 
@@ -7,16 +7,16 @@ _GIB = 2**30
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chip:
-    """One kind of TPU, by what a replica of `tf.distribute.TPUStrategy` has of it."""
+    """One kind of TPU, by what a replica of `tf.distribute.TPUStrategy` gets of it."""
 
     name: str
     replica: str  # What a replica is: `core` or `chip`.
     replicas_per_chip: int
     slice_prefix: str  # Of the accelerator's name...
-    slice_units: int  # ...in which a replica counts for so many.
+    slice_units: int  # ...whose number grows by this much with each replica.
     fewest_replicas: int  # Of a slice.
-    hbm_bytes: int  # Of a replica, as the next three.
-    reserved_bytes: int = 0  # That the compiler says it cannot have; 0: not known.
+    hbm_bytes: int  # Per replica, as are the next three.
+    reserved_bytes: int = 0  # What the compiler reports as unavailable; 0: not known.
     flops_per_second: float  # bfloat16.
     hbm_bytes_per_second: float
     topology: str  # What the compiler calls a small slice of it.
@@ -24,7 +24,7 @@ class Chip:
     source: str
 
     def slice_name(self, replicas: int) -> str:
-        """Returns what the accelerator type with so many replicas is called."""
+        """Returns the name of the accelerator type with that many replicas."""
         return f"{self.slice_prefix}-{replicas * self.slice_units}"
 
     def chips(self, replicas: int) -> float:
@@ -79,7 +79,7 @@ CHIPS = {
 
 
 def is_kind(text: str) -> bool:
-    """Whether a text is the kind of a TPU, or a slice, and not the name of one."""
+    """Whether a text is a kind or a slice of TPU rather than the name of a TPU."""
     kinds = {*CHIPS, *(chip.slice_prefix for chip in CHIPS.values())}
     kind, _, units = text.rpartition("-")
     return text in kinds or (kind in kinds and units.isdecimal())

@@ -12,15 +12,15 @@ def run(
 
     Args:
       config: Of any run.
-      name: Of the config, with what was set besides.
+      name: Of the config, with its overrides.
       tpu: A kind, as `v3`, or a slice, as `v3-32`.
       step: One of `lowering.STEPS`.
       minutes: For each compilation.
       path: JSON file that the rows are added to; None: none.
 
     Raises:
-      ValueError: There is no such TPU, or the config does not go with it.
-      OSError: The compiler cannot be had.
+      ValueError: There is no such TPU, or the config cannot be compiled for it.
+      OSError: The compiler is not available.
     """
     chip, replicas = chips.parse(tpu)
     known = results.read(path) if path else []

@@ -1,11 +1,11 @@
-"""Compiles one HLO module for a TPU that is not there, and says what came of it.
+"""Compiles one HLO module for a TPU that is not there, and writes the outcome.
 
 Runs by itself in the environment of pins.txt, which has JAX and no st_keras:
 
     python compile_hlo.py step.hlo found.json v3:2x2x1 chip_config_name=megacore
 
-JAX has no public function that compiles a module from elsewhere, so this reaches for
-its private ones; pins.txt says of which version.
+JAX has no public function that compiles a module from elsewhere, so this uses private
+ones of the version that pins.txt names.
 """
 
 import json
@@ -33,9 +33,9 @@ def main(hlo_path: str, found_path: str, topology: str, *options: str) -> None:
       topology: Name of a slice, as the compiler knows it: `v4:2x2x1`.
       *options: More about the slice, as `name=value`.
     """
-    # The compiler would ask the metadata server of a TPU host, and wait for it.
+    # Otherwise the compiler asks the metadata server of a TPU host, and waits for it.
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
-    # No device is taken, so that several may compile at a time.
+    # No device is used, so several processes may compile at a time.
     os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
     os.environ["JAX_PLATFORMS"] = "cpu"
     found = {"compiles": False, "error": "", "memory_bytes": {}, "cost": {}}
@@ -68,7 +68,7 @@ def _compile(hlo_path: str, topology: str, more: dict[str, str]) -> dict:
         _drop_copies(module, ir)
         options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
         # A TPU takes no more than some 3300 parameters, and EfficientNet-L2 with its
-        # optimizer has 3440: as JAX has it, many go in as a single tuple.
+        # optimizer has 3440: as in JAX, many are passed as a single tuple.
         main = next(op for op in module.body.operations if op.name.value == "main")
         options.parameter_is_tupled_arguments = dispatch.should_tuple_args(
             len(main.arguments), "tpu"
@@ -90,10 +90,10 @@ def _compile(hlo_path: str, topology: str, more: dict[str, str]) -> dict:
 
 
 def _drop_copies(module, ir) -> None:
-    """Puts what is copied in the place of each copy, which StableHLO has no word for.
+    """Replaces each copy by what it copies, since StableHLO has no such operation.
 
-    TensorFlow copies what it gives back of a variable; the compiler does so itself
-    where it must.
+    TensorFlow copies the variables it returns; the compiler does so itself where it
+    must.
     """
     copies = []
 

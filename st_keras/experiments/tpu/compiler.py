@@ -19,7 +19,7 @@ _TOO_LARGE = re.compile(rf"Used {_SIZE} of {_SIZE} hbm")
 _TOO_LARGE_ALREADY = re.compile(
     rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)"
 )
-_LONGEST_ERROR = 2000  # Letters of it that are kept.
+_LONGEST_ERROR = 2000  # Characters of it that are kept.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Compiled:
     memory_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
     needed_bytes: float = 0.0  # All of it together...
     is_partial: bool = False  # ...or temporaries alone, which were too large already.
-    room_bytes: float = 0.0  # That the compiler has for it; 0: it did not say.
+    room_bytes: float = 0.0  # Available to the compiler; 0: it did not say.
     flops: float = 0.0
     traffic_bytes: float = 0.0  # Between the memory and the cores.
 
@@ -51,7 +51,7 @@ def compile_step(hlo: bytes, chip: Chip, *, timeout_seconds: float) -> Compiled:
     """Compiles a serialised HLO module for one replica of a chip.
 
     Raises:
-      OSError: The compiler cannot be had.
+      OSError: The compiler is not available.
     """
     interpreter = environment.python()
     with tempfile.TemporaryDirectory(prefix="st_keras_tpu_") as folder:
@@ -82,7 +82,7 @@ def read_answer(found: dict, chip: Chip) -> Compiled:
 
     Args:
       found: As the script writes it.
-      chip: That it was compiled for.
+      chip: The chip it was compiled for.
     """
     seconds = found["compile_seconds"]
     if not found["compiles"]:

@@ -1,7 +1,7 @@
 """The Python environment that has the TPU's compiler, made when it is first needed.
 
-It is apart from that of st_keras: JAX needs NumPy 2, TensorFlow 2.15 an older one. What
-is in it is in pins.txt; about 1.3 GB on the disk.
+It is separate from that of st_keras: JAX needs NumPy 2, TensorFlow 2.15 an older one.
+pins.txt lists its packages; they take about 1.3 GB on the disk.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _SECONDS = 1800.0
 
 
 def folder() -> pathlib.Path:
-    """Returns where the environment is or is going to be; other pins, another one."""
+    """Returns where the environment is or will be; other pins have another one."""
     named = os.environ.get(VARIABLE)
     if named:
         return pathlib.Path(named).expanduser()
@@ -37,7 +37,7 @@ def versions() -> dict[str, str]:
 
 
 def is_ready() -> bool:
-    """Whether the environment was made to its end, with these pins."""
+    """Whether the environment was made completely, with these pins."""
     ready = folder() / _READY
     return ready.exists() and ready.read_text(encoding="utf-8") == _digest()
 
@@ -46,16 +46,16 @@ def python() -> str:
     """Returns the environment's interpreter; makes the environment if it is not there.
 
     Raises:
-      OSError: It cannot be made: no Python that JAX runs on, no network, no room, or
-        packages that are not there for this machine.
+      OSError: It cannot be made: no Python that JAX runs on, no network, no disk space,
+        or no packages for this machine.
     """
     place = folder()
     interpreter = place / "bin" / "python"
     if is_ready():
         return str(interpreter)
     logging.warning("%s: installing the TPU's compiler, once; about 1.3 GB", place)
-    # An attempt that was killed is gone on with: nothing of a folder that somebody may
-    # have named by mistake is deleted.
+    # An attempt that was killed is continued, not deleted: somebody may have named the
+    # folder by mistake.
     _run([_base_python(), "-m", "venv", str(place)], place)
     install = [str(interpreter), "-m", "pip", "install", "--quiet", "-r", str(PINS)]
     _run([*install, "--disable-pip-version-check"], place)

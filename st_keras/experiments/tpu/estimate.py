@@ -10,15 +10,15 @@ from st_keras.experiments.tpu.chips import Chip
 class Roofline:
     """The least time that a step can take.
 
-    A step can be no faster than its operations at the chip's peak, and no faster than
-    its bytes at the memory's peak: the larger of the two. What a real step takes above
-    it, for latencies, exchange between replicas and waiting for pictures, is not in it.
+    It is the larger of two times: that of its operations at the chip's peak, and that
+    of its bytes at the memory's peak. Latencies, exchange between replicas and waiting
+    for pictures come on top and are not included.
     """
 
     compute_seconds: float
     memory_seconds: float
     intensity: float  # Operations per byte of memory traffic.
-    ridge: float  # The chip's; steps of less are bound by memory.
+    ridge: float  # The chip's; steps below it are bound by memory.
 
     @property
     def seconds(self) -> float:
@@ -41,21 +41,21 @@ def roofline(flops: float, traffic_bytes: float, chip: Chip) -> Roofline:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of a whole run, at the roofline."""
+    """The cost of a whole run, at the roofline."""
 
     hours: float
     chip_hours: float
 
 
 def cost(step_seconds: float, *, steps: int, chips: float) -> Cost:
-    """Returns what so many steps take on so many chips."""
+    """Returns the cost of that many steps on that many chips."""
     hours = step_seconds * steps / 3600.0
     return Cost(hours=hours, chip_hours=hours * chips)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Memory:
-    """What a step takes: some bytes, and some more for every image."""
+    """The memory of a step: a fixed part, and a part for every image."""
 
     fixed_bytes: float
     per_image_bytes: float
@@ -73,13 +73,12 @@ def memory(measured: Mapping[int, float], fixed_bytes: float = 0.0) -> Memory:
 
     Args:
       measured: Memory in bytes by images per replica. Of several sizes, the smallest
-        and the largest make the line. Of one, all but the fixed part is said to grow
-        with the images, which promises rather too few than too many.
-      fixed_bytes: That do not grow with the images, as variables and code.
+        and the largest make the line. Of one, all but the fixed part is assumed to grow
+        with the images, which promises too few rather than too many.
+      fixed_bytes: What does not grow with the images, such as variables and code.
     """
     few, many = min(measured), max(measured)
-    # Of two sizes that take the same, by the tiles of the memory, the smaller says
-    # nothing.
+    # Memory comes in tiles: where two sizes take the same, the smaller says nothing.
     if few == many or measured[few] >= measured[many]:
         few = many
         per_image = (measured[few] - fixed_bytes) / few
@@ -113,7 +112,7 @@ def fewest_replicas(
     Args:
       parts: Images per step by part, over all replicas.
       chip: Of the slice.
-      largest_images: That fit into a replica.
+      largest_images: Most images that fit into a replica.
     """
     total = sum(parts.values())
     for count in replica_counts(parts, chip):

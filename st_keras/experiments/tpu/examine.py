@@ -30,12 +30,11 @@ def examine(
     timeout_seconds: float = 3600.0,
     keep: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """Returns the compilations that were made, in turn.
+    """Returns the compilations that were made, in order.
 
-    With a slice, that is one, of the images that each replica gets there. Without, a
-    small size is compiled; its memory says which is the largest number of images that
-    should fit; that is compiled, and so on by the line through both, until the largest
-    is known.
+    With a slice, there is one, of the images that each replica gets there. Without, a
+    small size is compiled; its memory predicts the largest number of images that fits;
+    that is compiled, and so on by the line through both, until the largest is known.
 
     Args:
       config: Of any run; records need not be there.
@@ -44,11 +43,11 @@ def examine(
       replicas: Of the slice; None: to be found.
       step: One of `lowering.STEPS`.
       timeout_seconds: Of each compilation.
-      keep: Called with each as soon as it is made.
+      keep: Called with each row as soon as it is made.
 
     Raises:
       ValueError: The config's images cannot be spread over the replicas.
-      OSError: The compiler cannot be had.
+      OSError: The compiler is not available.
     """
     parts = images_per_step(config, step)
     case = _Case(config, name, chip, step, timeout_seconds, parts, keep)
@@ -72,7 +71,7 @@ def examine(
 
 def images_per_step(config: Config, step: str) -> dict[str, int]:
     """Returns the images of a step by part, over all replicas."""
-    if step != "train":  # Labelling looks at as many as judging.
+    if step != "train":  # Labelling uses the batch of evaluation.
         return {"evaluation": config.evaluation.images_per_step}
     parts = {"human": config.human.images_per_step}
     if config.pseudo:
@@ -94,7 +93,7 @@ class _Case:
         images = {part: count // replicas for part, count in self.parts.items()}
         is_train = self.step == "train"
         lowered = lowering.lower(self.config, self.step, images)
-        gc.collect()  # Of the model; the compiler takes some gigabytes of its own.
+        gc.collect()  # Frees the model; the compiler takes gigabytes of its own.
         logging.info("%s: compiling for %s, %s", self.name, self.chip.name, images)
         compiled = compiler.compile_step(
             lowered.hlo, self.chip, timeout_seconds=self.timeout_seconds
@@ -120,7 +119,7 @@ def _search(case: _Case, counts: list[int]) -> list[Row]:
 
     Args:
       case: What is compiled.
-      counts: Falling.
+      counts: In falling order.
     """
     largest_part = max(case.parts.values())
     start = next(
@@ -139,7 +138,7 @@ def _search(case: _Case, counts: list[int]) -> list[Row]:
 
 
 def _next_place(rows: dict[int, Row], counts: list[int], case: _Case) -> int:
-    """Returns which size to compile next; one that was, when it is known what fits."""
+    """Returns the size to compile next; one already compiled ends the search."""
     sizes = [sum(case.parts.values()) // count for count in counts]
     made = list(rows.values())
     room = page.room_bytes(made, case.chip)
@@ -147,6 +146,6 @@ def _next_place(rows: dict[int, Row], counts: list[int], case: _Case) -> int:
     guess = max((i for i, size in enumerate(sizes) if size <= most), default=0)
     fitting = [i for i, row in rows.items() if row.compiled.verdict == "fits"]
     too_large = [i for i, row in rows.items() if row.compiled.verdict == "too large"]
-    # Never beyond what is known: at most one under the smallest that does not fit.
+    # Always below the smallest size that does not fit.
     highest = min(too_large, default=len(counts)) - 1
     return max(0, min(guess, highest), max(fitting, default=0))

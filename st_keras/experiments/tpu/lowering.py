@@ -1,8 +1,7 @@
-"""Lowers the steps of a config to what a compiler reads, from shapes alone.
+"""Lowers the steps of a config to HLO, from shapes alone.
 
 No record is read: a step depends on the number of classes and on the most boxes of a
-picture, which come from the records where they are and from a stand-in where they are
-not.
+picture, which come from the records' info, or from a stand-in where there is none.
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ from st_keras.types import Batch
 
 STEPS = ("train", "evaluation", "labeling")
 
-_BOXES = 100  # The authors pad to so many; no picture of COCO has more than 93.
+_BOXES = 100  # The authors pad to this many; no picture of COCO has more than 93.
 _NO_SIZES = {"p0": 0.0, "p50": 0.0, "p100": 0.0}
 
 
@@ -38,14 +37,14 @@ class Lowered:
 def lower(config: Config, step: str, images: Mapping[str, int]) -> Lowered:
     """Returns one replica's step, as it is without other replicas.
 
-    Layers are those of a run on many, but here nobody is there to send them sums. What
-    a BatchNorm or a gradient sends has no memory that grows with the batch. An average
-    of the weights (`optimization.ema_decay`) is not in it: its step is of its own.
+    Layers are those of a run on many, but here no other replica sends them sums. What a
+    BatchNorm or a gradient sends takes no memory that grows with the batch. An average
+    of the weights (`optimization.ema_decay`) is not included: it is a separate step.
 
     Args:
-      config: Of any run; that it be for a TPU is taken for granted.
+      config: Of any run; it is compiled as one for a TPU.
       step: One of `STEPS`.
-      images: Per replica: by part, as `human`, for training; else any one number.
+      images: Per replica: by part, such as `human`, for training; otherwise one number.
 
     Raises:
       ValueError: The step has parts that cannot be lowered here yet.
@@ -77,7 +76,7 @@ def lower(config: Config, step: str, images: Mapping[str, int]) -> Lowered:
 
 
 def described(config: Config) -> DatasetInfo:
-    """Returns what the human records say of themselves; without any, a stand-in.
+    """Returns the info of the human records; without any, a stand-in.
 
     The stand-in has as many classes as the data sets of the paper.
     """
@@ -109,7 +108,7 @@ def _look(task: Task, model, images: int):
 
 
 def _specs(prepare, example, count: int):
-    """Returns the shapes of a batch of what is made of an example; none is made."""
+    """Returns the shapes of a batch of prepared examples, without preparing any."""
     made = tf.data.Dataset.from_tensors(example).map(prepare)
     return made.batch(count, drop_remainder=True).element_spec
 

@@ -68,7 +68,7 @@ def what_fits(rows: Sequence[Row]) -> str:
 
 
 def memory_of(rows: Sequence[Row]) -> estimate.Memory:
-    """Returns the memory of a step by its images, of rows whose memory is known."""
+    """Returns the memory of a step by its images, from rows whose memory is known."""
     known = [row for row in rows if row.compiled.needed_bytes]
     known = [row for row in known if not row.compiled.is_partial] or known
     return estimate.memory(
@@ -78,7 +78,7 @@ def memory_of(rows: Sequence[Row]) -> estimate.Memory:
 
 
 def room_bytes(rows: Sequence[Row], chip: Chip) -> float:
-    """Returns what the compiler has for a step, as far as it ever said."""
+    """Returns the memory for a step: a replica's, or less if the compiler said so."""
     said = [row.compiled.room_bytes for row in rows if row.compiled.room_bytes]
     return min([*said, chip.hbm_bytes - chip.reserved_bytes])
 
@@ -115,7 +115,7 @@ def roofline_of(row: Row) -> estimate.Roofline | None:
     compiled = row.compiled
     if not compiled.flops:
         return None
-    # The compiler counts what is in a loop once.
+    # The compiler counts the body of a loop once.
     flops, traffic = compiled.flops * row.slices, compiled.traffic_bytes * row.slices
     return estimate.roofline(flops, traffic, row.kind_of_tpu)
 

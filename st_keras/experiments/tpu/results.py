@@ -11,9 +11,9 @@ from st_keras.experiments.tpu.compiler import Compiled
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One compilation: of which step, for what, and what came of it."""
+    """One compilation: of which step, for which chip, and its outcome."""
 
-    config: str  # Its path, and what was set besides.
+    config: str  # Its path, and the overrides.
     step: str  # One of `lowering.STEPS`.
     chip: str  # A key of `CHIPS`.
     images: dict[str, int]  # Per replica, by part.
@@ -21,7 +21,7 @@ class Row:
     steps: int  # Of the config's run.
     parameters: int
     compiled: Compiled
-    slices: int = 1  # That a replica takes its images in.
+    slices: int = 1  # In which a replica takes its images.
     compiler: dict[str, str] = dataclasses.field(default_factory=dict)  # Versions.
 
     @property
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def replicas(self) -> int:
-        """On how many the config's batch is spread so."""
+        """How many replicas the config's batch is spread over."""
         return sum(self.images_per_step.values()) // self.images_per_replica
 
     @property
@@ -61,7 +61,7 @@ def read(path: str) -> list[Row]:
 
 
 def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """Returns the rows in the order they came; a new one takes an old one's place."""
+    """Returns the rows in their order; a new one replaces the old one of its key."""
     return list({row.key: row for row in (*old, *new)}.values())
 
 

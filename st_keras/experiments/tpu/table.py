@@ -1,4 +1,4 @@
-"""The table of what was compiled, in a page of the docs."""
+"""Writes the table of compilations into a page of the docs."""
 
 import pathlib
 from collections.abc import Sequence

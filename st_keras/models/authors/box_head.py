@@ -9,13 +9,13 @@ def box_head_names(
     max_level: int = 7,
     scope: str = "retinanet",
 ) -> NamePairs:
-    """Pairs each layer of `heads.boxes` with the authors' scope of it.
+    """Pairs each layer of `heads.boxes` with the authors' scope for it.
 
     Args:
       convs: Convolutions per tower.
       min_level: Finest level.
       max_level: Coarsest level.
-      scope: What the authors' names begin with.
+      scope: Prefix of the authors' names.
     """
     for tower in ("class", "box"):
         theirs = f"{scope}/{tower}_net/{tower}"

@@ -7,11 +7,11 @@ _NORM = "tpu_batch_normalization"
 
 
 def efficientnet_names(model_id: str, scope: str | None = None) -> NamePairs:
-    """Pairs each layer of `backbones.efficientnet` with the authors' scope of it.
+    """Pairs each layer of `backbones.efficientnet` with the authors' scope for it.
 
     Args:
       model_id: b0 to b7, or l2.
-      scope: What the authors' names begin with; None: as `efficientnet-b0`.
+      scope: Prefix of the authors' names; None: `efficientnet-MODEL_ID`.
     """
     scope = f"efficientnet-{model_id}" if scope is None else scope
     yield "stem_conv", f"{scope}/stem/conv2d"
@@ -39,7 +39,7 @@ def efficientnet_head_names(model_id: str, scope: str | None = None) -> NamePair
 
     Args:
       model_id: b0 to b7, or l2.
-      scope: What the authors' names begin with; None: as `efficientnet-b0`.
+      scope: Prefix of the authors' names; None: `efficientnet-MODEL_ID`.
     """
     scope = f"efficientnet-{model_id}" if scope is None else scope
     yield "top_conv", f"{scope}/head/conv2d"

@@ -7,12 +7,12 @@ from st_keras.models.necks.nas_fpn import INPUTS, NODES
 def nas_fpn_names(
     repeats: int = 7, *, separable: bool = True, narrowed: tuple[int, ...] = (3, 4, 5)
 ) -> NamePairs:
-    """Pairs each layer of `necks.nas_fpn` with the authors' scope of it.
+    """Pairs each layer of `necks.nas_fpn` with the authors' scope for it.
 
     Args:
       repeats: Cells.
       separable: Whether convolutions are depthwise-separable.
-      narrowed: Levels whose channels are brought to those of the pyramid.
+      narrowed: Levels projected to the pyramid's number of channels.
     """
     kind = "separable_conv2d" if separable else "conv2d"
     for level in narrowed:

@@ -14,7 +14,7 @@ def number(names: Iterable[str], kind: str, scope: str, start: int = 0) -> NameP
     Args:
       names: Our names, in the authors' order of creation.
       kind: TF1's name of the layer's class, as `conv2d`.
-      scope: Without a slash at the end; empty: none.
+      scope: Without a trailing slash; empty: none.
       start: Number of the first.
     """
     prefix = f"{scope}/" if scope else ""

@@ -4,11 +4,11 @@ from st_keras.models.authors.numbering import NamePairs
 
 
 def segmentation_head_names(convs: int = 3, scope: str = "segmentation") -> NamePairs:
-    """Pairs each layer of `heads.segmentation` with the authors' scope of it.
+    """Pairs each layer of `heads.segmentation` with the authors' scope for it.
 
     Args:
       convs: Convolutions before the predictor.
-      scope: What the authors' names begin with.
+      scope: Prefix of the authors' names.
     """
     for number in range(convs):
         yield f"unit{number}_conv", f"{scope}/conv-{number}"

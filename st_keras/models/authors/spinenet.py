@@ -5,16 +5,16 @@ from st_keras.models.backbones.spinenet import BLOCKS, SCALINGS, STEM_BLOCKS
 
 
 def spinenet_names(model_id: str, scope: str = "spinenet") -> NamePairs:
-    """Pairs each layer of `backbones.spinenet` with the authors' scope of it.
+    """Pairs each layer of `backbones.spinenet` with the authors' scope for it.
 
     Args:
       model_id: 49s, 49, 96, 143 or 190.
-      scope: What the authors' names begin with.
+      scope: Prefix of the authors' names.
     """
     repeats = SCALINGS[model_id].repeats
     stem = ["stem"]
     for index in range(STEM_BLOCKS):
-        # Only the first block of all meets another number of channels.
+        # Only the very first block's input has a different number of channels.
         group = _group(f"stem{index}", "bottleneck", repeats)
         stem += ["stem0_0_shortcut", *group] if index == 0 else group
     yield from number_units(stem, scope)

@@ -45,11 +45,11 @@ def build_backbone(
       image_size_px: Height and width.
       activation: Name of a Keras activation. EfficientNets keep their own, swish.
       norm: BatchNorm. EfficientNets keep their own momentum and epsilon, as in the
-        authors' code, and take whether replicas share statistics.
-      flavor: Whose weights it is for, where that makes a difference: `authors`; on a
+        authors' code, and take only `synchronized` from it.
+      flavor: Whose weights it must fit, where that makes a difference: `authors`; on a
         ResNet or SpineNet `tf_models`, for tf-models-official; on a ResNet `keras`,
         for tf.keras.applications.
-      **more: What only this backbone knows, as `output_stride`.
+      **more: Arguments of this backbone alone, such as `output_stride`.
 
     Returns:
       Model "backbone" from [B, H, W, 3] normalised images to `{level: features}`.

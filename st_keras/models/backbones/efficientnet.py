@@ -10,7 +10,7 @@ from st_keras.models.layers import Dropout, Norm, convolve, squeeze_excite
 
 layers = tf.keras.layers
 
-_SQUEEZE = 0.25  # Of the channels that come into a block.
+_SQUEEZE = 0.25  # Share of a block's input channels.
 _TOP_LEVEL = 5
 
 
@@ -23,7 +23,7 @@ class Stage:
     stride: int  # Of the first block.
     expand: int
     filters: int
-    level: int  # Of what comes out.
+    level: int  # Of the output.
 
 
 STAGES = (
@@ -40,7 +40,7 @@ _STEM_FILTERS = 32
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """What the sizes of EfficientNet differ in."""
+    """How the sizes of EfficientNet differ."""
 
     width: float
     depth: float
@@ -76,8 +76,8 @@ def efficientnet(
         1e-3.
       drop_connect: Share of examples for which the last block's branch is dropped
         while training; earlier ones drop less.
-      output_stride: 8, 16 or 32 pixels per cell of the last features. Under 32, what
-        would be strided is dilated from there on.
+      output_stride: 8, 16 or 32 pixels per cell of the last features. Under 32,
+        dilation replaces the strides beyond it.
 
     Returns:
       Outputs `{"2": ..., "5": ...}`, [B, H / s, W / s, C] each, rounded up, where
@@ -134,14 +134,14 @@ def efficientnet(
                 drop=drop_connect * number / count,
             )
             number += 1
-        # The last of a level's stages stays.
+        # Each level keeps the output of its last stage.
         features[str(stage.level)] = x
     taps = {str(level): features[str(level)] for level in range(2, _TOP_LEVEL + 1)}
     return tf.keras.Model(images, taps, name="backbone")
 
 
 def own_norm(norm: Norm) -> Norm:
-    """Returns the family's BatchNorm, which shares statistics or not as another does.
+    """Returns the family's BatchNorm, synchronised if the given one is.
 
     The authors' detectors and segmenters set BatchNorm everywhere but here.
     """
@@ -161,7 +161,7 @@ def round_repeats(repeats: int, depth: float) -> int:
 
 
 def _block(x, filters, stage: Stage, name, *, norm, stride, dilation, drop):
-    """Widens, filters each channel, weighs the channels, and narrows again."""
+    """Applies an inverted bottleneck: expand, depthwise, squeeze-excite, project."""
     channels = x.shape[-1]
     y = x
     if stage.expand > 1:
@@ -202,5 +202,5 @@ def _block(x, filters, stage: Stage, name, *, norm, stride, dilation, drop):
 
 
 def _initializer():
-    # A new one per layer: one that is shared draws the same numbers again.
+    # A new one per layer: a shared one draws the same numbers again.
     return tf.keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")

@@ -1,4 +1,4 @@
-"""ResNet: residual blocks on four scales, the last ones dilated if so wanted."""
+"""ResNet: residual blocks on four scales, the last ones optionally dilated."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ _STRIDES = (8, 16, 32)
 
 @dataclasses.dataclass(frozen=True)
 class Depth:
-    """What the number of layers stands for."""
+    """The blocks of a ResNet with some number of layers."""
 
     kind: str  # `bottleneck`, or `basic`: two 3x3 convolutions.
     repeats: tuple[int, int, int, int]  # Blocks of levels 2 to 5.
@@ -46,8 +46,8 @@ def resnet(
 ) -> tf.keras.Model:
     """Returns a model from [B, H, W, 3] images to the features of its four stages.
 
-    The activation follows the sum, the stride is that of the 3x3 convolution, and the
-    first block of every stage projects its shortcut. No gamma starts at zero.
+    The activation follows the sum, the 3x3 convolution has the stride, and the first
+    block of every stage projects its shortcut. No gamma starts at zero.
 
     Args:
       depth: 18, 34, 50, 101, 152 or 200 layers.
@@ -59,10 +59,10 @@ def resnet(
       multigrid: Factors of the dilation, one per block of the last stage, as
         (1, 2, 4); None: none.
       flavor: `authors`; `tf_models` for checkpoints of tf-models-official, which pads
-        strides unevenly; `keras` for files of tf.keras.applications, where the stride
-        is that of the first 1x1 convolution and the first pooling pads with zeros.
+        strides unevenly; `keras` for files of tf.keras.applications, where the first
+        1x1 convolution has the stride and the first pooling pads with zeros.
       drop_connect: Share of examples for which the branch of a block of the last stage
-        is dropped while training; falls to 2/5 of it in the first stage.
+        is dropped while training; the first stage drops 2/5 of it.
 
     Returns:
       Outputs `{"2": ..., "5": ...}` by stage, [B, H / s, W / s, C] each, where stage l

@@ -1,4 +1,4 @@
-"""The walk over the blocks of a SpineNet, whatever its blocks are made of."""
+"""The walk over the blocks of a SpineNet, independent of what is in a block."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -31,9 +31,10 @@ def walk(
     Args:
       blocks: In order; block i makes feature `len(stem) + i`.
       stem: The first features.
-      resample: Of (feature, its number, block, name): brings a parent to the level and
-        channels of a block.
-      transform: Of (sum of parents, block, depth in (0, 1], name): the block itself.
+      resample: Called with (feature, its number, block, name); brings a parent to the
+        level and channels of a block.
+      transform: Called with (sum of parents, block, depth in (0, 1], name); applies
+        the block.
       activation: Applied to the sum of the parents.
     """
     features = list(stem)
@@ -48,7 +49,7 @@ def walk(
             )
             uses[parent] += 1
         if block.is_output:
-            # What nothing has used so far goes into the first output that it fits.
+            # A feature that nothing has used is added to the first output it fits.
             for number, feature in enumerate(features):
                 if not uses[number] and feature.shape == joined[0].shape:
                     joined.append(feature)

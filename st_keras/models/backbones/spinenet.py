@@ -1,4 +1,4 @@
-"""SpineNet: blocks in an order of scales that was searched, joined across scales."""
+"""SpineNet: blocks in a searched order of scales, connected across scales."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ BLOCKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """What the sizes of SpineNet differ in."""
+    """How the sizes of SpineNet differ."""
 
     endpoint_filters: int
     filter_scale: float

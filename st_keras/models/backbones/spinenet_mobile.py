@@ -11,7 +11,7 @@ layers = tf.keras.layers
 _FILTERS = (8, 16, 24, 40, 80, 112, 112, 112)  # By level.
 _ENDPOINT_FILTERS = 48
 _EXPAND = 6
-_SQUEEZE = 0.2  # Of the channels that come into a block.
+_SQUEEZE = 0.2  # Share of a block's input channels.
 _STEM_BLOCKS = 2  # Feature 0 has level 1, feature 1 level 2.
 _STRIDE = 128  # Of the coarsest level.
 

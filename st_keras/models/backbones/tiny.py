@@ -32,7 +32,7 @@ def tiny(
     """
 
     check_divides(image_size_px, 2 ** max(_FILTERS))
-    norm = norm or Norm(momentum=0.95, epsilon=1e-3)  # Of short runs.
+    norm = norm or Norm(momentum=0.95, epsilon=1e-3)  # For short runs.
 
     def unit(x, filters, size, stride, name):
         x = convolve(

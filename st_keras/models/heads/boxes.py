@@ -41,7 +41,7 @@ def box_head(
       the finest level to the coarsest.
 
     Source: Lin et al. 2017, arXiv:1708.02002, and the authors' heads.py. The head of
-    tf-models-official does not find its weights again in a `.keras` file.
+    tf-models-official cannot reload its weights from a `.keras` file.
     """
     norm = norm or Norm()
     levels = sorted(feature_shapes, key=int)

@@ -1,4 +1,4 @@
-"""The end of a classifier: features are averaged over the image, then weighed."""
+"""The end of a classifier: an average over the image, then a dense layer."""
 
 import tensorflow as tf
 
@@ -8,10 +8,10 @@ layers = tf.keras.layers
 
 
 def efficientnet_initializer() -> tf.keras.initializers.Initializer:
-    """Returns a new one for the last layer of the authors' EfficientNets.
+    """Returns a new initialiser for the last layer of the authors' EfficientNets.
 
-    The variance is 1 / (3 * classes). One that is used again gives the same weights
-    again, whatever the seed of the process has become.
+    The variance is 1 / (3 * classes). A reused one gives the same weights again,
+    whatever the seed of the process is by then.
     """
     return tf.keras.initializers.VarianceScaling(1 / 3, "fan_out", "uniform")
 
@@ -28,16 +28,16 @@ def classification_head(
 ) -> tf.keras.Model:
     """Returns a model from features to the logits of whole images.
 
-    Of several levels, the average counts. A level is averaged over the image first,
-    which gives what enlarging the coarse ones (nearest) to the finest would give.
+    Several levels are averaged. Each is averaged over the image first, which equals
+    enlarging the coarse ones (nearest) to the finest.
 
     Args:
       feature_shapes: [B, h, w, C] by level, static, equal C.
       num_classes: K.
-      conv_filters: Channels of a 1x1 convolution before all that, which an
-        EfficientNet has; 0: none.
+      conv_filters: Channels of a 1x1 convolution before the averages, as in an
+        EfficientNet; 0: none.
       dropout: Share of the averages that is dropped while training.
-      activation: After that convolution, name of a Keras activation.
+      activation: Name of the Keras activation after that convolution.
       norm: BatchNorm after that convolution; None: the authors'.
       initializer: Of the last layer; None: the authors' of ResNets and SpineNets.
 

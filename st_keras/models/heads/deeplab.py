@@ -1,4 +1,4 @@
-"""The decoder of DeepLabv3+: what is there, drawn along edges of a finer feature."""
+"""The decoder of DeepLabv3+: coarse features, refined along the edges of finer ones."""
 
 import tensorflow as tf
 
@@ -22,10 +22,10 @@ def deeplab_head(
 
     Args:
       low_shape: [B, h, w, C], static; feature of the backbone at stride 4.
-      high_shape: [B, h / n, w / n, C], static, of an integer n; what the neck gives.
+      high_shape: [B, h / n, w / n, C], static, for an integer n; output of the neck.
       num_classes: K.
-      low_level_filters: Channels left of the finer feature, few so that the coarser
-        one keeps its say.
+      low_level_filters: Channels that the finer feature is reduced to, few so that it
+        does not outweigh the coarser one.
       filters: Channels of the 3x3 convolutions after the two are joined.
       convs: How many of them.
       activation: Name of a Keras activation.
@@ -63,5 +63,5 @@ def deeplab_head(
 
 
 def _normal():
-    # A new one per layer: one that is shared draws the same numbers again.
+    # A new one per layer: a shared one draws the same numbers again.
     return tf.keras.initializers.RandomNormal(stddev=0.01)

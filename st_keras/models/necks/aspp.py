@@ -19,18 +19,18 @@ def aspp(
     """Returns a model from the last feature of a backbone to one of `filters` channels.
 
     A 1x1 convolution, a dilated 3x3 convolution per rate and the mean of the whole map
-    stand side by side; a 1x1 convolution joins them.
+    run in parallel; a 1x1 convolution joins them.
 
     Args:
       feature_shape: [B, h, w, C], static.
       rates: Dilations of the 3x3 convolutions, 1 or more each.
-      filters: Channels of each branch and of what comes out.
+      filters: Channels of each branch and of the output.
       dropout: Share of the activations that is dropped at the end while training.
       activation: Name of a Keras activation.
       norm: BatchNorm after each convolution; None: the authors' of detection.
 
     Returns:
-      Model from and to a tensor; out comes [B, h, w, filters].
+      Model from one tensor to another, [B, h, w, filters].
 
     Raises:
       ValueError: A rate is below 1.
@@ -53,7 +53,7 @@ def aspp(
         branches.append(unit(feature, 3, f"dilated{number}", rate))
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name="pooled")(feature)
     pooled = unit(pooled, 1, "pooled")
-    # A single cell, however it is interpolated, is the same everywhere.
+    # A single cell enlarges to the same map under any interpolation.
     size = tuple(feature_shape[1:3])
     branches.append(Upsample(size, name="pooled_up")(pooled))
     x = unit(layers.Concatenate(name="join")(branches), 1, "join")

@@ -44,14 +44,14 @@ def fpn(
         norm_epsilon=norm.epsilon,
         kernel_initializer="glorot_uniform",
     )
-    # As a plain model: theirs would be unknown to Keras where it is loaded.
+    # A plain model: Keras would not know their class when loading it.
     plain = tf.keras.Model(pyramid.input, pyramid.output, name="neck")
     if not norm.synchronized:
         return plain
 
     def ours(layer):
         is_norm = isinstance(layer, tf.keras.layers.BatchNormalization)
-        # The others stay: new ones would draw, and all weights after them be others.
+        # The others stay: new ones would draw, and so change all weights after them.
         return norm.layer(layer.name) if is_norm else layer
 
     return tf.keras.models.clone_model(plain, clone_function=ours)

@@ -58,8 +58,8 @@ def nas_fpn(
       Outputs `{"3": ..., "7": ...}`, [B, H / 2^l, W / 2^l, filters] each.
 
     Raises:
-      ValueError: The levels have a gap or others are among them, or the coarsest
-        would not have whole cells.
+      ValueError: The levels have a gap or are outside 3 to 7, or the coarsest would
+        not have whole cells.
 
     Source: Ghiasi et al. 2019, arXiv:1904.07392, and the authors' nasfpn.py. Same
     function as tf-models-official's, whose layers have no names of their own.
@@ -122,7 +122,7 @@ def _cell(features: list[tf.Tensor], name: str, after_merge) -> list[tf.Tensor]:
     for index, node in enumerate(NODES):
         node_name = f"{name}_node{index + INPUTS}"
         first, second = node.parents
-        # Where two levels meet, the coarser one says what counts of the finer one.
+        # Attention lets the coarser parent weigh the channels of the finer one.
         coarse, fine = (
             (first, second) if levels[first] >= levels[second] else (second, first)
         )
@@ -140,7 +140,7 @@ def _cell(features: list[tf.Tensor], name: str, after_merge) -> list[tf.Tensor]:
         uses[first] += 1
         uses[second] += 1
         if node.is_output:
-            # What nothing has used so far goes into the output of its level.
+            # A feature that nothing has used is added to the output of its level.
             for number, feature in enumerate(features):
                 if not uses[number] and levels[number] == node.level:
                     joined.append(feature)

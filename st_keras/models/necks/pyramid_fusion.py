@@ -14,7 +14,7 @@ def pyramid_fusion(
 
     Args:
       feature_shapes: [B, H / 2^l, W / 2^l, C] by level, static, equal C.
-      level: Of what comes out; no feature of the backbone enters at it.
+      level: Of the output; no feature of the backbone enters at it.
 
     Returns:
       Model to [B, H / 2^level, W / 2^level, C], float32.
@@ -37,7 +37,7 @@ def pyramid_fusion(
         for name, shape in feature_shapes.items()
     }
     enlarged = [
-        # As in the authors' code; their weights have learned it so.
+        # As in the authors' code, with which their weights were trained.
         Bilinear(2 ** (int(name) - level), legacy=True, name=f"level{name}_up")(feature)
         for name, feature in inputs.items()
     ]

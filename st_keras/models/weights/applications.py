@@ -16,7 +16,7 @@ _MARKS = ("conv1_conv", "stem_conv")  # First layers of its ResNets, EfficientNe
 _RESNET_EPSILON = 1.001e-5
 _EFFICIENTNET_EPSILON = 1e-3
 _BLOCK = re.compile(r"block(\d+)([a-z])_")
-# What the authors call the layers of a block, and what Keras does.
+# The authors' names for the layers of a block, and Keras'.
 _IN_BLOCK = {
     "depthwise_conv2d": "dwconv",
     "se/conv2d": "se_reduce",
@@ -47,13 +47,13 @@ _STRIDES = (
     "convolution, this model in the 3x3 convolution: the same weights would be "
     'another function; build it with flavor="keras"'
 )
-# Its ResNets look at BGR pixels less these; here in the order of red, green, blue.
+# Its ResNets take BGR pixels minus these, here in the order of red, green, blue.
 _THEIR_MEAN_RGB = np.float32([123.68, 116.779, 103.939])
 _PIXELS_PER_UNIT = 255.0 * np.float32(images.STDDEV_RGB)  # Of a normalised input.
 
 
 def is_applications(source: Hdf5) -> bool:
-    """Tells by the names of the layers."""
+    """Tells from its layers' names whether a file is of `tf.keras.applications`."""
     return bool(source.layers) and any(mark in source.layers for mark in _MARKS)
 
 
@@ -64,9 +64,9 @@ def plan_applications(
 ) -> Plan:
     """Plans by the authors' names, which are translated to Keras'.
 
-    Biases before a BatchNorm go into its mean, and another epsilon into its variance,
-    so that inference gives the same. What a ResNet does to its input goes into its
-    first convolution.
+    Biases before a BatchNorm are folded into its mean, and a different epsilon into its
+    variance, so that inference gives the same. A ResNet's input normalisation is folded
+    into its first convolution.
     """
     is_resnet = "conv1_conv" in source.layers
     family, epsilon = (
@@ -106,7 +106,7 @@ def _strides_first(layers: Mapping[str, tf.keras.layers.Layer]) -> bool:
 
 
 def _keras_names(part, layers, source, is_resnet) -> dict[str, str]:
-    """Returns Keras' name of each layer of ours, as far as there is one."""
+    """Returns Keras' name for each of our layers that has one."""
     pairs = recognize(part, layers)
     if pairs is None:
         return {}
@@ -179,10 +179,10 @@ def _of_normalized_rgb(kernel: np.ndarray) -> np.ndarray:
 
 
 def _less_bias_and_shift(mean, bias, kernel) -> np.ndarray:
-    """Returns a mean for which our input, 0 at another grey, gives the same.
+    """Returns a mean that makes up for our input being 0 at another grey.
 
-    At the border of the picture it is not exact: there, both pad with their own 0, half
-    a grey level apart.
+    It is not exact at the border of the picture: each side pads with its own 0, and
+    these are half a grey level apart.
     """
     shift = 255.0 * np.float32(images.MEAN_RGB) - _THEIR_MEAN_RGB
     return mean - bias - np.einsum("hwio,i->o", kernel[:, :, ::-1], shift)

@@ -17,7 +17,7 @@ _RUN_FOLDER = "checkpoints"  # Where a run of st_keras keeps its own.
 
 
 class Bundle(Source):
-    """A TensorFlow checkpoint whose files have been found to be whole."""
+    """A TensorFlow checkpoint whose files were checked to be complete."""
 
     def __init__(self, prefix: str):
         """Reads the index and compares the sizes of the data files with it.
@@ -46,7 +46,7 @@ class Bundle(Source):
 
 
 class ObjectGraph:
-    """The objects of a TF2 checkpoint, from which its weights are reached by name."""
+    """The objects of a TF2 checkpoint, through which its weights are found by name."""
 
     def __init__(self, content: bytes):
         graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(content)
@@ -69,7 +69,7 @@ class ObjectGraph:
         return node
 
     def names(self, node: int = 0) -> list[str]:
-        """Returns what the children of an object are called."""
+        """Returns the names of an object's children."""
         return list(self._children[node])
 
     def key(self, *names: str, start: int = 0) -> str | None:

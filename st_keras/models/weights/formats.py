@@ -77,7 +77,7 @@ def make_plan(
 
 
 def _fits(source: Source, file_format: str) -> bool:
-    """Tells whether what a format needs is in the file."""
+    """Tells whether the file has what a format needs."""
     if file_format == "tf1":
         return isinstance(source, Bundle)
     if file_format == "tf_models":

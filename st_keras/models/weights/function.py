@@ -1,7 +1,7 @@
-"""What a model's layers do with their weights, as far as shapes do not tell it.
+"""What a model's layers compute from their weights, beyond what shapes show.
 
-Strides, paddings, activations, epsilons: the same weights under others are another
-function, which no shape would show.
+With other strides, paddings, activations or epsilons, the same weights are another
+function, although every shape fits.
 """
 
 import json
@@ -37,10 +37,10 @@ def of_model(model: tf.keras.Model) -> Functions:
 
 
 def of_source(source: Source) -> tuple[Functions, str]:
-    """Returns what a file tells of its layers, and where it was imported from.
+    """Returns the settings of a file's layers, and where it was imported from.
 
-    A `.keras` file tells it itself; of others what was imported with them does, in the
-    file beside them. Both are empty where nothing tells.
+    A `.keras` file has the settings in it; for others, the report of their import has
+    them, in the file beside them. Both are empty where nothing is recorded.
 
     Raises:
       ValueError: The file beside it is damaged.
@@ -67,12 +67,12 @@ def of_source(source: Source) -> tuple[Functions, str]:
 
 
 def side_file(path: str) -> str:
-    """Returns the name of the file beside some weights that tells of their import."""
+    """Returns the name of the import report beside a file of weights."""
     return f"{path}.report.json"
 
 
 def differences(ours: Functions, theirs: Functions) -> dict[str, str]:
-    """Returns why the parts that both have would not do the same, by part."""
+    """Returns why parts that both have would compute different things, by part."""
     refusals = {}
     for part in ours.keys() & theirs.keys():
         found = list(_differing(ours[part], theirs[part]))
@@ -111,11 +111,11 @@ def _differing(
 
 
 def _dilated_for_strides(ours, theirs) -> set[str]:
-    """Returns the layers that have a stride in one of two and not in the other.
+    """Returns the layers that have a stride on one side only.
 
-    Segmenters dilate the convolutions of a classifier's last stages instead of taking
-    their strides, with the same weights on purpose: of a part with dilation on one
-    side only, these layers may differ.
+    Segmenters dilate the convolutions of a classifier's last stages instead of striding
+    them, with the same weights on purpose: where only one side has dilation in a part,
+    these layers may differ.
     """
     if _is_dilated(ours) == _is_dilated(theirs):
         return set()
@@ -136,7 +136,7 @@ def _is_dilated(layers: Mapping[str, Mapping[str, str]]) -> bool:
 
 
 def _of_config(config: Mapping) -> Functions:
-    """Returns the settings of each layer in what Keras writes of a model."""
+    """Returns the settings of each layer in a Keras config of a model."""
     model = config.get("config", {})
     inner = [layer for layer in model.get("layers", ()) if _layers(layer)]
     return {

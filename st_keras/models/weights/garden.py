@@ -17,7 +17,7 @@ _UNITS = {"shortcut": 0, "a": 1, "b": 2, "c": 3}  # Their numbers inside of a bl
 
 
 def places(part: str, layers: Set[str]) -> Places:
-    """Yields the place of each of our layers, as far as they have such a part.
+    """Yields the place of each of our layers, if they have such a part.
 
     Args:
       part: "backbone", "neck" or "head".
@@ -75,7 +75,7 @@ def _spinenet(layers: Set[str]) -> Places:
     from official.vision.modeling.backbones import spinenet
 
     repeats = 1 + max(numbers(r"block2_(\d+)_a_conv", layers))
-    # Small, as only the order matters; what they never connect is not in `layers`.
+    # Small, as only the order matters; layers they never connect are not in `layers`.
     theirs = _sorted_layers(
         lambda: spinenet.SpineNet(
             tf.keras.layers.InputSpec(shape=[None, _SIDE_PX, _SIDE_PX, 3]),

@@ -19,16 +19,16 @@ class Hdf5(Source):
     """The weights of an HDF5 file.
 
     In the older layout, that of `tf.keras.applications`, a weight's name is LAYER/
-    and what Keras called the variable; in the newer one it is the path of its data.
-    Only arrays are read: a model that is written beside them is never built. What it
-    is made of is kept as `config`, empty where the file does not say it.
+    and Keras' name of the variable; in the newer one it is the path of its data.
+    Only arrays are read: a model stored beside them is never built. Its configuration
+    is kept as `config`, empty if the file has none.
     """
 
     def __init__(self, path: str):
         """Lists the file.
 
         Raises:
-          ValueError: It is damaged or something else.
+          ValueError: It is damaged or of another kind.
         """
         try:
             self._file = h5py.File(_open(path), "r")
@@ -51,7 +51,7 @@ class Hdf5(Source):
 
 
 def is_hdf5(path: str) -> bool:
-    """Tells by the first bytes whether a file is HDF5, or by its name so meant."""
+    """Tells from its name or its first bytes whether a file is meant to be HDF5."""
     if path.endswith((".h5", ".hdf5", ".keras")):
         return True
     try:
@@ -98,7 +98,7 @@ def _listing(file: h5py.File) -> tuple[dict[str, h5py.Dataset], tuple[str, ...] 
 
 
 def _attribute(group: h5py.Group, name: str) -> tuple[str, ...] | None:
-    """Returns a list of names, which Keras cuts in pieces where it is long."""
+    """Returns a list of names, which Keras splits into pieces if it is long."""
     pieces = [name] if name in group.attrs else []
     while f"{name}{len(pieces)}" in group.attrs:
         pieces.append(f"{name}{len(pieces)}")

@@ -24,8 +24,8 @@ def import_file(
     Args:
       path: As `load_weights` takes it.
       preset: A key of `models.PRESETS`.
-      output: As `saving.save` takes it; OUTPUT.report.json lists every weight, after a
-        refusal too, and what must agree in a model that loads the output.
+      output: As `saving.save` takes it; OUTPUT.report.json lists every weight, even
+        after a refusal, and the settings that a model must share to load the output.
       parts: As `load_weights` takes them.
       format: As `load_weights` takes it.
       image_size_px: Height and width of the model's input; None: the preset's.
@@ -36,7 +36,7 @@ def import_file(
     """
     saving.check_output(output)
     saving.check_new(output)
-    # Before the model, which takes a minute if it is large.
+    # Before building the model, which takes a minute if it is large.
     found = detect(open_source(path)) if format == "auto" else format
     changes = _changes(preset, found)
     sizes = {"image_size_px": image_size_px, "num_classes": num_classes}
@@ -57,7 +57,7 @@ def import_file(
 
 
 def _changes(preset: str, file_format: str) -> dict[str, str]:
-    """Returns what makes a preset the function that a file's weights learned."""
+    """Returns the settings with which a preset computes what the file's model did."""
     known = presets.PRESETS.get(preset)
     if known is None:
         return {}

@@ -1,4 +1,4 @@
-"""Loads the weights of a file into a model, all that was asked for or nothing."""
+"""Loads the weights of a file into a model: everything asked for, or nothing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,8 +21,8 @@ def load_weights(
 ) -> Report:
     """Gives a model the weights of a published or earlier file.
 
-    Nothing is changed until the file is known to be whole and to have every weight that
-    was asked for, in its shape. The checkpoint of a run does not tell activation,
+    Nothing is changed until the file is known to be complete and to have every weight
+    that was asked for, in its shape. A run's checkpoint does not record activation,
     epsilon or padding of its layers: `restore_run` builds the model that belongs to it.
 
     Args:
@@ -104,7 +104,7 @@ def _report(
 
 
 def _refuse(report: Report, plan: Plan, source: Source) -> None:
-    """Raises unless the file has what was asked for, and no more of it."""
+    """Raises if the file lacks what was asked for, or has more of a loaded part."""
     if report.missing:
         complete = [
             part

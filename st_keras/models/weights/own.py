@@ -19,7 +19,7 @@ _ROOTS = ("averaged", "model")  # Averaged weights are the ones to use.
 def plan_own(model: tf.keras.Model, source: Bundle | Hdf5) -> Plan:
     """Plans by the places of the layers in the model, which the file shares.
 
-    Refuses parts of which the file tells that their layers do something else.
+    Refuses parts whose layers, by the file's record, compute something else.
     """
     if not isinstance(source, Hdf5):
         plan = _by_object(model, source)
@@ -66,7 +66,7 @@ def _by_layer_name(model: tf.keras.Model) -> Plan:
 
 def _by_data_path(model: tf.keras.Model, source: Hdf5) -> Plan:
     """Follows the paths that Keras makes of class names and their numbers."""
-    # Whatever shares its statistics with other replicas: the weights are the same.
+    # Whether replicas share statistics or not, the weights are the same.
     is_shared = any(f"/{_SHARED_NORM}" in name for name in source.shapes)
     kinds = dict.fromkeys((_NORM, _SHARED_NORM), _SHARED_NORM if is_shared else _NORM)
     plan = Plan("weights of this kind of model (Keras 2)", explain=_explain)
@@ -85,7 +85,7 @@ def _by_data_path(model: tf.keras.Model, source: Hdf5) -> Plan:
 def _walk(
     model: tf.keras.Model,
 ) -> Iterator[tuple[str, tuple[str, ...], tf.Variable]]:
-    """Yields each weight's address, its layer's place among the objects, and it."""
+    """Yields the address, the layer's place among the objects, and each weight."""
     for outer, place in _placed(model):
         if not isinstance(outer, tf.keras.Model):
             for variable in outer.weights:

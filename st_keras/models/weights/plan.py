@@ -10,7 +10,7 @@ from st_keras.models.weights.source import Source
 
 @dataclasses.dataclass(frozen=True)
 class Pick:
-    """A weight as a function of some of the file's, of the shape of their first."""
+    """A weight computed from some of the file's; it has the shape of the first."""
 
     names: tuple[str, ...]
     combine: Callable[..., np.ndarray] | None = None
@@ -35,11 +35,11 @@ class Plan:
     picks: dict[str, Pick] = dataclasses.field(default_factory=dict)  # By address.
     # Why an address has no pick.
     lacking: dict[str, str] = dataclasses.field(default_factory=dict)
-    # Of the file's names; returns why it is not used, or empty.
+    # Given a name in the file, returns why it is not used, or empty.
     explain: Callable[[str], str] = lambda name: ""
-    # What the names begin with that belong to a part: all of them must be used.
+    # Prefixes of the names that belong to a part: all such names must be used.
     claims: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    # Why the function of the model would not be that of the file.
+    # Why the model would compute another function than the file's.
     refusals: dict[str, str] = dataclasses.field(default_factory=dict)  # By part.
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -102,7 +102,7 @@ def unused(plan: Plan, source: Source, addresses: Iterable[str]) -> dict[str, st
 def extra(
     plan: Plan, reasons: Mapping[str, str], parts: Iterable[str]
 ) -> dict[str, str]:
-    """Returns what the file has more of a loaded part than the model: name to part."""
+    """Returns weights of loaded parts that only the file has: name to part."""
     claims = {part: plan.claims.get(part, ()) for part in parts}
     return {
         name: part

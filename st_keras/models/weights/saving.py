@@ -1,4 +1,4 @@
-"""Writes a model so that it can be built on: a file gets its name when complete."""
+"""Writes a model; a file gets its name only when it is complete."""
 
 import os
 import pathlib
@@ -11,10 +11,10 @@ SUFFIXES = (".keras", ".weights.h5")
 
 
 def check_output(path: str) -> None:
-    """Refuses an output that cannot be meant.
+    """Refuses an output that must be a mistake.
 
     Raises:
-      ValueError: It is a folder, or ends like another kind of file.
+      ValueError: It is a folder, or has the suffix of another kind of file.
     """
     name = pathlib.Path(path).name
     if not name or os.path.isdir(path):
@@ -41,13 +41,13 @@ def save(model: tf.keras.Model, path: str) -> None:
 
     Args:
       model: To write.
-      path: Tells by its suffix what to write. Any other is the prefix of a checkpoint
+      path: Its suffix decides what is written. Any other is the prefix of a checkpoint
         that `tf.train.Checkpoint(model=model)` reads.
     """
     check_output(path)
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
-    # Beside the target: a rename is at once only within a file system.
+    # Beside the target: a rename is atomic only within a file system.
     temporary = tempfile.mkdtemp(prefix=".import-", dir=folder)
     try:
         written = os.path.join(temporary, name)

@@ -1,7 +1,7 @@
 """Finds the authors' names of a model's layers, by the layers that it has.
 
-A part is recognised by its set of layers: the layers of a ResNet-50 are those, and no
-others, that `resnet_names(50)` knows. Width and classes show in shapes.
+A part is recognised by its set of layers: a ResNet-50 has exactly the layers that
+`resnet_names(50)` knows. Width and classes show in shapes.
 """
 
 import collections
@@ -30,7 +30,7 @@ Pairs = dict[str, str]  # Our layer to the authors' scope.
 
 # The ends of classifiers on ResNets and SpineNets.
 _CLASSIFIER = {"predict": "dense"}
-_CONTRASTIVE = "head_contrastive"  # What SimCLR learns with, no classifier.
+_CONTRASTIVE = "head_contrastive"  # SimCLR's head for training, no classifier.
 
 
 def recognize(part: str, layers: Layers) -> Pairs | None:
@@ -49,17 +49,17 @@ def recognize(part: str, layers: Layers) -> Pairs | None:
 
 
 def find_scope(scopes: Iterable[str], names: Iterable[str]) -> str | None:
-    """Returns what the names of a file have before the scopes.
+    """Returns the prefix that the scopes have in the names of a file.
 
     The authors' `spinenet/conv2d` may be `model/spinenet/conv2d` in a file, or
-    `base_model/conv2d`: the prefix counts for which most of the scopes are there.
+    `base_model/conv2d`: the prefix with which most of the scopes are found wins.
 
     Args:
       scopes: Without their common part, if any.
       names: Of the weights in the file.
 
     Returns:
-      Empty or with a slash at the end; None where no scope is there.
+      Empty or with a trailing slash; None if no scope is found.
 
     Raises:
       ValueError: Two prefixes have all of them.
@@ -84,7 +84,7 @@ def find_scope(scopes: Iterable[str], names: Iterable[str]) -> str | None:
 
 
 def strip_root(pairs: Pairs) -> tuple[Pairs, str]:
-    """Takes off the first part of the authors' names if all share it."""
+    """Strips the first part of the authors' names if all share it."""
     roots = {scope.split("/")[0] for scope in pairs.values()}
     if len(roots) != 1 or any("/" not in scope for scope in pairs.values()):
         return pairs, ""

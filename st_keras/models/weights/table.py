@@ -1,7 +1,7 @@
 """What the index of a TensorFlow checkpoint says of its data files.
 
-TensorFlow reads an index but does not tell where a tensor lies, and so cannot tell a
-short data file before it reads past its end.
+TensorFlow reads an index but does not expose where a tensor lies, so a short data file
+would show only when it reads past the end.
 
 Source: the format of LevelDB's sorted tables, and tensor_bundle.proto.
 """
@@ -17,7 +17,7 @@ OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # Key of the objects of TF2.
 
 _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # A byte for the compression, and a checksum.
-_MOST_SHARDS = 100_000  # As many as five digits of a name can tell.
+_MOST_SHARDS = 100_000  # As many as five digits in a name can number.
 _VARINT_BITS = 64
 _MAGIC = 0xDB4775248B80FB57
 
@@ -27,7 +27,7 @@ class Index:
     """The weights of a checkpoint, and how long its data files must be."""
 
     shapes: dict[str, tuple[int, ...]]
-    has_objects: bool  # As the checkpoints of TF2.
+    has_objects: bool  # As in TF2 checkpoints.
     shard_bytes: tuple[int, ...]
 
 
@@ -60,7 +60,7 @@ def _parse(content: bytes) -> Index:
     for key, value in rows.items():
         entry = tensor_bundle_pb2.BundleEntryProto.FromString(value)
         sizes[entry.shard_id] = max(sizes[entry.shard_id], entry.offset + entry.size)
-        # Text has no shape, and what starts with 0 is a slice of a variable in pieces.
+        # Strings have no shape, and a key starting with 0 is a slice of a variable.
         if entry.dtype != types_pb2.DT_STRING and not key.startswith(b"\0"):
             shapes[key.decode()] = tuple(axis.size for axis in entry.shape.dim)
     return Index(shapes, OBJECT_GRAPH.encode() in rows, tuple(sizes))

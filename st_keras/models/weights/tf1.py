@@ -21,7 +21,7 @@ def plan_tf1(
     wanted: Mapping[str, tuple[int, ...]],
     source: Source,
 ) -> Plan:
-    """Plans by the authors' names, wherever in the file they begin.
+    """Plans by the authors' names, whatever prefix they have in the file.
 
     Args:
       model: To load into.
@@ -29,7 +29,7 @@ def plan_tf1(
       source: The file.
     """
     plan = Plan("", explain=lambda name: _explain(name, source.shapes))
-    # Some files have the averages alone.
+    # Some files have only the averages.
     names = {name.removesuffix(f"/{_AVERAGE}") for name in source.shapes}
     prefixes = {}
     for part, layers in part_layers(model).items():
@@ -61,8 +61,8 @@ def plan_tf1(
 def _refuse_mixture(plan: Plan, addresses: list[str]) -> None:
     """Counts weights without a moving average as missing where others have one.
 
-    The two together would be a model that nobody has measured. Only the statistics of
-    BatchNorm, which are averages themselves, may be without: all of them or none.
+    A mixture would be a model that nobody has measured. Only the statistics of
+    BatchNorm, which are averages themselves, may lack one: all of them or none.
     """
     averaged = {
         name for name in addresses if plan.picks[name].names[0].endswith(_AVERAGE)

@@ -1,7 +1,7 @@
 """Plans for TF2 checkpoints of tf-models-official.
 
-Their weights have no names of their own but places: the object that holds them. The
-places follow from the order in which Keras sorts the layers of their models.
+Their weights have no names, only places: the object that holds them. The places follow
+from the order in which Keras sorts the layers of their models.
 """
 
 from collections.abc import Mapping, Set
@@ -38,7 +38,7 @@ _UNSAID = (
 
 
 def is_tf_models(graph: ObjectGraph) -> bool:
-    """Tells by the names of the objects."""
+    """Tells from the names of its objects whether a file is of tf-models-official."""
     return _part(graph, "backbone") is not None or _part(graph, "neck") is not None
 
 
@@ -107,7 +107,7 @@ def _start(graph: ObjectGraph, part: str, layers: Set[str]) -> int | None:
 
 
 def _pick(key: str, address: str, wanted: Mapping[str, tuple[int, ...]]) -> Pick:
-    """Takes a weight, with the anchors in our order if it is a predictor's."""
+    """Takes a weight, and puts its anchors in our order if it is a predictor's."""
     _, layer, leaf = address.split("/")
     if layer not in _PREDICTORS or leaf == "depthwise_kernel":
         return Pick((key,))
