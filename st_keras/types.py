@@ -98,7 +98,7 @@ class View(NamedTuple):
     The picture is scaled; the view is a window of it, of the network's input size,
     that starts at `offset_yx`, is grey beyond the picture and may be mirrored. So a
     point (y, x) of the picture is at `(y, x) * scale_yx - offset_yx`; in a mirrored
-    view, x counts from the right edge. Several views have a leading V or B.
+    view, x counts from its right edge. Several views have a leading V or B.
     """
 
     image: Any  # [H, W, 3] uint8, static shape.

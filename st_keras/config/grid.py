@@ -19,8 +19,8 @@ class ArmConfig:
     kind: str = "self_training"
     set: tuple[str, ...] = ()  # Overrides of the config, as `pseudo.min_score=0.6`.
     iterations: int = 1  # Students, each taught by the one before.
-    # Of `supervised`: train at the whole cost of this arm, teachers and labelling
-    # included; empty: as many steps as a teacher.
+    # Of `supervised`: name of the arm at whose whole cost, teachers and labelling
+    # included, this one is trained; empty: as many steps as a teacher.
     cost_of: str = ""
 
     def __post_init__(self):
@@ -55,7 +55,8 @@ class GridConfig:
     # for its run with the cell's seed, made once and counted in no cell's cost.
     pretrained: dict[str, str] = dataclasses.field(default_factory=dict)
     reference: str = ""  # Arm that the others are compared with, seed by seed.
-    # Factors by claim and cell: the claim holds if their sum is above 0 beyond chance.
+    # Factors by claim and cell: a claim holds if the sum of its cells' results, times
+    # their factors, is above 0 beyond chance.
     claims: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     only_claims: bool = False  # Leave out the cells that no claim uses.
     # The paper's numbers by cell, named `arm` or `value/value/arm`.

@@ -22,7 +22,7 @@ class DeepLabConfig:
     output_stride: int = 16  # Pixels per cell of the last feature; 32 on `tiny`.
     aspp_rates: tuple[int, ...] = ()  # Empty: 6, 12, 18 at output stride 16.
     aspp_filters: int = 256
-    low_level_filters: int = 48  # Kept of the feature at stride 4.
+    low_level_filters: int = 48  # That the feature at stride 4 is reduced to.
     decoder_filters: int = 256
     decoder_convs: int = 2
     dropout: float = 0.5  # After the atrous spatial pyramid pooling.

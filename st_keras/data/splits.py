@@ -117,7 +117,7 @@ def draw(
       nested: Each set contains the smaller ones: all are prefixes of one permutation.
         Otherwise they are independent of each other.
       ensure_classes: Every label that occurs at all is in every set. Pictures with a
-        missing label replace the last ones drawn.
+        label that a set would lack replace the last ones drawn.
 
     Returns:
       Ids in the order in which they were drawn, for each of `counts`.

@@ -11,7 +11,7 @@ PREFETCH = 2
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the same dataset without tf.data's autotuner, also for those made of it.
+    """Returns the dataset without tf.data's autotuner; those made of it lack it too.
 
     An autotuner sleeps longer and longer between its checks, up to a minute, and an
     iterator that is dropped waits for it if it misses its call. Labelling drops one for

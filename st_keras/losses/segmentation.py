@@ -33,9 +33,9 @@ def pixel_loss(
       label_smoothing: Share of the target that is spread evenly over all classes.
       class_weights: Factors of the pixels' losses, by class; empty: 1. The count is
         that of pixels, whatever they weigh.
-      top_share: In (0, 1]; only this share of each image's known pixels counts, the
-        hardest, rounded up. Pixels tied with the last of them split its remainder, so
-        that no more than this share counts where a sure model has many losses of 0.
+      top_share: In (0, 1]; only this share of each image's known pixels, rounded up to
+        whole pixels, counts: the hardest. Pixels tied with the last of them split what
+        is left of it, so that no more counts where a sure model has many losses of 0.
 
     Raises:
       ValueError: `at` is neither.

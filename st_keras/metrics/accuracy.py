@@ -18,7 +18,7 @@ class Accuracy:
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
-        # By true class: pictures, right in the first place, right among the best five.
+        # By true class: pictures, best class right, right one among the best five.
         self._counts = np.zeros([len(self._class_names), 3], np.int64)
         self._image_ids: set[str] = set()
 

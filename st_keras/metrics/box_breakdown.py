@@ -10,8 +10,7 @@ from st_keras.metrics.box_matching import FALSE, IN_CROWD
 from st_keras.metrics.thresholds import THRESHOLDS
 
 # One pseudo box. What it has found at an IoU of 0.5 and of 0.75: the size of the true
-# box, or `FALSE` or `IN_CROWD`. Eleven bytes, as there may be many
-# millions.
+# box, or `FALSE` or `IN_CROWD`. Eleven bytes, as there may be many millions.
 ROW = np.dtype(
     [("score", "f4"), ("class_id", "u4"), ("size", "i1"), ("found", "i1", (2,))]
 )

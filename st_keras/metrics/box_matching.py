@@ -33,7 +33,7 @@ def find_true(
       real: [M, ...] NumPy arrays, pixels.
       labels: [N, ...] in the same pixels.
       ious: [N, M], their `overlaps`.
-      min_iou: Least overlap with which a true box is found; for a crowd, the
+      min_iou: Least overlap with which a true box is found; for a crowd, the least
         share of the pseudo box that must lie in it.
 
     Returns:

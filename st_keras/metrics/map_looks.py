@@ -22,7 +22,7 @@ def is_kept(labels: LabelMap, min_score: float) -> np.ndarray:
 
 
 def agreement(labels: LabelMap, other: LabelMap, min_score: float) -> float:
-    """Returns, of the pixels that either keeps, the share both keep with one class."""
+    """Returns the share of pixels kept by either that both keep, with equal classes."""
     is_known = np.asarray(other.class_ids) != IGNORED
     kept, other_kept = (is_kept(look, min_score) for look in (labels, other))
     counted = int(((kept | other_kept) & is_known).sum())

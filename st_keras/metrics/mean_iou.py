@@ -10,7 +10,7 @@ _NONE = -100.0  # As for AP: there is nothing to measure it on.
 class MeanIoU:
     """Counts, over all pictures together, pixels by true and predicted class.
 
-    A class that neither people nor the model use anywhere is left out of the mean and
+    A class that neither people nor the model uses anywhere is left out of the mean and
     has -100 beside its name; one that only the model predicts counts as 0. Pixels whose
     true class is not known count nowhere. A pixel without a prediction is wrong for its
     true class only.

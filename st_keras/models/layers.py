@@ -60,7 +60,7 @@ def convolve(
       dilation: Distance between the kernel's taps.
       padding: Matters at stride 2. `symmetric`: (size - 1) / 2 on each side, as the
         authors pad. `same`: TensorFlow's, which puts one more at the end, so that the
-        two differ by half a pixel on even sizes.
+        two differ by half an output pixel on even sizes.
       initializer: Of the kernel. The default is that of the authors' convolutions.
     """
     if stride > 1 and padding == "symmetric":

@@ -29,8 +29,8 @@ _CHOSEN_AT_A_TIME = 256
 def anchors_with_candidates(logits: tf.Tensor, min_score: float) -> tf.Tensor:
     """Returns [B, M] int32, in order, the anchors that suppression has to consider.
 
-    A trained model leaves some hundreds out of tens of thousands. M is dynamic, so this
-    does not compile with XLA.
+    Of tens of thousands, a trained model leaves some hundreds to consider. M is
+    dynamic, so this does not compile with XLA.
 
     Args:
       logits: [B, A, K] float32.

@@ -13,9 +13,9 @@ import tensorflow as tf
 from st_keras.types import LabelMap, View
 
 TILE_PX = 512
-# For a single view, compiled shapes are multiples of this in height and width, with at
-# most so many classes: pictures of all sizes share a few programs, each compiled in a
-# second.
+# For a single view, compiled shapes are multiples of `_STEP_PX` in height and width,
+# with at most `_TOGETHER` classes: pictures of all sizes share a few programs, each
+# compiled in a second.
 _STEP_PX = 128
 _TOGETHER = 8
 _NEVER = -1e30  # A logit; the difference of two infinite ones would be NaN.

@@ -1,9 +1,9 @@
 """The hosts of one job: who they are, and how they wait for each other.
 
 Every host runs the same program on the same config and calls the functions here in the
-same order. Every wait is bounded: a host that dies is noticed within seconds, one that
-never starts within minutes, and the others then say so and stop. Only the chief writes
-what they share on disk.
+same order. Every wait is bounded: a host that dies is noticed within seconds, a missing
+one within minutes, and the others then say so and stop. Only the chief writes what they
+share on disk.
 """
 
 import base64

@@ -42,7 +42,7 @@ def restore_run(
     Args:
       checkpoint: Workdir of the run, or a checkpoint prefix inside it.
       purpose: What predictions are for; see `tasks.build_task`.
-      min_score: Replaces the score under which predictions are dropped.
+      min_score: Replaces the score at or under which boxes are dropped.
       image_size_px: Replaces height and width of the network's input.
       strategy: Which devices to use, as `runtime.strategy`; they need not be those of
         the training.

@@ -21,7 +21,7 @@ class Serving(tf.Module):
         image_bytes    `inputs` [B] string, JPEG or PNG files of any sizes
         tf_example     `inputs` [B] string, records with `image/encoded`
 
-    The default is `image_tensor`. Each returns `Task.serve` of one view of the whole
+    The default is `image_tensor`. Each returns `Task.serve` of one view of each whole
     picture, prepared and run as `Predictor` does.
     """
 

@@ -91,7 +91,7 @@ class Batches:
           slices: Number of slices that each takes its images in.
 
         Raises:
-          ValueError: Names the part and the next number that is.
+          ValueError: Names the part and the next larger number that is divisible.
         """
         shares = replicas * slices
         each = f" of {slices} slices each" if slices > 1 else ""

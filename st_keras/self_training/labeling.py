@@ -42,8 +42,8 @@ def label_pictures(
     running the teacher again.
 
     Finished shards stay as they are: a killed call can be repeated, and hosts can share
-    the work by calling with ranges of their own. The hosts of a multi_worker job take
-    every n-th shard by themselves, and the chief finishes the folder. The output is a
+    the work by calling with ranges of their own. Each of n hosts of a multi_worker job
+    takes every n-th shard by itself, and the chief finishes the folder. The output is a
     function of teacher, pictures and settings, byte for byte.
 
     Args:
@@ -61,8 +61,8 @@ def label_pictures(
       tpu: As `runtime.tpu`.
 
     Returns:
-      The manifest; or only `missing`, the number of shards, as long as other ranges
-      still have some to write.
+      The manifest; or only `missing`, the number of shards that other ranges still have
+      to write, as long as there are any.
 
     Raises:
       ValueError: No such checkpoint, records, pictures or ids; or the folder is in use

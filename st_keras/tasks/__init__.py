@@ -1,4 +1,4 @@
-"""What a model is trained for: the only package that knows kinds of labels."""
+"""What a model is trained for: the only place that knows kinds of labels."""
 
 import dataclasses
 

@@ -54,7 +54,7 @@ def build_augmentation(
 
 
 def cropping(policy_of: dict[str, Policy], crop: CropConfig) -> dict[str, Policy]:
-    """Returns the policies with their random crop replaced."""
+    """Returns the policies with this random crop in place of their own."""
     drawn_from = Crop(**dataclasses.asdict(crop))
     return {
         name: dataclasses.replace(policy, crop=drawn_from)

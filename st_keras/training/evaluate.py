@@ -60,7 +60,7 @@ def evaluate_run(
     *,
     progress: str = "Evaluate",
 ) -> dict:
-    """Returns a model's `metrics`, the `headline` among them, and their `protocol`.
+    """Returns a model's `metrics`, the name of the `headline`, and the `protocol`.
 
     Args:
       run: The model.

@@ -123,8 +123,8 @@ def straight(
 ) -> Geometry:
     """Returns the nearest geometry that shows one window of whole pixels in another.
 
-    Sides move by half a pixel, by more if a picture is thinner than one. The result is
-    not straight if nothing is seen.
+    Sides move by at most half a pixel, by more if a picture is thinner than one. The
+    result is not straight if nothing is seen.
 
     Args:
       matrix: [2, 3] float32 map that neither turns nor shears, and mirrors left to

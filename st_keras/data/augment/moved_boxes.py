@@ -100,7 +100,7 @@ def _inside_unit_square(corners: tf.Tensor):
     """Returns where the sides of [N, 4, 2] polygons enter and leave the unit square.
 
     Both are shares of each side's length, [N, 4] each; the third result is whether any
-    part is inside. Outside by a rounding error counts as inside.
+    part of the side is inside. Outside by a rounding error counts as inside.
     """
     way = tf.roll(corners, -1, axis=1) - corners
     runs_along = tf.abs(way) < _NOTHING

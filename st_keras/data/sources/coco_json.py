@@ -12,7 +12,9 @@ NO_ID = "?"  # Of an entry too damaged to have one.
 
 
 def load(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the object, with a list `images`, and lists for the other keys it has.
+    """Returns the object: `images`, `annotations` and `categories` in it are lists.
+
+    Only `images` must be there.
 
     Raises:
       ValueError: The file cannot be read or is not COCO's.

@@ -58,7 +58,7 @@ class Item(NamedTuple):
 class Source(abc.ABC):
     """One data set in one of the usual layouts."""
 
-    name: str  # As for `--source`.
+    name: str  # As `--source` takes it.
     seed: int = 0  # Of whatever is drawn.
     label_map_names: tuple[str, ...] = ()  # Value 0 first, where there are maps.
     image_class_names: tuple[str, ...] = ()  # Label 1 first, where pictures have one.

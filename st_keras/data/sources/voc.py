@@ -60,7 +60,7 @@ class VocSource(source.Source):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """All but those of one class, and trainval if it only repeats two others."""
+        """All except those of one class and a trainval that only repeats two others."""
         names = voc_folder.without_repeats(list(self._lists))
         for_one_class = {f"{c}_{n}" for c in self._class_names for n in self._lists}
         chosen = [n for n in names if n not in for_one_class]

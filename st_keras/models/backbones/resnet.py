@@ -62,7 +62,7 @@ def resnet(
         strides unevenly; `keras` for files of tf.keras.applications, where the first
         1x1 convolution has the stride and the first pooling pads with zeros.
       drop_connect: Share of examples for which the branch of a block of the last stage
-        is dropped while training; the first stage drops 2/5 of it.
+        is dropped while training; falls evenly to 2/5 of it in the first stage.
 
     Returns:
       Outputs `{"2": ..., "5": ...}` by stage, [B, H / s, W / s, C] each, where stage l

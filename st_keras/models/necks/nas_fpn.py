@@ -58,8 +58,8 @@ def nas_fpn(
       Outputs `{"3": ..., "7": ...}`, [B, H / 2^l, W / 2^l, filters] each.
 
     Raises:
-      ValueError: The levels have a gap or are outside 3 to 7, or the coarsest would
-        not have whole cells.
+      ValueError: The levels do not start at 3, have a gap or go beyond 7, or the
+        coarsest would not have whole cells.
 
     Source: Ghiasi et al. 2019, arXiv:1904.07392, and the authors' nasfpn.py. Same
     function as tf-models-official's, whose layers have no names of their own.

@@ -17,7 +17,7 @@ _UNITS = {"shortcut": 0, "a": 1, "b": 2, "c": 3}  # Their numbers inside of a bl
 
 
 def places(part: str, layers: Set[str]) -> Places:
-    """Yields the place of each of our layers, if they have such a part.
+    """Yields the place of each of our layers; none if theirs has no such part.
 
     Args:
       part: "backbone", "neck" or "head".

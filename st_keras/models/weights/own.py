@@ -85,7 +85,7 @@ def _by_data_path(model: tf.keras.Model, source: Hdf5) -> Plan:
 def _walk(
     model: tf.keras.Model,
 ) -> Iterator[tuple[str, tuple[str, ...], tf.Variable]]:
-    """Yields the address, the layer's place among the objects, and each weight."""
+    """Yields (address, its layer's place among the objects, weight) of each weight."""
     for outer, place in _placed(model):
         if not isinstance(outer, tf.keras.Model):
             for variable in outer.weights:

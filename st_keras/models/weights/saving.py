@@ -41,8 +41,8 @@ def save(model: tf.keras.Model, path: str) -> None:
 
     Args:
       model: To write.
-      path: Its suffix decides what is written. Any other is the prefix of a checkpoint
-        that `tf.train.Checkpoint(model=model)` reads.
+      path: Its suffix decides what is written. With any other, it is the prefix of a
+        checkpoint that `tf.train.Checkpoint(model=model)` reads.
     """
     check_output(path)
     folder, name = os.path.split(os.path.abspath(path))

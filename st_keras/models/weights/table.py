@@ -60,7 +60,7 @@ def _parse(content: bytes) -> Index:
     for key, value in rows.items():
         entry = tensor_bundle_pb2.BundleEntryProto.FromString(value)
         sizes[entry.shard_id] = max(sizes[entry.shard_id], entry.offset + entry.size)
-        # Strings have no shape, and a key starting with 0 is a slice of a variable.
+        # Strings have no shape; a key starting with a 0 byte is a slice of a variable.
         if entry.dtype != types_pb2.DT_STRING and not key.startswith(b"\0"):
             shapes[key.decode()] = tuple(axis.size for axis in entry.shape.dim)
     return Index(shapes, OBJECT_GRAPH.encode() in rows, tuple(sizes))
