@@ -28,6 +28,7 @@ def in_order(
       threads: How many; None: one for each core of the process, at most 16.
     """
     threads = threads or min(len(os.sched_getaffinity(0)), _MOST)
+    # `Executor.map` and `ThreadPool.imap` would read all items at once.
     pool = futures.ThreadPoolExecutor(threads)
     under_way: collections.deque[futures.Future] = collections.deque()
     started = _started(pool, function, items)

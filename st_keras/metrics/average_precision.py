@@ -31,8 +31,8 @@ class AveragePrecision:
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
-        self._places: dict[str, int] = {}
-        self._truth: list[Boxes] = []  # By place.
+        self._image_ids: set[str] = set()
+        self._truth: list[Boxes] = []  # Of each picture.
         self._predicted: list[Boxes] = []
 
     def add(self, image_id: str, truth: Boxes, predicted: Boxes) -> None:
@@ -47,9 +47,9 @@ class AveragePrecision:
         Raises:
           ValueError: The picture was added before.
         """
-        if image_id in self._places:
+        if image_id in self._image_ids:
             raise ValueError(f"Picture `{image_id}` was added twice to the metric.")
-        self._places[image_id] = len(self._places)
+        self._image_ids.add(image_id)
         self._truth.append(_chosen(truth, truth.weights > 0))
         self._predicted.append(_chosen(predicted, predicted.weights > 0))
 
@@ -59,7 +59,7 @@ class AveragePrecision:
         Raises:
           ValueError: No picture was added.
         """
-        if not self._places:
+        if not self._image_ids:
             raise ValueError("No picture was added to the metric.")
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation = self._evaluate()
