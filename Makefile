@@ -11,24 +11,30 @@ SEED ?= 0
 TASK ?= detection
 JOBS ?= 2
 WORKDIR ?= runs/demo$(if $(filter segmentation,$(TASK)),_segmentation)
+MINI := mini$(if $(filter segmentation,$(TASK)),_segmentation)
 DEMO := configs/demo/digits$(if $(filter segmentation,$(TASK)),_segmentation)_student.yaml
 
-.PHONY: demo mini mini-data notebooks test test-all lint docs clean
+.PHONY: demo mini known-task mini-data notebooks test test-all lint docs clean
 
 ## Teacher, pseudo labels, student, control and report, on embedded data; with
 ## TASK=segmentation, of a model that says a class for every pixel.
-demo: $(READY)
-	@test "$(TASK)" = detection -o "$(TASK)" = segmentation || \
-		{ echo "TASK must be detection or segmentation, got $(TASK)."; exit 1; }
+demo: known-task $(READY)
 	@test -f data/digits/test/dataset.json || \
 		$(RUN) tools/make_records.py --source digits --output data/digits --overwrite
 	$(RUN) tools/self_train.py --config $(DEMO) --workdir $(WORKDIR) --set seed=$(SEED)
 
 ## The paper's claims in miniature, on embedded data, in JOBS processes; with QUICK=1, its
-## short form. The same command goes on where a stopped one was.
-mini: $(READY) mini-data
-	$(RUN) tools/grid.py --preset mini --processes $(JOBS) $(if $(QUICK),--quick \
-		--workdir runs/mini_quick,--workdir runs/mini)
+## short form, and with TASK=segmentation, with a class for every pixel. The same command
+## goes on where a stopped one was.
+mini: known-task mini-data
+	$(RUN) tools/grid.py --preset $(MINI) --processes $(JOBS) $(if $(QUICK),--quick) \
+		--workdir runs/$(MINI)$(if $(QUICK),_quick)
+
+known-task:
+	@test "$(TASK)" = detection -o "$(TASK)" = segmentation || \
+		{ echo "TASK must be detection or segmentation, got $(TASK)."; exit 1; }
+	@test -z "$(QUICK)" -o "$(TASK)" = detection || \
+		{ echo "QUICK=1 has no segmentation: leave one of both away."; exit 1; }
 
 mini-data: $(READY)
 	@test -f data/digits/test/dataset.json || \

@@ -97,8 +97,12 @@ class SkipLog:
         return {r.value: self._counts[r] for r in Reason if self._counts[r]}
 
     def write(self, path: str | os.PathLike) -> None:
-        """Writes skipped.txt: tab-separated, a header first, then one thing a line."""
-        lines = ["image\tannotation\treason\tvalues", *self._lines]
+        """Writes skipped.txt: tab-separated, a header first, then one thing a line.
+
+        The lines are sorted by picture; those of one are in the order they were added.
+        """
+        by_image = sorted(self._lines, key=lambda line: line.partition("\t")[0])
+        lines = ["image\tannotation\treason\tvalues", *by_image]
         text = "\n".join(lines) + "\n"
         writing.write_text(path, text, errors="backslashreplace")
 

@@ -5,7 +5,7 @@ import pytest
 from st_keras.data.skipping import Reason, SkipLog
 
 
-def test_each_skip_is_a_line_and_counts(tmp_path):
+def test_each_skip_is_a_line_sorted_by_picture_and_counts(tmp_path):
     log = SkipLog()
     log.add("b", Reason.DEGENERATE, "0 0 5 0", index=12)
     log.add("a", Reason.MISSING_FILE, "a.jpg")
@@ -13,9 +13,9 @@ def test_each_skip_is_a_line_and_counts(tmp_path):
     log.write(tmp_path / "skipped.txt")
     assert (tmp_path / "skipped.txt").read_text().splitlines() == [
         "image\tannotation\treason\tvalues",
-        "b\t12\tdegenerate\t0 0 5 0",
         "a\t-\tmissing_file\ta.jpg",
         "a\t0\tdegenerate\t1 1 1 1",
+        "b\t12\tdegenerate\t0 0 5 0",
     ]
     assert log.counts == {"missing_file": 1, "degenerate": 2}
 

@@ -74,10 +74,13 @@ class ClassFolderSource(source.Source):
         source.check_split(split, self.splits)
         root = self._roots[split]
         paths = source.files_below(root)
-        return [
-            Item(image_id, self._reader(path, path.relative_to(root).parts))
-            for image_id, path in zip(source.image_ids(paths, root), paths, strict=True)
-        ]
+        image_ids = source.image_ids(paths, root)
+        return source.mixed(
+            [
+                Item(image_id, self._reader(path, path.relative_to(root).parts))
+                for image_id, path in zip(image_ids, paths, strict=True)
+            ]
+        )
 
     def _reader(self, path: pathlib.Path, parts: tuple[str, ...]):
         if not source.is_picture_name(path):

@@ -32,10 +32,12 @@ class FolderSource(source.Source):
         source.check_split(split, self.splits)
         paths = source.files_below(self._folder)
         image_ids = source.image_ids(paths, self._folder)
-        return [
-            Item(image_id, _reader(path))
-            for image_id, path in zip(image_ids, paths, strict=True)
-        ]
+        return source.mixed(
+            [
+                Item(image_id, _reader(path))
+                for image_id, path in zip(image_ids, paths, strict=True)
+            ]
+        )
 
 
 def _reader(path):

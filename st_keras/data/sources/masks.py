@@ -80,6 +80,7 @@ class MaskSource(source.Source):
             for stem, paths in picture_of.items()
             for path in paths
         ]
+        items = source.mixed(items)
         for stem in sorted(mask_of.keys() - picture_of.keys()):
             detail = f"no picture for the mask {mask_of[stem][0].name}"
             items.append(Item(stem, source.skipped(Reason.MISSING_FILE, detail)))

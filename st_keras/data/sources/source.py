@@ -77,6 +77,8 @@ class Source(abc.ABC):
     def items(self, split: str) -> list[Item]:
         """Returns the pictures of a split, cheaply: files are read by `Item.read`.
 
+        Records are written in this order; see `mixed`.
+
         Raises:
           ValueError: There is no such split.
         """
@@ -106,6 +108,17 @@ def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
     if not all(math.isfinite(side) and side >= 1 for side in sides):
         return None
     return int(sides[0]), int(sides[1])
+
+
+def mixed(items: list[Item]) -> list[Item]:
+    """Returns items in another order, always the same for as many.
+
+    By name, all pictures of a class come together, and all frames of a video. A set too
+    large for memory is only mixed within a buffer when it is read, so that a step would
+    see few classes.
+    """
+    order = np.random.default_rng(0).permutation(len(items))
+    return [items[place] for place in order]
 
 
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:

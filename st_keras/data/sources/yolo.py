@@ -78,7 +78,7 @@ class YoloSource(source.Source):
             Item(image_id, functools.partial(self._read, path))
             for image_id, path in zip(ids, paths, strict=True)
         ]
-        return items + self._alone(split, paths)
+        return source.mixed(items) + self._alone(split, paths)
 
     def _alone(self, split: str, paths: list[pathlib.Path]) -> list[Item]:
         """Returns an item, to be skipped, for each label file without a picture."""

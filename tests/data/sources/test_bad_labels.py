@@ -77,9 +77,9 @@ def test_a_voc_set_that_lists_too_much_names_each_line(folder):
     folder.write("ImageSets/Main/train.txt", "a\nno_xml\nno_picture\na\nnothing -1\n")
     folder.convert(VocSource(folder.root))
     assert folder.skipped() == [
-        ("no_xml", "-", "missing_file"),
-        ("no_picture", "-", "missing_file"),
         ("a", "-", "duplicate_image_id"),
+        ("no_picture", "-", "missing_file"),
+        ("no_xml", "-", "missing_file"),
         ("nothing", "-", "missing_file"),
     ]
 

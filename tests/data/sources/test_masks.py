@@ -146,10 +146,10 @@ def test_what_has_no_partner_is_listed(masks, folder):
     folder.write("masks/colors.txt", "")
     masks.convert()
     assert folder.skipped() == [
-        ("lonely", "-", "missing_file"),
-        ("notes", "-", "unknown_extension"),
         ("a", "-", "missing_file"),
         ("colors.txt", "-", "unknown_extension"),
+        ("lonely", "-", "missing_file"),
+        ("notes", "-", "unknown_extension"),
     ]
     assert set(folder.records()) == {"x/b"}
 
