@@ -94,15 +94,16 @@ class FilePictures(Pictures):
         """Lists the files and opens none.
 
         Args:
-          where: A folder, or a text file with the path of a picture per line, relative
-            to its own folder. An image id is the path without extension.
+          where: A folder, whose files get a mixed order, or a text file with the path
+            of a picture per line, relative to its own folder, which keeps its order. An
+            image id is the path without extension.
 
         Raises:
           ValueError: There is no such folder or list, or nothing in it.
         """
         path = pathlib.Path(where).expanduser()
         if path.is_dir():
-            root, files = path, source.files_below(path)
+            root, files = path, source.mixed(source.files_below(path))
         elif path.is_file():
             root, lines = path.parent, path.read_text(encoding="utf-8-sig").split("\n")
             files = [root / line.strip() for line in lines if line.strip()]

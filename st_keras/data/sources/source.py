@@ -5,7 +5,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from st_keras.types import IGNORED
 
 DEFAULT_SPLIT = "train"
 USUAL_SPLITS = ("train", "val", "test")
+_Picture = TypeVar("_Picture")
 
 
 class SourceBox(NamedTuple):
@@ -110,15 +111,15 @@ def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def mixed(items: list[Item]) -> list[Item]:
-    """Returns items in another order, always the same for as many.
+def mixed(pictures: Sequence[_Picture]) -> list[_Picture]:
+    """Returns pictures in another order, always the same for as many.
 
     By name, all pictures of a class come together, and all frames of a video. A set too
     large for memory is only mixed within a buffer when it is read, so that a step would
     see few classes.
     """
-    order = np.random.default_rng(0).permutation(len(items))
-    return [items[place] for place in order]
+    order = np.random.default_rng(0).permutation(len(pictures))
+    return [pictures[place] for place in order]
 
 
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
