@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from st_keras.data import pillow_warnings
 from st_keras.data.skipping import Reason, SkipPicture
@@ -21,6 +21,18 @@ EXTENSIONS = frozenset(
 # is opened as JPEG.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
 _ORIENTATION_TAG = 0x0112
+# How to make a picture upright, by EXIF's orientation. `ImageOps.exif_transpose` does
+# the same, but writes the other EXIF tags anew and fails where one has an odd type.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FEWEST_OF_16_BITS = 1 << 12  # A brightest pixel under it: 12 bits in a file of 16.
 _GREY_MODES = ("1", "L", "LA", "La")
 _JPEG_OPTIONS = {"quality": 95, "subsampling": 0}
 _PNG_DEPTH_AND_COLOR = slice(24, 26)  # In the IHDR chunk, which always comes first.
@@ -55,16 +67,20 @@ def read_picture(file: pathlib.Path | bytes, max_side_px: int = 0) -> Picture:
 
     Raises:
       SkipPicture: The file is missing, empty, damaged, no picture, or has pixels whose
-        range is unknown.
+        range is unknown, such as 12 bits in a file of 16.
     """
     content = file if isinstance(file, bytes) else _read_bytes(file)
     with _skipping_failures(content):
-        image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        image.load()
+        return _read(content, max_side_px)
+
+
+def _read(content: bytes, max_side_px: int) -> Picture:
+    image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    image.load()
     orientation = _orientation(image)
     lossy = _is_lossy(image.format, content)
     plain = _is_plain(image, content) and orientation == 1
-    upright = ImageOps.exif_transpose(image) if orientation != 1 else image
+    upright = turned_upright(image)
     height, width = upright.height, upright.width
     scale = max_side_px / max(height, width)
     if 0 < scale < 1:
@@ -93,10 +109,16 @@ def encode_png(pixels: np.ndarray, *, effort: int = 6) -> bytes:
     return _encode(Image.fromarray(pixels), lossy=False, effort=effort)
 
 
+def turned_upright(image: Image.Image) -> Image.Image:
+    """Returns a loaded picture turned as its EXIF says."""
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
 def turn_upright(
     box_yxyx: tuple[float, ...], upright_size_px: tuple[int, int], orientation: int
 ) -> tuple[float, float, float, float]:
-    """Turns a box by a quarter, as `exif_transpose` turns the pixels around it.
+    """Turns a box by a quarter, as `read_picture` turns the pixels around it.
 
     Args:
       box_yxyx: Pixels of the picture as it lies in the file.
@@ -129,6 +151,8 @@ def _skipping_failures(content: bytes) -> Iterator[None]:
     with pillow_warnings.silenced():
         try:
             yield
+        except SkipPicture:
+            raise
         except pillow_warnings.BOMBS as error:
             raise SkipPicture(Reason.TOO_MANY_PIXELS, str(error)) from None
         except Image.UnidentifiedImageError:
@@ -179,7 +203,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in _GREY_MODES:
         return image.convert("L")
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return _upper_bits(np.asarray(image))
     if image.mode in ("I", "F"):
         detail = f"mode {image.mode}: 32 bits per pixel in no known range"
         raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
@@ -187,6 +211,19 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     except ValueError as error:
         raise SkipPicture(Reason.UNSUPPORTED_PIXELS, str(error)) from None
+
+
+def _upper_bits(pixels: np.ndarray) -> Image.Image:
+    """Returns 16-bit pixels as 8-bit ones."""
+    brightest = int(pixels.max())
+    if 0 < brightest < _FEWEST_OF_16_BITS:
+        # Not stretched: what is bright in one picture must be as bright in the next.
+        detail = (
+            f"16 bits per pixel, but none above {brightest}: it would be black; "
+            "scale the pixels of all pictures to 16 or 8 bits"
+        )
+        raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
+    return Image.fromarray((pixels >> 8).astype(np.uint8))
 
 
 def _encode(image: Image.Image, lossy: bool, effort: int = 6) -> bytes:

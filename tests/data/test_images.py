@@ -1,6 +1,7 @@
 """What `read_picture` promises."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -80,6 +81,17 @@ def test_exif_turns_a_picture_upright_once(orientation, top_left, top_right, siz
     assert stored.getexif().get(0x0112, 1) == 1
 
 
+def test_a_tag_of_an_odd_type_does_not_matter():
+    # One directory at byte 8, with two entries (tag, type, count, value): a turn by a
+    # quarter, and a resolution that is text (2) instead of a fraction (5).
+    turn = struct.pack("<HHII", 0x0112, 3, 1, 6)
+    resolution = struct.pack("<HHI4s", 0x011A, 2, 4, b"72")
+    directory = struct.pack("<H", 2) + turn + resolution + bytes(4)
+    exif = b"Exif\0\0" + struct.pack("<2sHI", b"II", 42, 8) + directory
+    content = encode(PIXELS, "JPEG", quality=95, exif=exif)
+    assert images.read_picture(content).upright_size_px == (100, 60)
+
+
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_a_box_turns_with_its_pixels(orientation):
     # Only the marked 10 x 20 pixels at (5, 70) of the file are white.
@@ -98,6 +110,17 @@ def test_sixteen_bits_become_the_upper_eight():
     pixels = np.array([[0x1234, 0xFEDC, 0]], np.uint16).repeat(2, axis=0)
     picture = images.read_picture(encode(pixels, "PNG"))
     np.testing.assert_array_equal(decode(picture)[0], [0x12, 0xFE, 0])
+
+
+def test_twelve_bits_in_a_file_of_sixteen_are_not_made_black():
+    pixels = np.array([[4095, 17, 0]], np.uint16).repeat(2, axis=0)
+    with pytest.raises(SkipPicture, match="none above 4095"):
+        images.read_picture(encode(pixels, "PNG"))
+    # 4096 is 1 of 255, and an empty picture is black in any range.
+    for brightest in (4096, 0):
+        dark = np.full([2, 3], brightest, np.uint16)
+        picture = images.read_picture(encode(dark, "PNG"))
+        assert decode(picture).max() == brightest >> 8
 
 
 def test_transparency_is_dropped():

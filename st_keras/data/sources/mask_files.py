@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from st_keras.data import pillow_warnings
+from st_keras.data import images, pillow_warnings
 from st_keras.data.skipping import Reason, SkipPicture
 
 _FORMATS = ("PNG", "GIF", "BMP", "DIB", "TIFF", "PPM")
@@ -84,7 +84,7 @@ def _open(path: pathlib.Path) -> tuple[bytes, Image.Image]:
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             image.load()
-            return content, ImageOps.exif_transpose(image)
+            return content, images.turned_upright(image)
         except (*pillow_warnings.BOMBS, MemoryError) as error:
             detail = f"mask {path.name}: {error}"
             raise SkipPicture(Reason.TOO_MANY_PIXELS, detail) from None
