@@ -6,7 +6,7 @@ r"""Measures a trained model on records with human labels.
 `--check` fails where the number is not the one the config expects.
 """
 
-from absl import flags
+from absl import flags, logging
 
 from st_keras import command_line, environment
 
@@ -38,6 +38,10 @@ def main(argv):
     )
     expectation = expected.read_expectation(run.config) if _CHECK.value else None
     result = evaluate.evaluate_run(run, _RECORDS.value, _IDS.value)
+    seen = evaluate.seen_before(run, _RECORDS.value, _IDS.value)
+    if seen:
+        result["protocol"]["seen_before"] = seen
+        logging.warning("Not a number of unseen pictures: %s", seen)
     print(tables.format_evaluation(result))
     if _OUTPUT.value and hosts.join(_DEVICES()["strategy"]).is_chief:
         run_log.write_json(_OUTPUT.value, result)

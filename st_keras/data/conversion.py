@@ -122,6 +122,8 @@ class _Conversion:
             raise OSError(f"{folder}: cannot be written: {error.message}") from None
         for stale in set(folder.glob(_SHARDS)) - {folder / s for s in writer.shards}:
             stale.unlink()
+        for begun in folder.glob(f"{_SHARDS}.*.tmp"):  # By a run that was killed.
+            begun.unlink()
         self._log.write(folder / SKIPPED_FILE)
         self._write_id_files(folder)
         info = self._tally.info(

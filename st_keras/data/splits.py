@@ -154,7 +154,8 @@ def split(
 ) -> str:
     """Writes id files for shares of some records, each with the ids that remain.
 
-    The files are `fraction_5_seed0.txt` and `fraction_5_seed0_rest.txt` for 5 %.
+    The files are `fraction_5_seed0.txt` and `fraction_5_seed0_rest.txt` for 5 %. A
+    picture whose file is among the drawn ones under another id is in neither.
 
     Args:
       pattern: Glob of TFRecords.
@@ -204,19 +205,24 @@ def split(
     drawn = draw(
         drawn_from, counts, seed=seed, nested=nested, ensure_classes=ensure_classes
     )
-    files = {}
+    files, copies = {}, []
+    digests = dataset_info.picture_digests(pattern)
     for fraction, ids in zip(fractions, drawn, strict=True):
         stem = pathlib.Path(folder).expanduser() / f"fraction_{fraction:g}_seed{seed}"
         note = f"{fraction:g} % of {whole}, seed {seed}"
         files[f"{stem}.txt"] = ids, note
-        rest = sorted(labels_by_id.keys() - set(ids))
+        shown = {digests[image_id] for image_id in ids}
+        rest = sorted(i for i in labels_by_id if digests[i] not in shown)
+        if count := len(labels_by_id) - len(ids) - len(rest):
+            copies.append(f"{count} copies of the {fraction:g} %: not among the rest")
         files[f"{stem}_rest.txt"] = rest, f"all but {note}"
     for path, (ids, _) in files.items():
         _check_not_others(path, ids)
     for path, (ids, note) in files.items():
         write_ids(path, ids, note)
     titles = ["all", *(f"{fraction:g} %" for fraction in fractions)]
-    return _table(titles, [list(labels_by_id), *drawn], labels_by_id, names)
+    table = _table(titles, [list(labels_by_id), *drawn], labels_by_id, names)
+    return "\n".join([table, *copies])
 
 
 def read_map_labels(pattern: str) -> dict[str, set[int]]:

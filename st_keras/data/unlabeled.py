@@ -94,16 +94,16 @@ class FilePictures(Pictures):
         """Lists the files and opens none.
 
         Args:
-          where: A folder, whose files get a mixed order, or a text file with the path
-            of a picture per line, relative to its own folder, which keeps its order. An
-            image id is the path without extension.
+          where: A folder, of which files with other extensions than those of pictures
+            are skipped, or a text file with the path of a picture per line, relative to
+            its own folder. An image id is the path without extension.
 
         Raises:
           ValueError: There is no such folder or list, or nothing in it.
         """
         path = pathlib.Path(where).expanduser()
         if path.is_dir():
-            root, files = path, source.mixed(source.files_below(path))
+            root, files = path, source.files_below(path)
         elif path.is_file():
             root, lines = path.parent, path.read_text(encoding="utf-8-sig").split("\n")
             files = [root / line.strip() for line in lines if line.strip()]
@@ -112,7 +112,8 @@ class FilePictures(Pictures):
         if not files:
             raise ValueError(f"{where}: no picture in it.")
         self.where = where
-        self._files = files
+        self._files = files = source.mixed(files)
+        self._are_listed = path.is_file()
         self._ids = source.image_ids(files, root)
         repeated = len(files) - len(set(self._ids))
         if repeated:
@@ -128,7 +129,9 @@ class FilePictures(Pictures):
     def read(self, start, stop, skipped, *, check=False):
         stretch = slice(start, stop)
         files = self._files[stretch]
-        opened = threads.in_order(functools.partial(_open, check=check), files)
+        opened = threads.in_order(
+            functools.partial(_open, check=check, of_any_name=self._are_listed), files
+        )
         for file, image_id, picture in zip(
             files, self._ids[stretch], opened, strict=True
         ):
@@ -146,8 +149,13 @@ class FilePictures(Pictures):
             )
 
 
-def _open(file: pathlib.Path, *, check: bool) -> images.Picture | SkipPicture:
+def _open(
+    file: pathlib.Path, *, check: bool, of_any_name: bool
+) -> images.Picture | SkipPicture:
     """Returns a picture, or why there is none. Called from several threads."""
+    if not of_any_name and not source.is_picture_name(file):
+        # Not opened: a film would be read into memory whole.
+        return SkipPicture(Reason.UNKNOWN_EXTENSION, file.suffix or "none")
     try:
         picture = images.read_picture(file)
     except SkipPicture as skip:

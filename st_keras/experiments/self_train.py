@@ -218,7 +218,7 @@ def check_before(
     preflight.check_disjoint(sets)
     judged = ["calibration", "evaluation", "test"]
     preflight.check_joint(config, sets, judged)
-    lineage.check_first_weights({name: sets[name] for name in judged}, config.init)
+    lineage.check_runs_before({name: sets[name] for name in judged}, config)
     _check_classes(config)
 
 

@@ -183,7 +183,7 @@ def check_unseen(pictures: preflight.PictureSet, config: Config) -> None:
     # One by one, as two of them may have pictures in common.
     for name, others in seen.items():
         preflight.check_disjoint(slice_of_it | {name: others})
-    lineage.check_first_weights(slice_of_it, config.init)
+    lineage.check_runs_before(slice_of_it, config)
 
 
 def _common_ids(records: str, truth: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from absl import logging
 
 from st_keras import config as config_lib
-from st_keras.config import Config, InitConfig
+from st_keras.config import Config
 from st_keras.runtime import checkpoints, preflight
 from st_keras.self_training import selection
 
@@ -37,35 +37,40 @@ def check_unseen(
       ValueError: Names the run, the two sets and some of the pictures.
     """
     _check_run(judged, config, run)
-    check_first_weights(judged, config.init)
+    check_runs_before(judged, config)
 
 
-def check_first_weights(
-    judged: Mapping[str, preflight.PictureSet], init: InitConfig
+def check_runs_before(
+    judged: Mapping[str, preflight.PictureSet], config: Config
 ) -> None:
-    """Refuses to judge by pictures that the first weights have seen.
+    """Refuses to judge by pictures that runs before this one have seen.
 
-    Weights that are not of a run, such as a published file, cannot be checked. Neither
-    can a run whose records are elsewhere now; that is logged.
+    These are the runs that gave the first weights and the pseudo labels, and those
+    before them. Weights that are not of a run, such as a published file, cannot be
+    checked. Neither can a run that is elsewhere now, or whose records are; the latter
+    is logged.
 
     Args:
       judged: As for `check_unseen`.
-      init: Where the first weights come from.
+      config: Of this run.
 
     Raises:
       ValueError: As `check_unseen`.
     """
     met: set[pathlib.Path] = set()
-    workdir = _workdir(init)
-    while workdir and workdir not in met:
+    waiting = _runs_before(config)
+    while waiting:
+        workdir = waiting.pop()
+        if workdir in met:
+            continue
         met.add(workdir)
         try:
-            config = config_lib.load(str(workdir / preflight.CONFIG_FILE))
+            before = config_lib.load(str(workdir / preflight.CONFIG_FILE))
         except (ValueError, OSError) as error:  # Perhaps of another version.
             _cannot_be_told(str(workdir), error)
-            return
-        _check_run(judged, config, str(workdir))
-        workdir = _workdir(config.init)
+            continue
+        _check_run(judged, before, str(workdir))
+        waiting += _runs_before(before)
 
 
 def _check_run(
@@ -77,14 +82,21 @@ def _check_run(
             preflight.check_disjoint({f"{part} of {run}": pictures, name: other})
 
 
-def _workdir(init: InitConfig) -> pathlib.Path | None:
-    """Returns the folder of the run that gave the first weights; None: no run did."""
-    if init.kind == "random":
-        return None
-    path = pathlib.Path(init.checkpoint)
-    if not path.is_dir():  # A prefix.
-        path = path.parents[1] if path.parent.name == checkpoints.FOLDER else path
-    return path if (path / preflight.CONFIG_FILE).exists() else None
+def _runs_before(config: Config) -> list[pathlib.Path]:
+    """Returns the folders of the runs that gave first weights and pseudo labels."""
+    checkpoints_before = []
+    if config.init.kind != "random":
+        checkpoints_before.append(config.init.checkpoint)
+    if config.pseudo and config.pseudo.records and not config.pseudo.online:
+        checkpoints_before.append(selection.teacher(config.pseudo))
+    folders = [_workdir(path) for path in checkpoints_before if path]
+    return [path for path in folders if (path / preflight.CONFIG_FILE).exists()]
+
+
+def _workdir(checkpoint: str) -> pathlib.Path:
+    path = pathlib.Path(checkpoint)
+    is_prefix = not path.is_dir() and path.parent.name == checkpoints.FOLDER
+    return path.parents[1] if is_prefix else path
 
 
 def _found(run: str, config: Config) -> dict[str, preflight.PictureSet]:
@@ -111,8 +123,8 @@ def _pictures(config: Config, part: str) -> preflight.PictureSet | None:
 
 def _cannot_be_told(run: str, error: Exception) -> None:
     logging.warning(
-        "Whether %s, where the first weights come from, has seen what is judged by "
-        "cannot be told: %s",
+        "Whether %s, where first weights or labels come from, has seen what is judged "
+        "by cannot be told: %s",
         run,
         error,
     )

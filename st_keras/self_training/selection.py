@@ -27,6 +27,14 @@ def image_ids(pseudo: PseudoConfig) -> list[str] | None:
     return [image_id for image_id in ids if image_id not in excluded]
 
 
+def teacher(pseudo: PseudoConfig) -> str:
+    """Returns the checkpoint that wrote the records; empty if they do not say."""
+    folder = _folder(pseudo.records)
+    if not (folder / shards.MANIFEST_FILE).exists():
+        return ""
+    return shards.read_manifest(folder).get("teacher", "")
+
+
 def check_excluded(ids_file: str, records: str) -> set[str]:
     """Returns the ids of a file, having checked that the records have them all.
 
@@ -58,9 +66,11 @@ def min_scores(pseudo: PseudoConfig, task: Task) -> tuple[float, ...]:
 
     Raises:
       ValueError: The thresholds are for other classes or another teacher's labels, or
-        lower than the score floor of the records.
+        one is lower than the score floor of the records.
     """
     if not pseudo.thresholds:
+        if not pseudo.online:
+            _check_min_score(pseudo)
         return (pseudo.min_score,) * len(task.class_names)
     path, found = pseudo.thresholds, read_thresholds(pseudo.thresholds)
     if list(task.names_in_records) != found["class_names"]:
@@ -108,12 +118,30 @@ def read_thresholds(path: str) -> dict:
     return found
 
 
-def _check_floor(path: str, scores: dict[str, float], records: str) -> None:
-    manifest = shards.read_manifest(
-        pathlib.Path(dataset_info.shard_paths(records)[0]).parent
-    )
+def _check_min_score(pseudo: PseudoConfig) -> None:
+    folder = _folder(pseudo.records)
+    # Records that another tool wrote have no manifest.
+    floor = _floor(folder) if (folder / shards.MANIFEST_FILE).exists() else 0.0
+    if pseudo.min_score < floor:
+        raise ValueError(
+            f"`pseudo.min_score` is {pseudo.min_score:g}, under {floor:g}, the score "
+            f"floor of `{pseudo.records}`; what is between was never written. Label "
+            "with a lower floor."
+        )
+
+
+def _folder(records: str) -> pathlib.Path:
+    return pathlib.Path(dataset_info.shard_paths(records)[0]).parent
+
+
+def _floor(folder: pathlib.Path) -> float:
+    """Returns the score at and under which a labelling kept no boxes."""
     # Only set if inference leaves something out; a label map has every pixel.
-    floor = manifest["protocol"].get("min_score", 0.0)
+    return shards.read_manifest(folder)["protocol"].get("min_score", 0.0)
+
+
+def _check_floor(path: str, scores: dict[str, float], records: str) -> None:
+    floor = _floor(_folder(records))
     under = {name: score for name, score in scores.items() if score < floor}
     if under:
         name, score = min(under.items(), key=lambda item: item[1])

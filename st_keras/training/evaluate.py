@@ -7,6 +7,7 @@ from st_keras.runtime import preflight, shared_inference
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun
 from st_keras.runtime.stored_labels import read_labels
+from st_keras.self_training import lineage
 from st_keras.tasks import Task
 
 
@@ -94,3 +95,23 @@ def evaluate_run(
     }
     headline = run.task.new_metric().headline
     return {"headline": headline, "metrics": metrics, "protocol": protocol}
+
+
+def seen_before(run: RestoredRun, records: str, ids_file: str = "") -> str:
+    """Says which of some pictures a model has learned from; empty if none is known.
+
+    Args:
+      run: The model.
+      records: Glob of TFRecords.
+      ids_file: Ids of the pictures; empty: all.
+    """
+    judged = {"judged": (records, ids_file)}
+    try:
+        preflight.check_disjoint(judged)
+    except ValueError:  # Records of other tools do not say which pictures they hold.
+        return ""
+    try:
+        lineage.check_unseen(judged, run.config, run.file.prefix)
+    except ValueError as error:
+        return str(error)
+    return ""

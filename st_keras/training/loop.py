@@ -308,7 +308,7 @@ def data_of(config: Config) -> preflight.Data:
 def _check_pictures(config: Config) -> dict[str, dict]:
     """Refuses a picture both learned from and judged by; returns what the sets hold."""
     sets = dict(data_of(config).sets)
-    lineage.check_first_weights({"evaluation": sets["evaluation"]}, config.init)
+    lineage.check_runs_before({"evaluation": sets["evaluation"]}, config)
     # Joint training may use the same pictures as another part that is learned from.
     found = preflight.check_disjoint({n: s for n, s in sets.items() if n != "joint"})
     return found | preflight.check_joint(config, sets, ["evaluation"])

@@ -116,6 +116,15 @@ def test_records_of_an_interrupted_run_are_not_touched_either(pictures):
         pictures.convert(FolderSource(pictures.root))
 
 
+def test_what_a_killed_run_had_begun_is_removed_by_the_next(pictures):
+    train = pictures.output / "train"
+    train.mkdir(parents=True)
+    (train / "records-00000-of-00002.tfrecord.host-7.tmp").write_bytes(b"half")
+    (train / "notes.tmp").write_bytes(b"of the user")
+    pictures.convert(FolderSource(pictures.root))
+    assert [path.name for path in train.glob("*.tmp")] == ["notes.tmp"]
+
+
 def test_overwrite_leaves_no_shard_of_the_former_run(pictures):
     pictures.convert(FolderSource(pictures.root), num_shards=4)
     pictures.convert(FolderSource(pictures.root), num_shards=2, overwrite=True)

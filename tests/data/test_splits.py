@@ -139,7 +139,7 @@ class TestSplit:
 
         folder.write("classes.txt", "cat\ndog\n")
         for i in range(30):
-            folder.picture(f"images/{i:02d}.png", 4, 6)
+            folder.picture(f"images/{i:02d}.png", 4, 6 + i)  # No two are alike.
             folder.write(f"labels/{i:02d}.txt", f"{int(i == 9)} 0.5 0.5 0.5 0.5\n")
         folder.convert(YoloSource(folder.root), num_shards=3)
         return str(folder.output / "train" / "*.tfrecord")
@@ -179,7 +179,7 @@ class TestSplit:
 
         folder.write("classes.txt", "cat\n")
         for i in range(10):
-            folder.picture(f"images/{i}.png", 4, 6)
+            folder.picture(f"images/{i}.png", 4, 6 + i)
             if i % 3 == 1:
                 folder.write(f"labels/{i}.txt", "0 0.5 0.5 0.5 0.5\n")
         folder.convert(YoloSource(folder.root))
@@ -192,6 +192,26 @@ class TestSplit:
         assert some < labeled and len(some) == 2
         rest = set(splits.read_ids(tmp_path / "fraction_100_seed0_rest.txt"))
         assert rest == {f"images/{i}" for i in range(10)} - labeled
+
+    def test_a_copy_of_a_drawn_picture_is_not_among_the_rest(self, folder, tmp_path):
+        from st_keras.data.sources.yolo import YoloSource
+
+        folder.write("classes.txt", "cat\n")
+        for i in range(10):  # Each is there twice.
+            for name in (f"a{i}", f"b{i}"):
+                folder.picture(f"images/{name}.png", 4, 6 + i)
+                folder.write(f"labels/{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+        folder.convert(YoloSource(folder.root))
+        pattern = str(folder.output / "train" / "*.tfrecord")
+        told = splits.split(pattern, tmp_path, [20])
+        drawn = splits.read_ids(tmp_path / "fraction_20_seed0.txt")
+        rest = splits.read_ids(tmp_path / "fraction_20_seed0_rest.txt")
+        numbers = {image_id[-1] for image_id in drawn}
+        # Two copies of each number that was not drawn.
+        assert len(drawn) == 4 and len(rest) == 2 * (10 - len(numbers))
+        assert not numbers & {image_id[-1] for image_id in rest}
+        copies = 2 * len(numbers) - len(drawn)
+        assert f"{copies} copies of the 20 %: not among the rest" in told
 
     def test_a_set_is_not_replaced_by_another(self, pattern, tmp_path):
         splits.split(pattern, tmp_path, [20])
@@ -246,7 +266,7 @@ class TestLabelMaps:
                 ids[2] = 1 if number == 4 else 255
                 record = records.Record(
                     image_id=f"p{number}",
-                    encoded=images.encode_png(ids),
+                    encoded=images.encode_png(np.full([6, 9], number, np.uint8)),
                     format="png",
                     filename="",
                     height_px=6,

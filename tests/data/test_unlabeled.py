@@ -124,30 +124,44 @@ def test_files_of_a_folder_are_found_and_one_stretch_is_read(tmp_path):
         ("b", 10, 7),
         ("sub/c", 12, 9),
     ]
-    assert skipped.counts == {"unreadable_file": 1}
+    assert skipped.counts == {"unknown_extension": 1}
     stretches = [ids(pictures, place, place + 1) for place in range(4)]
     assert sum(stretches, []) == [p.image_id for p in read]
 
 
-def test_a_shard_of_labels_has_pictures_of_all_sub_folders(tmp_path):
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_shard_of_labels_has_pictures_of_all_sub_folders(tmp_path, listed):
     for name in ("ant", "bee"):
         (tmp_path / name).mkdir()
         for number in range(20):
             (tmp_path / name / f"{number}.png").write_bytes(png(5))
-    first_half = ids(FilePictures(str(tmp_path)), 0, 20)
+    where = tmp_path
+    if listed:
+        where = tmp_path / "list.txt"
+        where.write_text("\n".join(str(p) for p in sorted(tmp_path.glob("*/*"))))
+    first_half = ids(FilePictures(str(where)), 0, 20)
     # By path, it would be ants alone; see sources/test_mixed.py for the bounds.
     assert 5 <= sum(i.startswith("ant") for i in first_half) <= 15
 
 
-def test_files_of_a_list_are_read_in_its_order(tmp_path):
-    for name in ("a.png", "b.png"):
+def test_files_beside_a_picture_do_not_take_its_name(tmp_path):
+    for name in ("1.jpg", "1.MP4", "1.jpg.json"):
+        (tmp_path / name).write_bytes(png(5) if name == "1.jpg" else b"...")
+    skipped = SkipLog()
+    read = list(FilePictures(str(tmp_path)).read(0, 3, skipped))
+    assert [picture.image_id for picture in read] == ["1.jpg"]
+    assert skipped.counts == {"unknown_extension": 2}
+
+
+def test_files_of_a_list_are_read_whatever_their_names(tmp_path):
+    for name in ("a.png", "b"):
         (tmp_path / name).write_bytes(png(5))
     listed = tmp_path / "list.txt"
-    listed.write_text(f"b.png\n\n{tmp_path}/a.png\nmissing.png\n")
+    listed.write_text(f"b\n\n{tmp_path}/a.png\nmissing.png\n")
     pictures = FilePictures(str(listed))
     skipped = SkipLog()
     read = [picture.image_id for picture in pictures.read(0, 3, skipped)]
-    assert read == ["b", "a"]
+    assert sorted(read) == ["a", "b"]
     assert skipped.counts == {"missing_file": 1}
     # Another content, another fingerprint.
     (tmp_path / "a.png").write_bytes(png(50))

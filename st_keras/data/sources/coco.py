@@ -83,7 +83,7 @@ class CocoSource(source.Source):
         if not coco_json.is_image(entry):
             read = source.skipped(Reason.MALFORMED, f"image {json.dumps(entry)}")
             return Item(coco_json.NO_ID, read)
-        image_id = source.storable(str(entry["id"]))
+        image_id = coco_json.id_text(entry["id"])
         if image_id in self._shared_ids and image_id in boxes:
             told = f"{entry['file_name']}: other files have this id too"
             return Item(image_id, source.skipped(Reason.DUPLICATE_IMAGE_ID, told))
@@ -101,7 +101,7 @@ class CocoSource(source.Source):
         if not isinstance(annotation, dict):
             told = json.dumps(annotation)
             return coco_json.NO_ID, SourceBox(told, problem=Reason.MALFORMED)
-        image_id = source.storable(str(annotation.get("image_id", coco_json.NO_ID)))
+        image_id = coco_json.id_text(annotation.get("image_id", coco_json.NO_ID))
         bbox = annotation.get("bbox")
         category_id = annotation.get("category_id")
         told = (
@@ -114,7 +114,7 @@ class CocoSource(source.Source):
         return image_id, SourceBox(
             told,
             (top, left, top + height, left + width),
-            self._labels.get(str(category_id)),
+            self._labels.get(coco_json.id_text(category_id)),
             is_crowd=bool(annotation.get("iscrowd", 0)),
         )
 

@@ -38,6 +38,13 @@ def load(path: pathlib.Path) -> dict[str, Any]:
     return content
 
 
+def id_text(value: Any) -> str:
+    """Returns an id as text: 1 and 1.0, which pandas writes, are the same."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return source.storable(str(value))
+
+
 def is_image(entry: Any) -> bool:
     """Says whether an entry of `images` tells its id and its file."""
     return isinstance(entry, dict) and {"id", "file_name"} <= entry.keys()
@@ -58,7 +65,7 @@ def shared_ids(images: list[Any]) -> set[str]:
     """
     files = collections.defaultdict(set)
     for entry in filter(is_image, images):
-        files[source.storable(str(entry["id"]))].add(str(entry["file_name"]))
+        files[id_text(entry["id"])].add(str(entry["file_name"]))
     return {image_id for image_id, names in files.items() if len(names) > 1}
 
 

@@ -96,7 +96,7 @@ class CocoSegmentationSource(source.Source):
         for annotation in self._annotations:
             is_object = isinstance(annotation, dict)
             image_id = annotation.get("image_id") if is_object else None
-            key = coco_json.NO_ID if image_id is None else str(image_id)
+            key = coco_json.NO_ID if image_id is None else coco_json.id_text(image_id)
             by_image[source.storable(key)].append(annotation)
         items = [self._item(entry, by_image) for entry in self._entries]
         known = {item.image_id for item in items} - {coco_json.NO_ID}
@@ -111,7 +111,7 @@ class CocoSegmentationSource(source.Source):
         if not coco_json.is_image(entry):
             read = source.skipped(Reason.MALFORMED, f"image {json.dumps(entry)}")
             return Item(coco_json.NO_ID, read)
-        image_id = source.storable(str(entry["id"]))
+        image_id = coco_json.id_text(entry["id"])
         path = self._folder / str(entry["file_name"])
         if image_id in self._shared_ids and image_id in by_image:
             told = f"{path.name}: other files have this id too"
@@ -184,7 +184,7 @@ class CocoSegmentationSource(source.Source):
 
     def _class_id(self, index: int, told: dict) -> tuple[int, list[Problem]]:
         """Returns the class of a shape or segment, and what should be known of it."""
-        class_id = self._labels.get(str(told.get("category_id")))
+        class_id = self._labels.get(coco_json.id_text(told.get("category_id")))
         if class_id is None:
             # Something is there, so it must not count as background.
             return IGNORED, [Problem(index, Reason.UNKNOWN_CLASS, _told(told))]

@@ -1,6 +1,7 @@
 """What every kind of data set tells the conversion, and what readers share."""
 
 import abc
+import collections
 import math
 import os
 import pathlib
@@ -159,16 +160,15 @@ def is_picture_name(path: pathlib.Path) -> bool:
 def image_ids(paths: Sequence[pathlib.Path], root: pathlib.Path) -> list[str]:
     """Returns paths relative to `root` without extension.
 
-    Files that differ only in the extension keep it; files outside `root` keep their
-    whole path.
+    Files that differ only in the extension keep it, as does `a.jpg.json` beside
+    `a.jpg`; files outside `root` keep their whole path.
     """
     whole = [_relative(path, root) for path in paths]
     stems = [str(pathlib.PurePosixPath(name).with_suffix("")) for name in whole]
-    seen = {}
-    for stem in stems:
-        seen[stem] = seen.get(stem, 0) + 1
+    taken = collections.Counter([*stems, *set(whole)])
     return [
-        stem if seen[stem] == 1 else name
+        # A name without an extension is its own stem.
+        stem if taken[stem] == 1 + (stem == name) else name
         for stem, name in zip(stems, whole, strict=True)
     ]
 

@@ -56,14 +56,20 @@ class VocSource(source.Source):
         self._first_pixel = 0 if voc_zero_based else 1
         self._pictures = voc_folder.by_stem(pictures, images_module.EXTENSIONS)
         self._annotations = voc_folder.by_stem(annotations, (".xml",))
-        self._class_names = source.distinct(classes) or self._discover_classes()
+        found = self._discover_classes()
+        self._class_names = source.distinct(classes) or found
+        # Lists of one class, such as cat_train.txt: also of those that are left out.
+        self._of_one_class = {
+            f"{name}_{split}"
+            for name in {*found, *self._class_names}
+            for split in self._lists
+        }
 
     @property
     def splits(self) -> tuple[str, ...]:
         """All except those of one class and a trainval that only repeats two others."""
         names = voc_folder.without_repeats(list(self._lists))
-        for_one_class = {f"{c}_{n}" for c in self._class_names for n in self._lists}
-        chosen = [n for n in names if n not in for_one_class]
+        chosen = [name for name in names if name not in self._of_one_class]
         return tuple(chosen) or (source.DEFAULT_SPLIT,)
 
     @property
@@ -73,7 +79,7 @@ class VocSource(source.Source):
     def items(self, split: str) -> list[Item]:
         source.check_split(split, tuple(self._lists) or self.splits)
         # Labels without a picture are skipped by name.
-        stems = sorted(self._pictures.keys() | self._annotations.keys())
+        stems = source.mixed(sorted(self._pictures.keys() | self._annotations.keys()))
         if self._lists:
             stems = voc_folder.listed(self._lists[split], self._pictures)
         return [Item(stem, functools.partial(self._read, stem)) for stem in stems]

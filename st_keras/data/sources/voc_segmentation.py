@@ -72,7 +72,7 @@ class VocSegmentationSource(source.Source):
 
     def items(self, split: str) -> list[Item]:
         source.check_split(split, tuple(self._lists) or self.splits)
-        stems = sorted(self._pictures.keys() | self._masks.keys())
+        stems = source.mixed(sorted(self._pictures.keys() | self._masks.keys()))
         if self._lists:
             stems = voc_folder.listed(self._lists[split], self._pictures)
         return [Item(stem, functools.partial(self._read, stem)) for stem in stems]

@@ -40,6 +40,15 @@ def test_a_box_is_left_top_width_height(convert):
     assert out.records()["5"]["boxes"] == [[20, 10, 35, 40.5]]
 
 
+def test_ids_may_be_whole_floats(convert):
+    """As pandas writes them."""
+    boxes = [annotation(1, 5.0, [10, 20, 30, 15], category_id=7.0)]
+    images = [{"id": 5, "file_name": "a.png"}]
+    out = convert(content(boxes, images))
+    assert out.records()["5"]["texts"] == ["dog"]
+    assert out.skipped() == []
+
+
 def test_labels_count_from_1_in_the_order_of_category_ids(convert):
     boxes = [annotation(1, 5, [1, 2, 3, 4], 7), annotation(2, 5, [1, 2, 3, 4], 3)]
     record = convert(content(boxes)).records()["5"]

@@ -103,6 +103,13 @@ def test_lines_of_a_set_are_found_in_every_spelling(voc, folder):
     assert folder.skipped() == []
 
 
+def test_sets_of_a_class_that_is_left_out_are_no_splits(voc, folder):
+    voc("a", box("cat"), box("dog"))
+    for name in ("train", "cat_train", "dog_train"):
+        folder.write(f"ImageSets/Main/{name}.txt", "a\n")
+    assert VocSource(folder.root, classes=["cat"]).splits == ("train",)
+
+
 def test_without_sets_every_picture_is_for_training(voc):
     voc("a", box())
     out = voc("b", box())
