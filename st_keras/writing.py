@@ -7,6 +7,8 @@ import pathlib
 import socket
 from collections.abc import Iterator
 
+from absl import logging
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
@@ -57,7 +59,8 @@ def write_text(path: str | os.PathLike, text: str, *, errors: str = "strict") ->
 def alone(path: str | os.PathLike) -> Iterator[None]:
     """Waits until no other process of this machine holds the lock on a file.
 
-    A process that is killed releases it.
+    A process that is killed releases it. On a file system without locks, which is
+    logged, nobody waits.
 
     Args:
       path: The lock file; it is made if needed and has no content.
@@ -66,7 +69,14 @@ def alone(path: str | os.PathLike) -> Iterator[None]:
       OSError: The file cannot be made.
     """
     with open(path, "a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            logging.warning(
+                "%s: cannot be locked (%s); start no second process with this folder",
+                path,
+                error.strerror,
+            )
         yield
 
 

@@ -1,5 +1,6 @@
 """What files promise that are written by this package."""
 
+import errno
 import os
 import select
 import socket
@@ -75,6 +76,22 @@ def test_one_process_waits_until_the_other_has_left_or_is_dead(tmp_path):
         for process in filter(None, (one, other)):
             process.kill()
             process.communicate()
+
+
+def test_without_locks_nobody_waits_and_it_is_said(tmp_path, monkeypatch):
+    """As on Lustre without `-o flock`."""
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    said = []
+    monkeypatch.setattr(writing.fcntl, "flock", flock)
+    monkeypatch.setattr(writing.logging, "warning", lambda text, *_: said.append(text))
+    with writing.alone(tmp_path / "lock"):
+        pass
+    with writing.claimed(tmp_path / "lock", "`runs/x`"):
+        pass
+    assert len(said) == 1 and "cannot be locked" in said[0]
 
 
 def test_what_another_process_has_is_refused_at_once(tmp_path):

@@ -8,10 +8,10 @@ from st_keras.config.detection import (
     DetectionConfig,
     PostprocessConfig,
 )
+from st_keras.config.identity import FREE, digest, free_settings
 from st_keras.config.joint import JointConfig
 from st_keras.config.load import (
     ConfigError,
-    digest,
     from_dict,
     load,
     load_file,
@@ -55,6 +55,7 @@ __all__ = [
     "ConfigError",
     "DetectionConfig",
     "EvaluationConfig",
+    "FREE",
     "ExpectConfig",
     "InitConfig",
     "JointConfig",
@@ -66,6 +67,7 @@ __all__ = [
     "SelfTrainingConfig",
     "TrainingConfig",
     "digest",
+    "free_settings",
     "from_dict",
     "load",
     "load_file",

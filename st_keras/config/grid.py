@@ -5,7 +5,8 @@ import itertools
 import pathlib
 
 from st_keras.config.checks import check, check_choice, settings
-from st_keras.config.load import ConfigError, build, digest, load, load_file
+from st_keras.config.identity import digest
+from st_keras.config.load import ConfigError, build, load, load_file
 from st_keras.config.schema import Config
 
 _KINDS = ("supervised", "self_training")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import hashlib
 import json
 import os
 import pathlib
@@ -93,14 +92,6 @@ def save(config: Config, path: str) -> None:
     """Writes the whole config as YAML, so that a run can be read back."""
     text = yaml.safe_dump(to_dict(config), sort_keys=False)
     writing.write_text(path, text)
-
-
-def digest(config: Config) -> str:
-    """Returns 12 hex digits that change with any setting except the TPU's name."""
-    content = to_dict(config)
-    content["runtime"]["tpu"] = ""  # A run may continue on another slice.
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _read_yaml(path: str | os.PathLike) -> dict:

@@ -72,7 +72,7 @@ def collect(grid: GridConfig, of_all: list[Job]) -> dict:
         found = [results[name, seed] for seed in grid.seeds]
         values = [result["metrics"][headline] for result in found]
         cells[name] = {
-            "values": [round(value, 2) for value in values],
+            "values": [round(value, 4) for value in values],
             **_mean_and_sd(values),
             "steps": [result["steps"] for result in found],
             "total": found[0]["total"],
@@ -107,7 +107,7 @@ def _claim(factors: dict[str, float], results: dict, headline: str, seeds) -> di
     ]
     p = _p(sums)
     return {
-        "values": [round(value, 2) for value in sums],
+        "values": [round(value, 4) for value in sums],
         **paired(sums, [0.0] * len(sums)),
         "holds": p is not None and p < _LEVEL and math.fsum(sums) > 0,
     }

@@ -19,8 +19,6 @@ from st_keras.tasks import Task
 
 CONFIG_FILE = "config.yaml"
 DATA_FILE = "data.json"
-_FREE = {"evaluation.images_per_step", "training.keep_checkpoints", "runtime.tpu"}
-
 
 # A glob of records (empty: no set at all), and a file of ids or the ids (`None` or an
 # empty name: all of them; an empty list: none).
@@ -202,8 +200,8 @@ def check_workdir(config: Config, workdir: str) -> None:
 
     The folder of runs may have been moved, or be named by another path: settings that
     name something inside it, such as the labels of a student, then count as the same.
-    What changes no number may differ: how much memory a run takes, how much disk, and
-    on which slice of TPUs it is.
+    What changes no number may differ (`config.FREE`), and settings that the run's
+    version did not have count as their defaults.
 
     Raises:
       ValueError: Shows the settings that differ.
@@ -211,17 +209,23 @@ def check_workdir(config: Config, workdir: str) -> None:
     path = pathlib.Path(workdir) / CONFIG_FILE
     if not path.exists():
         return
-    text = yaml.safe_dump(config_lib.to_dict(config), sort_keys=False)
-    there = path.read_text(encoding="utf-8")
-    if not _is_same(yaml.safe_load(there), yaml.safe_load(text), path.parent):
-        changes = difflib.unified_diff(
-            there.splitlines(), text.splitlines(), lineterm="", n=0
-        )
+    there, now = _settings(path), config_lib.to_dict(config)
+    if not _is_same(there, now, path.parent):
+        texts = [yaml.safe_dump(s, sort_keys=False).splitlines() for s in (there, now)]
+        changes = difflib.unified_diff(*texts, lineterm="", n=0)
         shown = [c.strip() for c in changes if c[:1] in "+-" and c[1:2] not in "+-"]
         raise ValueError(
             f"{workdir}: holds a run with other settings ({'; '.join(shown[:6])}); "
             "choose another workdir, or delete this one."
         )
+
+
+def _settings(path: pathlib.Path) -> dict:
+    """Returns all settings of a run's config.yaml, as this version knows them."""
+    try:
+        return config_lib.to_dict(config_lib.load(str(path)))
+    except config_lib.ConfigError:  # A version with other names wrote it.
+        return config_lib.load_file(str(path))
 
 
 def _is_same(there: dict, now: dict, workdir: pathlib.Path) -> bool:
@@ -231,7 +235,7 @@ def _is_same(there: dict, now: dict, workdir: pathlib.Path) -> bool:
     moved_from = set()
     if there.keys() != now.keys():
         return False
-    for name in now.keys() - _FREE:
+    for name in now.keys() - config_lib.FREE:
         old, new = there[name], now[name]
         below = [r for r in roots if isinstance(new, str) and new.startswith(f"{r}/")]
         inside = new.removeprefix(below[0]) if below else ""

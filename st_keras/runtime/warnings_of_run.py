@@ -15,7 +15,7 @@ _HARD_STEPS = 200  # ...for so long: the first steps of a run say little.
 
 
 def batch_norm_warning(
-    images_per_step: int, replicas: int, *, is_synchronized: bool
+    images_per_step: int, replicas: int, *, is_synchronized: bool, slices: int = 1
 ) -> str:
     """Returns a warning if BatchNorm sees too few images; "" otherwise.
 
@@ -23,16 +23,21 @@ def batch_norm_warning(
       images_per_step: Over all replicas, human and pseudo-labelled.
       replicas: How many share them.
       is_synchronized: Whether all replicas share their statistics.
+      slices: How many each step is taken in (`training.accumulation_steps`).
     """
-    images = images_per_step if is_synchronized else images_per_step // replicas
+    at_once = images_per_step // slices
+    images = at_once if is_synchronized else at_once // replicas
     if images >= _FEWEST_IMAGES:
         return ""
-    cure = f"Raise `images_per_step` to {_FEWEST_IMAGES * replicas} or more"
-    if replicas > 1 and images_per_step >= _FEWEST_IMAGES:
-        cure = f"Set `runtime.sync_batch_norm`, or r{cure[1:]}"
+    cure = f"Raise `images_per_step` to {_FEWEST_IMAGES * replicas * slices} or more"
+    if slices > 1:
+        cure = f"Lower `training.accumulation_steps`, or r{cure[1:]}"
+    if replicas > 1 and not is_synchronized and at_once >= _FEWEST_IMAGES:
+        cure = f"Set `runtime.sync_batch_norm`, or {cure[0].lower()}{cure[1:]}"
+    taken = f" in {slices} slices" if slices > 1 else ""
     return (
         f"BatchNorm takes its statistics from {images} images (`images_per_step` is "
-        f"{images_per_step} in all, over {replicas} replicas), and under "
+        f"{images_per_step} in all, over {replicas} replicas{taken}), and under "
         f"{_FEWEST_IMAGES} they are mostly noise. {cure}."
     )
 

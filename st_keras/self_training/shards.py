@@ -187,7 +187,9 @@ class LabelFolder:
             "files": shards,
         }
         write_json(self._folder / MANIFEST_FILE, manifest)
-        for stale in self._folder.glob("*.tmp"):  # Of runs that were killed.
+        # Of runs that were killed. A list of pictures may be that of another process
+        # that is finishing too.
+        for stale in self._folder.glob("records-*.tmp"):
             stale.unlink(missing_ok=True)
         return manifest
 

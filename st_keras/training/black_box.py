@@ -16,6 +16,7 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from st_keras import config as config_lib
 from st_keras.config import Config
@@ -62,8 +63,8 @@ class BlackBox:
           failure: The failed step; the run's state must be that before it.
 
         Returns:
-          The folder, or "" if the run already has enough, and the ids of the step's
-          images by part.
+          The folder, or "" if the run already has enough or the folder could not be
+          written, which is logged; and the ids of the step's images by part.
         """
         batches = Batches(failure.config, self._learner.task)
         examples = batches.examples(failure.step)
@@ -76,8 +77,31 @@ class BlackBox:
         temporary = folder.with_suffix(".tmp")
         if not is_written:  # Other hosts take part, but their files are dropped.
             temporary = pathlib.Path(tempfile.mkdtemp(), folder.name)
+        try:
+            self._fill(temporary, failure, batches, examples)
+            if is_written:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(temporary, folder)
+        except (OSError, tf.errors.OpError) as error:
+            # Such as a full disk: no reason to end a run that may go on.
+            logging.warning("%s: the step could not be kept: %s", folder, error)
+            return "", image_ids
+        finally:
+            shutil.rmtree(
+                temporary if is_written else temporary.parent, ignore_errors=True
+            )
+        return str(folder), image_ids
+
+    def _fill(
+        self,
+        temporary: pathlib.Path,
+        failure: Failure,
+        batches: Batches,
+        examples: dict[str, Examples],
+    ) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
+        image_ids = {part: found.image_ids for part, found in examples.items()}
         config_lib.save(self._config, str(temporary / preflight.CONFIG_FILE))
         self._saved.save_to(str(temporary))
         for part, found in examples.items():
@@ -89,12 +113,6 @@ class BlackBox:
         )
         facts = self._facts(failure, batches)
         run_log.write_json(temporary / FACTS_FILE, facts | {"images": image_ids})
-        if is_written:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(temporary, folder)
-        else:
-            shutil.rmtree(temporary.parent)
-        return str(folder), image_ids
 
     def _facts(self, failure: Failure, batches: Batches) -> dict:
         norms, again = self._gradient_norms(failure, batches)

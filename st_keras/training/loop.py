@@ -76,6 +76,8 @@ def train(
     finished = _read_summary(workdir)
     if finished:
         logging.info("%s: finished before, nothing to do", workdir)
+        if hosts.is_chief:  # What may change counts for whoever uses the model.
+            preflight.save_config(config, workdir)
         return finished
     pictures = _check_pictures(config)
     run = _Run(config, workdir, hosts, devices)
@@ -116,6 +118,7 @@ class _Run:
             self._batches.fewest_at_once,
             self._replicas,
             is_synchronized=config.runtime.sync_batch_norm,
+            slices=config.training.accumulation_steps,
         ):
             logging.warning(text)
         if config.evaluation.records:
@@ -128,7 +131,8 @@ class _Run:
                 replicas=self._replicas,
                 init=None if checkpoints.has_any(workdir) else config.init,
             )
-        hosts.check_same("The config", config_lib.digest(config))
+        free = config_lib.free_settings(config)
+        hosts.check_same("The config", f"{config_lib.digest(config)} with {free}")
         self._judged = Predictor(self._task, self._learner.judged)
         self._metrics: dict = {}  # Of the last evaluation.
         self._values: dict[str, float] = {}  # Of the last steps.

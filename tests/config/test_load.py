@@ -276,29 +276,3 @@ def test_dictionaries_hold_the_whole_config_in_plain_types(student):
     assert settings["detection"]["head"]["num_filters"] == 256
     assert settings["self_training"] is None
     assert config.from_dict(settings) == student
-
-
-def test_the_digest_tells_configs_apart_by_any_setting(student):
-    assert config.digest(student) == config.digest(
-        config.from_dict(config.to_dict(student))
-    )
-    digests = {config.digest(student)}
-    for change in (
-        {"seed": 4},
-        {"init": config.InitConfig(kind="teacher", checkpoint="a")},
-        {"training": dataclasses.replace(student.training, keep_checkpoints=3)},
-        {"pseudo": dataclasses.replace(student.pseudo, weight=1.0000001)},
-        {"pseudo": None},
-    ):
-        digests.add(config.digest(dataclasses.replace(student, **change)))
-    assert len(digests) == 6
-    assert all(len(digest) == 12 for digest in digests)
-
-
-def test_another_slice_of_tpus_is_no_other_setting(student):
-    def on(**runtime):
-        runtime = config.RuntimeConfig(**runtime)
-        return config.digest(dataclasses.replace(student, runtime=runtime))
-
-    assert on(strategy="tpu", tpu="local") == on(strategy="tpu", tpu="slice-2")
-    assert on(strategy="tpu", tpu="local") != on()

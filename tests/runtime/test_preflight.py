@@ -162,7 +162,9 @@ def test_a_workdir_may_be_where_one_stands(teacher_config, tmp_path, monkeypatch
 def test_what_changes_no_number_may_be_changed(teacher_config, tmp_path):
     preflight.save_config(teacher_config, str(tmp_path))
     evaluation = dataclasses.replace(teacher_config.evaluation, images_per_step=1)
-    training = dataclasses.replace(teacher_config.training, keep_checkpoints=5)
+    training = dataclasses.replace(
+        teacher_config.training, keep_checkpoints=5, on_nonfinite="skip"
+    )
     smaller = dataclasses.replace(
         teacher_config, evaluation=evaluation, training=training
     )
@@ -171,6 +173,22 @@ def test_what_changes_no_number_may_be_changed(teacher_config, tmp_path):
     with pytest.raises(ValueError, match="other settings"):
         preflight.check_workdir(
             dataclasses.replace(smaller, evaluation=other), str(tmp_path)
+        )
+
+
+def test_a_setting_that_the_version_of_a_run_did_not_have_is_at_its_default(
+    teacher_config, tmp_path
+):
+    preflight.save_config(teacher_config, str(tmp_path))
+    path = tmp_path / "config.yaml"
+    lines = path.read_text().splitlines(keepends=True)
+    (line,) = (text for text in lines if "rematerialize" in text)
+    path.write_text("".join(text for text in lines if text != line))
+    preflight.check_workdir(teacher_config, str(tmp_path))
+    training = dataclasses.replace(teacher_config.training, rematerialize=True)
+    with pytest.raises(ValueError, match="-  rematerialize: false; .*: true"):
+        preflight.check_workdir(
+            dataclasses.replace(teacher_config, training=training), str(tmp_path)
         )
 
 

@@ -44,6 +44,19 @@ def test_the_cure_is_the_one_that_helps():
     assert "Raise `images_per_step` to 4 or more" in alone
 
 
+def test_slices_of_a_step_are_seen_one_by_one():
+    """8 pictures in 4 slices: 2 for each pass, whose statistics are its own."""
+    told = warnings_of_run.batch_norm_warning(8, 1, is_synchronized=True, slices=4)
+    assert told.startswith("BatchNorm takes its statistics from 2 images")
+    assert "Lower `training.accumulation_steps`, or raise `images_per_step` to 16" in (
+        told
+    )
+    enough = {"is_synchronized": True, "slices": 2}
+    assert warnings_of_run.batch_norm_warning(8, 1, **enough) == ""
+    apart = warnings_of_run.batch_norm_warning(16, 4, is_synchronized=False, slices=2)
+    assert "Set `runtime.sync_batch_norm`, or lower `training.acc" in apart
+
+
 def rows(*losses, human=1.0):
     """One row for every 50 steps."""
     return [

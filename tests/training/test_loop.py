@@ -128,6 +128,18 @@ def test_a_finished_run_is_not_run_again(finished):
     assert time.time() - started < 1.0
 
 
+def test_a_finished_run_takes_what_may_change(finished):
+    """For labelling and evaluation, which read the config of its folder."""
+    config, workdir, summary = finished
+    evaluation = dataclasses.replace(config.evaluation, images_per_step=1)
+    assert train(dataclasses.replace(config, evaluation=evaluation), str(workdir)) == (
+        summary
+    )
+    there = config_lib.load(str(workdir / "config.yaml"))
+    assert there.evaluation.images_per_step == 1
+    train(config, str(workdir))
+
+
 def test_another_runs_workdir_is_refused(finished):
     config, workdir, _ = finished
     with pytest.raises(ValueError, match=r"holds a run with other settings.*seed: 1"):

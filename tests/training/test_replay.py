@@ -1,6 +1,7 @@
 """What is found out about a step that was not finite."""
 
 import dataclasses
+import errno
 
 import numpy as np
 import pytest
@@ -129,6 +130,18 @@ def write_box(tiny_records, tmp_path):
             tf.config.run_functions_eagerly(False)
 
     return config, model, write
+
+
+def test_a_box_for_which_there_is_no_room_ends_nothing(
+    write_box, tmp_path, monkeypatch
+):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    _, _, write = write_box
+    monkeypatch.setattr(black_box.np, "savez", full)
+    assert write() == ""
+    assert list((tmp_path / "debug").iterdir()) == []  # Nothing half written.
 
 
 def test_a_loss_that_is_nan_is_named_with_its_image(write_box, monkeypatch):

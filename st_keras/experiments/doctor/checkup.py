@@ -67,6 +67,7 @@ CHECKS = (
     settings.check_batch,
     settings.check_learning_rate,
     settings.check_pseudo,
+    settings.check_batch_norm,
     settings.check_image_size,
     cost.check_memory,  # Before the trial takes some.
     check_trial,

@@ -14,6 +14,7 @@ _SGD_RATE = 0.1
 _RATE_FACTOR = 4.0
 _LONGEST_MEMORY = 1 / 3  # Of the loss means, as a share of the run.
 _ENLARGED = 2.0
+_MOST_LEFT = 0.05  # Of the first values of BatchNorm's averages.
 _FEW_STEPS = 0.05  # Share of all steps that a warm-up usually takes.
 
 
@@ -103,6 +104,7 @@ def check_batch(case: Case) -> list[Finding]:
         min([*together, *beside]),
         replicas,
         is_synchronized=config.runtime.sync_batch_norm,
+        slices=config.training.accumulation_steps,
     )
     return found + ([_from_text(text)] if text else [])
 
@@ -142,6 +144,29 @@ def check_pseudo(case: Case) -> list[Finding]:
             f"steps, but `training.steps` is {steps:,}: the ratio of the losses is "
             "that of the beginning.",
             f"Set it to {max(0.5, 1.0 - 10.0 / steps):.4g}.",
+        )
+    ]
+
+
+def check_batch_norm(case: Case) -> list[Finding]:
+    """The averages of BatchNorm must forget their first values within the run."""
+    config = case.config
+    if config.init.kind == "teacher":
+        return []  # They begin with what the teacher's have learned.
+    steps = config.training.steps
+    if config.self_training and config.self_training.teacher_steps:
+        steps = min(steps, config.self_training.teacher_steps)
+    updates = steps * config.training.accumulation_steps
+    momentum = config.section.batch_norm_momentum
+    left = momentum**updates
+    if left <= _MOST_LEFT:
+        return []
+    return [
+        warning(
+            f"`{config.task_name}.batch_norm_momentum` is {momentum:g}: after "
+            f"{updates:,} updates the averages of BatchNorm, by which a model is "
+            f"judged and labels, still hold {left:.0%} of what they began with.",
+            f"Set it to {max(0.5, 1.0 - 10.0 / updates):.3g}.",
         )
     ]
 

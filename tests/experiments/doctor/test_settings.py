@@ -28,6 +28,14 @@ SGD = {"optimizer": "sgd", "warmup_steps": 500}
         ("pseudo.decay=0.9986", "warning: `pseudo.decay` of 0.9986 remembers"),
         ("pseudo.decay=0.9984", ""),  # 625 of 2000 steps.
         ("training.steps=501", ""),
+        # Of 2000 updates: 0.999^2000 = 14 %, 0.998^2000 = 2 %.
+        (
+            "detection.batch_norm_momentum=0.999",
+            "warning: `detection.batch_norm_momentum` is 0.999: after 2,000 updates "
+            "the averages of BatchNorm, by which a model is judged and labels, still "
+            "hold 14% of",
+        ),
+        ("detection.batch_norm_momentum=0.998", ""),
         ("detection.image_size_px=[160, 160]", ""),  # 1.6 times as large.
         (
             "detection.image_size_px=[224, 224]",
