@@ -1,9 +1,9 @@
 r"""Measures a trained model on records with human labels.
 
     python tools/evaluate.py --checkpoint runs/demo/student_1 \
-        --records 'data/digits/test/*.tfrecord' --output student.json --check
+        --records 'data/digits/test/*.tfrecord' --output student.json
 
-`--check` fails where the number is not the one the config expects.
+`--check` fails where the number is not the one the config has under `expect`.
 """
 
 from absl import flags, logging

@@ -31,6 +31,9 @@ _IMAGE_SIZE = flags.DEFINE_list(
 _NUM_CLASSES = flags.DEFINE_integer(
     "num_classes", None, "Of the model; empty: the preset's.", lower_bound=1
 )
+_EPSILON = flags.DEFINE_float(
+    "batch_norm_epsilon", None, "Of the model; empty: the preset's."
+)
 flags.mark_flags_as_required(["checkpoint", "model", "output"])
 
 
@@ -49,6 +52,7 @@ def main(argv):
         format=_FORMAT.value,
         image_size_px=image_size_px,
         num_classes=_NUM_CLASSES.value,
+        batch_norm_epsilon=_EPSILON.value,
     )
     print(report.summary())
     print(f"Written: {_OUTPUT.value}, {_OUTPUT.value}.report.json")

@@ -20,8 +20,9 @@ _HEX_DIGITS = 12
 
 
 def digest(config: Config) -> str:
-    """Returns 12 hex digits that change with any setting except those in `FREE`.
+    """Returns 12 hex digits that change with any setting but those in `FREE`.
 
+    Nor do they change with `expect`, which says what a run is known to reach.
     A setting at its default counts as one that is not there, so that a later version
     with more settings gives the same digits.
     """
@@ -39,7 +40,8 @@ def free_settings(config: Config) -> dict[str, object]:
 
 
 def _without_free(config: Config) -> Config:
-    """Returns the config with the settings of `FREE` at their defaults."""
+    """Returns the config with what does not count at its defaults."""
+    config = dataclasses.replace(config, expect=None)
     for name in FREE:
         part, setting = name.split(".")
         own = getattr(config, part)

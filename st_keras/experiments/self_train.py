@@ -53,7 +53,10 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         )
     if iterations < 1:
         raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
-    preflight.check_workdir(config, workdir)
+    # The choice of labels is the student's alone, whose own folder is checked by its
+    # stage; but thresholds may have been calibrated with it.
+    others = () if config.self_training.calibration else ("pseudo",)
+    preflight.check_workdir(config, workdir, but=others)
     check_before(config)
     teacher = teacher_config(config)
     total_steps = teacher.training.steps + iterations * config.training.steps
@@ -366,5 +369,6 @@ def verdict(report: dict) -> list[str]:
 def _warn_of_density(student: Config) -> None:
     """Warns before training if the student will have hardly any labels, or too many."""
     quality = label_quality.sample_quality(student)
-    if text := warnings_of_run.density_warning(quality, student.pseudo.min_score):
+    scores = student.pseudo.min_score, selection.score_floor(student.pseudo)
+    if text := warnings_of_run.density_warning(quality, *scores):
         logging.warning(text)

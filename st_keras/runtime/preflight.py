@@ -195,13 +195,18 @@ def _read(chosen: str | Sequence[str] | None) -> Sequence[str] | None:
     return chosen
 
 
-def check_workdir(config: Config, workdir: str) -> None:
+def check_workdir(config: Config, workdir: str, but: Sequence[str] = ()) -> None:
     """Refuses a folder that belongs to a run with other settings.
 
     The folder of runs may have been moved, or be named by another path: settings that
     name something inside it, such as the labels of a student, then count as the same.
     What changes no number may differ (`config.FREE`), and settings that the run's
     version did not have count as their defaults.
+
+    Args:
+      config: Of the run.
+      workdir: Its folder.
+      but: Parts of the config that may differ, too.
 
     Raises:
       ValueError: Shows the settings that differ.
@@ -210,6 +215,9 @@ def check_workdir(config: Config, workdir: str) -> None:
     if not path.exists():
         return
     there, now = _settings(path), config_lib.to_dict(config)
+    for part in ("expect", *but):
+        there.pop(part, None)
+        now.pop(part)
     if not _is_same(there, now, path.parent):
         texts = [yaml.safe_dump(s, sort_keys=False).splitlines() for s in (there, now)]
         changes = difflib.unified_diff(*texts, lineterm="", n=0)

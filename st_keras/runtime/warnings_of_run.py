@@ -42,12 +42,13 @@ def batch_norm_warning(
     )
 
 
-def density_warning(quality, min_score: float) -> str:
+def density_warning(quality, min_score: float, floor: float = 0.0) -> str:
     """Returns a warning if a teacher labels far less or more than people; "" otherwise.
 
     Args:
       quality: `Task.new_quality`, filled with pseudo and with human labels.
       min_score: The score from which a student learns pseudo labels.
+      floor: The score from which they were stored.
     """
     found = _density(quality, min_score)
     if found is None:
@@ -56,7 +57,8 @@ def density_warning(quality, min_score: float) -> str:
     if _FEWEST_KEPT * human <= kept <= _MOST_KEPT * human:
         return ""
     # The threshold that keeps nearest to as many as people have, as a ratio.
-    others = [(score, _density(quality, score)[1]) for score in THRESHOLDS]
+    stored = [score for score in (*THRESHOLDS, min_score) if score >= floor]
+    others = [(score, _density(quality, score)[1]) for score in stored]
     score, near = min(others, key=lambda o: abs(_log_ratio(o[1], human)))
     is_useful = abs(_log_ratio(near, human)) < abs(_log_ratio(kept, human))
     cure = (

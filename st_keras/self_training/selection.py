@@ -118,10 +118,14 @@ def read_thresholds(path: str) -> dict:
     return found
 
 
-def _check_min_score(pseudo: PseudoConfig) -> None:
+def score_floor(pseudo: PseudoConfig) -> float:
+    """Returns the score from which labels were stored; 0 if the records do not say."""
     folder = _folder(pseudo.records)
-    # Records that another tool wrote have no manifest.
-    floor = _floor(folder) if (folder / shards.MANIFEST_FILE).exists() else 0.0
+    return _floor(folder) if (folder / shards.MANIFEST_FILE).exists() else 0.0
+
+
+def _check_min_score(pseudo: PseudoConfig) -> None:
+    floor = score_floor(pseudo)
     if pseudo.min_score < floor:
         raise ValueError(
             f"`pseudo.min_score` is {pseudo.min_score:g}, under {floor:g}, the score "

@@ -176,6 +176,22 @@ def test_what_changes_no_number_may_be_changed(teacher_config, tmp_path):
         )
 
 
+def test_the_choice_of_labels_may_change_where_that_is_said(student_config, tmp_path):
+    preflight.save_config(student_config, str(tmp_path))
+    pseudo = dataclasses.replace(student_config.pseudo, min_score=0.61)
+    chosen = dataclasses.replace(
+        student_config,
+        pseudo=pseudo,
+        expect=config_lib.ExpectConfig(metric="AP", value=1.0, tolerance=1.0),
+    )
+    preflight.check_workdir(chosen, str(tmp_path), but=["pseudo"])
+    with pytest.raises(ValueError, match="min_score: 0.61"):
+        preflight.check_workdir(chosen, str(tmp_path))
+    with pytest.raises(ValueError, match="seed: 3"):
+        other = dataclasses.replace(chosen, seed=3)
+        preflight.check_workdir(other, str(tmp_path), but=["pseudo"])
+
+
 def test_a_setting_that_the_version_of_a_run_did_not_have_is_at_its_default(
     teacher_config, tmp_path
 ):

@@ -134,6 +134,13 @@ def test_too_few_name_the_threshold_that_keeps_as_many_as_people_have():
     assert "`pseudo.min_score=0.15` would keep 1.67" in text
 
 
+def test_a_threshold_under_what_is_stored_is_not_proposed():
+    pseudo = [[0.72, 0.38, 0.37, 0.31], [0.38, 0.37, 0.31]]
+    text = warnings_of_run.density_warning(quality(pseudo), 0.75, floor=0.35)
+    # 0.3 would keep seven on two pictures, where people have five.
+    assert "`pseudo.min_score=0.35` would keep 2.5" in text
+
+
 def test_too_many_are_warned_of_alike():
     text = warnings_of_run.density_warning(quality([[0.52] * 12 + [0.91, 0.92]]), 0.3)
     assert "`pseudo.min_score` 0.3 keeps 14 boxes per image" in text

@@ -93,8 +93,7 @@ def check_batch(case: Case) -> list[Finding]:
                 problem(
                     f"{name}: a step takes {images} pictures, but there are "
                     f"{pictures}; it would see some of them twice.",
-                    f"Lower `{'pseudo' if name == 'unlabeled' else name}"
-                    ".images_per_step`.",
+                    f"Lower {_which_batch(config, name)}.",
                 )
             )
     replicas = _replicas(config)
@@ -107,6 +106,22 @@ def check_batch(case: Case) -> list[Finding]:
         slices=config.training.accumulation_steps,
     )
     return found + ([_from_text(text)] if text else [])
+
+
+def _which_batch(config: Config, name: str) -> str:
+    """Returns the setting that makes a step of these pictures too large."""
+    part = "pseudo" if name == "unlabeled" else name
+    settings = config.self_training if config.pseudo else None
+    if name != "human" or not settings:
+        return f"`{part}.images_per_step`"
+    if settings.teacher_images_per_step > config.human.images_per_step:
+        return "`self_training.teacher_images_per_step`"
+    if not settings.teacher_images_per_step:
+        return (
+            "`human.images_per_step` or `pseudo.images_per_step`, which the teacher "
+            "takes together, or set `self_training.teacher_images_per_step`"
+        )
+    return "`human.images_per_step`"
 
 
 def check_learning_rate(case: Case) -> list[Finding]:

@@ -1,8 +1,10 @@
 """Turns a published checkpoint into a model's own file."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from st_keras.models import presets
+from st_keras.models.layers import Norm
 from st_keras.models.weights import function, saving
 from st_keras.models.weights.formats import detect, open_source
 from st_keras.models.weights.loading import load_weights
@@ -18,6 +20,7 @@ def import_file(
     format: str = "auto",
     image_size_px: tuple[int, int] | None = None,
     num_classes: int | None = None,
+    batch_norm_epsilon: float | None = None,
 ) -> Report:
     """Builds a preset, loads a file into it and writes it, with a report beside it.
 
@@ -30,6 +33,8 @@ def import_file(
       format: As `load_weights` takes it.
       image_size_px: Height and width of the model's input; None: the preset's.
       num_classes: Of the model; None: the preset's.
+      batch_norm_epsilon: Of the model; None: the preset's. A TF1 checkpoint does not
+        tell it.
 
     Raises:
       ValueError: The file does not hold these parts of this model.
@@ -39,6 +44,9 @@ def import_file(
     # Before building the model, which takes a minute if it is large.
     found = detect(open_source(path)) if format == "auto" else format
     changes = _changes(preset, found)
+    if batch_norm_epsilon is not None and preset in presets.PRESETS:
+        norm = presets.PRESETS[preset].settings.get("norm", Norm())
+        changes["norm"] = dataclasses.replace(norm, epsilon=batch_norm_epsilon)
     sizes = {"image_size_px": image_size_px, "num_classes": num_classes}
     model = presets.build(preset, **sizes, **changes)
     try:
@@ -56,7 +64,7 @@ def import_file(
     return report
 
 
-def _changes(preset: str, file_format: str) -> dict[str, str]:
+def _changes(preset: str, file_format: str) -> dict[str, object]:
     """Returns the settings with which a preset computes what the file's model did."""
     known = presets.PRESETS.get(preset)
     if known is None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from st_keras.experiments.doctor import checkup
+
 SGD = {"optimizer": "sgd", "warmup_steps": 500}
 
 
@@ -68,6 +70,20 @@ def test_a_teacher_may_have_a_step_of_its_own(ward):
     assert found.startswith("problem: human: a step takes 9 pictures")
     (found,) = ward.found(f"{own}=2")
     assert found.startswith("warning: BatchNorm takes its statistics from 2 images")
+
+
+def test_the_setting_that_makes_a_step_too_large_is_named(ward):
+    def fixes(*overrides):
+        _, found = checkup.examine(ward.config(*overrides), steps=0)
+        return [f.fix for f in found if f.what.startswith("human: a step takes")]
+
+    own = "self_training.teacher_images_per_step"
+    assert fixes(f"{own}=9") == [f"Lower `{own}`."]
+    assert fixes(f"{own}=2", "human.images_per_step=9") == [
+        "Lower `human.images_per_step`."
+    ]
+    (together,) = fixes("human.images_per_step=7")
+    assert "or `pseudo.images_per_step`, which the teacher takes together" in together
 
 
 def test_a_short_teacher_must_be_through_its_warm_up(ward):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras.models import presets, weights
+from st_keras.models.layers import Norm
 from st_keras.models.weights import importing
 from tests.models.weights import files, test_tf1
 
@@ -48,6 +49,16 @@ def test_the_output_holds_the_weights_of_the_file(checkpoint, tmp_path, name):
     assert written["unused"] == {
         "resnet18/conv2d/kernel/Momentum": "optimizer slot Momentum"
     }
+
+
+def test_another_epsilon_is_that_of_the_output(checkpoint, tmp_path):
+    """A TF1 checkpoint does not tell it."""
+    run(checkpoint, tmp_path / "m.keras", batch_norm_epsilon=1e-2)
+    ours = test_tf1.small(norm=Norm(epsilon=1e-2))
+    weights.load_weights(ours, str(tmp_path / "m.keras"))
+    test_tf1.assert_loaded(ours, test_tf1.pairs())
+    with pytest.raises(weights.IncompleteError, match="layers of the backbone differ"):
+        weights.load_weights(test_tf1.small(), str(tmp_path / "m.keras"))
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
