@@ -128,6 +128,24 @@ class Dropout(layers.Layer):
         }
 
 
+def global_average(name: str, *, keepdims: bool = False) -> layers.Layer:
+    """Returns a layer that averages a map over its cells, in float32 at least.
+
+    TensorFlow's mean on a CPU adds up in the type of the map: in bfloat16 the sum stops
+    growing at 256 times its terms, so that the mean of 128 x 128 cells is a third of
+    what it should be.
+
+    Args:
+      name: Of the layer.
+      keepdims: Whether the result is [B, 1, 1, C] and not [B, C].
+    """
+    dtype = tf.keras.mixed_precision.global_policy().compute_dtype
+    is_short = tf.as_dtype(dtype).size < tf.float32.size
+    return layers.GlobalAveragePooling2D(
+        keepdims=keepdims, dtype="float32" if is_short else None, name=name
+    )
+
+
 def squeeze_excite(
     x: tf.Tensor,
     squeezed: int,
@@ -147,7 +165,7 @@ def squeeze_excite(
 
     Source: Hu et al. 2018, arXiv:1709.01507.
     """
-    y = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_pool")(x)
+    y = global_average(f"{name}_pool", keepdims=True)(x)
     for filters, act, part in (
         (max(1, squeezed), activation, "reduce"),
         (x.shape[-1], "sigmoid", "expand"),

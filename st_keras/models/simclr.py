@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from st_keras.models.arguments import check_at_least, check_known, check_style
 from st_keras.models.backbones import build_backbone
-from st_keras.models.layers import Norm
+from st_keras.models.layers import Norm, global_average
 
 layers = tf.keras.layers
 
@@ -76,7 +76,7 @@ def _projection_head(feature_shapes, count, dim, *, activation, norm):
         for level, shape in feature_shapes.items()
     }
     pooled = [
-        layers.GlobalAveragePooling2D(name=f"level{level}_pool")(feature)
+        global_average(f"level{level}_pool")(feature)
         for level, feature in inputs.items()
     ]
     x = layers.Average(name="join")(pooled) if len(pooled) > 1 else pooled[0]

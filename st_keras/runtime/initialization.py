@@ -6,6 +6,7 @@ from absl import logging
 from st_keras.config import InitConfig
 from st_keras.models import weights
 from st_keras.models.weights import function
+from st_keras.models.weights.bundle import find_prefix
 from st_keras.runtime import checkpoints, restored
 from st_keras.tasks import build_task
 
@@ -54,7 +55,7 @@ def _check_run(model: tf.keras.Model, checkpoint: str, parts) -> str:
       The name of the task of the run; empty if it is not a run.
     """
     try:
-        found = checkpoints.find_model(checkpoint)
+        found = checkpoints.find_model(find_prefix(checkpoint))
         of_run = restored.config_of(found)
     except ValueError:  # Not a run but a file, which may or may not tell.
         return ""

@@ -94,9 +94,12 @@ def _runs_before(config: Config) -> list[pathlib.Path]:
 
 
 def _workdir(checkpoint: str) -> pathlib.Path:
+    """Returns the folder of a run, which `init.checkpoint` may name in many ways."""
     path = pathlib.Path(checkpoint)
-    is_prefix = not path.is_dir() and path.parent.name == checkpoints.FOLDER
-    return path.parents[1] if is_prefix else path
+    for folder in (path, path.parent):
+        if folder.name == checkpoints.FOLDER:
+            return folder.parent
+    return path
 
 
 def _found(run: str, config: Config) -> dict[str, preflight.PictureSet]:

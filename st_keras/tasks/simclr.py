@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from st_keras import models
 from st_keras.config import SimClrConfig
-from st_keras.data import decode
+from st_keras.data import decode, views
 from st_keras.data.augment import policies, simclr
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
@@ -128,7 +128,7 @@ class SimClrTask(Task):
         }
 
     def whole_view(self, image: tf.Tensor) -> View:
-        return tf.nest.map_structure(lambda field: field[0], self.views(image))
+        return views.whole(image, self._config.image_size_px)
 
     def views(self, image: tf.Tensor) -> View:
         size_px = tf.shape(image)[:2]

@@ -10,6 +10,7 @@ from st_keras.models.layers import (
     Dropout,
     Upsample,
     convolve,
+    global_average,
     squeeze_excite,
 )
 
@@ -163,3 +164,20 @@ def test_resizing_is_remade_from_its_settings():
     layer = Bilinear((2, 3), legacy=True, name="up")
     again = Bilinear.from_config(layer.get_config())
     assert (again.factor, again.legacy, again.name) == ((2, 3), True, "up")
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_large_map_is_averaged_right_in_short_floats(precision):
+    # In bfloat16, a sum of ones stops at 256, as 257 has no number of its own.
+    x = np.random.default_rng(0).uniform(0.5, 1.5, [2, 160, 128, 3]).astype(np.float32)
+    tf.keras.mixed_precision.set_global_policy(precision)
+    try:
+        inputs = tf.keras.Input(x.shape[1:])
+        pooled = global_average("pool")(inputs)
+        gate = squeeze_excite(inputs, 2, activation="relu", name="gate")
+        model = tf.keras.Model(inputs, {"pooled": pooled, "gate": gate})
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    found = model(x)
+    np.testing.assert_allclose(found["pooled"], x.mean((1, 2)), rtol=2e-2)
+    assert found["gate"].dtype == tf.as_dtype(precision.removeprefix("mixed_"))

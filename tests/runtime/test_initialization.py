@@ -168,6 +168,8 @@ def test_a_run_whose_layers_do_otherwise_is_refused(settings, message, tmp_path)
     classifier_run(tmp_path, **settings)
     model = detector()
     before = model.get_weights()
-    with pytest.raises(ValueError, match=message):
-        initialize(model, InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
+    for inside in ("", "checkpoints", "checkpoints/ckpt-1", "checkpoints/ckpt-1.index"):
+        checkpoint = str(tmp_path / inside)
+        with pytest.raises(ValueError, match=message):
+            initialize(model, InitConfig(kind="imagenet", checkpoint=checkpoint))
     assert same(model.get_weights(), before)

@@ -59,12 +59,12 @@ def test_what_a_run_before_the_one_before_has_seen_is_refused(
 
 
 def test_a_prefix_of_a_checkpoint_will_do(runs, digit_records, tmp_path):
-    prefix = f"{runs.init.checkpoint}/checkpoints/ckpt-4"
-    with pytest.raises(ValueError, match="human of .*/first` and `test`"):
-        lineage.check_runs_before(
-            judged(digit_records, tmp_path, "train_000002"),
-            started_from(runs, prefix),
-        )
+    for inside in ("checkpoints", "checkpoints/ckpt-4", "checkpoints/ckpt-4.index"):
+        with pytest.raises(ValueError, match="human of .*/first` and `test`"):
+            lineage.check_runs_before(
+                judged(digit_records, tmp_path, "train_000002"),
+                started_from(runs, f"{runs.init.checkpoint}/{inside}"),
+            )
 
 
 def test_what_the_teacher_of_the_labels_has_seen_is_refused(

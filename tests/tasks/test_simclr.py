@@ -158,3 +158,12 @@ def test_a_detector_starts_from_its_backbone(
     assert len(ours) == len(theirs) > 20
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_served_is_the_whole_picture():
+    """A crop, as in training, would be another one if a single bit of it changed."""
+    picture = np.random.default_rng(0).integers(0, 256, [128, 192, 3]).astype(np.uint8)
+    view = task_of().whole_view(tf.constant(picture))
+    # Half as large: each cell is the mean of four pixels.
+    means = picture.reshape(64, 2, 96, 2, 3).astype(np.float32).mean((1, 3))
+    np.testing.assert_allclose(view.image, means, atol=1.0)

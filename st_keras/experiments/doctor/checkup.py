@@ -68,6 +68,7 @@ CHECKS = (
     settings.check_learning_rate,
     settings.check_pseudo,
     settings.check_batch_norm,
+    settings.check_precision,
     settings.check_image_size,
     cost.check_memory,  # Before the trial takes some.
     check_trial,

@@ -186,6 +186,23 @@ def check_batch_norm(case: Case) -> list[Finding]:
     ]
 
 
+def check_precision(case: Case) -> list[Finding]:
+    """Short floats are for devices that add up in long ones."""
+    runtime = case.config.runtime
+    on_cpu = runtime.strategy == "one_device" and not tf.config.list_physical_devices(
+        "GPU"
+    )
+    if runtime.precision == "float32" or runtime.compiles_steps or not on_cpu:
+        return []
+    return [
+        warning(
+            f"`runtime.precision` is {runtime.precision} on a CPU, where TensorFlow "
+            "adds up gradients of biases in bfloat16: of 65,536 ones it makes 256.",
+            "Set it to float32, or set `runtime.jit_compile`.",
+        )
+    ]
+
+
 def check_image_size(case: Case) -> list[Finding]:
     """The network's input must not be much larger than the pictures."""
     if "human" not in case.opened:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from st_keras.models.layers import Dropout, Norm, convolve
+from st_keras.models.layers import Dropout, Norm, convolve, global_average
 
 layers = tf.keras.layers
 
@@ -72,7 +72,7 @@ def classification_head(
         x = (norm or Norm())(x, "top_norm")
         features = [layers.Activation(activation, name="top_act")(x)]
     pooled = [
-        layers.GlobalAveragePooling2D(name=f"level{level}_pool")(feature)
+        global_average(f"level{level}_pool")(feature)
         for level, feature in zip(inputs, features, strict=True)
     ]
     x = layers.Average(name="join")(pooled) if len(pooled) > 1 else pooled[0]

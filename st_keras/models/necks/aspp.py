@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from st_keras.models.layers import Dropout, Norm, Upsample, convolve
+from st_keras.models.layers import Dropout, Norm, Upsample, convolve, global_average
 
 layers = tf.keras.layers
 
@@ -51,7 +51,7 @@ def aspp(
     branches = [unit(feature, 1, "point")]
     for number, rate in enumerate(rates):
         branches.append(unit(feature, 3, f"dilated{number}", rate))
-    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="pooled")(feature)
+    pooled = global_average("pooled", keepdims=True)(feature)
     pooled = unit(pooled, 1, "pooled")
     # A single cell enlarges to the same map under any interpolation.
     size = tuple(feature_shape[1:3])

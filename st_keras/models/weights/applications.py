@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from st_keras.models.weights.addresses import part_layers
+from st_keras.models.weights.addresses import part_layers, part_models
 from st_keras.models.weights.hdf5 import Hdf5
 from st_keras.models.weights.plan import Pick, Plan
 from st_keras.models.weights.scopes import recognize, strip_root
@@ -47,6 +47,10 @@ _STRIDES = (
     "convolution, this model in the 3x3 convolution: the same weights would be "
     'another function; build it with flavor="keras"'
 )
+_RELU = (
+    "ResNets of tf.keras.applications have ReLU, this model another activation: the "
+    'same weights would be another function; build it with activation="relu"'
+)
 # Its ResNets take BGR pixels minus these, here in the order of red, green, blue.
 _THEIR_MEAN_RGB = np.float32([123.68, 116.779, 103.939])
 _PIXELS_PER_UNIT = 255.0 * np.float32(images.STDDEV_RGB)  # Of a normalised input.
@@ -84,6 +88,8 @@ def plan_applications(
             continue
         if part == "backbone" and is_resnet and not _strides_first(layers):
             plan.refusals[part] = _STRIDES
+        elif part == "backbone" and is_resnet and not _has_relu(part_models(model)):
+            plan.refusals[part] = _RELU
         plan.claims[part] = ("conv", "block", "stem_") if part == "backbone" else ()
         for address in addresses:
             _, layer, weight = address.split("/")
@@ -99,6 +105,15 @@ def plan_applications(
                 plan.lacking[address] = "the file's network is not so deep"
     plan.notes = _notes(source)
     return plan
+
+
+def _has_relu(parts: Mapping[str, tf.keras.Model]) -> bool:
+    relu = tf.keras.activations.relu
+    return all(
+        layer.activation is relu
+        for layer in parts["backbone"].layers
+        if isinstance(layer, tf.keras.layers.Activation)
+    )
 
 
 def _strides_first(layers: Mapping[str, tf.keras.layers.Layer]) -> bool:

@@ -114,18 +114,20 @@ def _dilated_for_strides(ours, theirs) -> set[str]:
     """Returns the layers that have a stride on one side only.
 
     Segmenters dilate the convolutions of a classifier's last stages instead of striding
-    them, with the same weights on purpose: where only one side has dilation in a part,
-    these layers may differ.
+    them, with the same weights on purpose, and more of them for maps of finer stride:
+    where a side has dilation in a part, these layers may differ.
     """
-    if _is_dilated(ours) == _is_dilated(theirs):
+    if not (_is_dilated(ours) or _is_dilated(theirs)):
         return set()
-    dense, strided = (ours, theirs) if _is_dilated(ours) else (theirs, ours)
     return {
         layer
-        for layer, settings in dense.items()
-        if settings.get("strides") == "[1, 1]"
-        and strided.get(layer, {}).get("strides", "[1, 1]") != "[1, 1]"
+        for layer in ours.keys() & theirs.keys()
+        if _is_strided(ours[layer]) != _is_strided(theirs[layer])
     }
+
+
+def _is_strided(settings: Mapping[str, str]) -> bool:
+    return settings.get("strides", "[1, 1]") != "[1, 1]"
 
 
 def _is_dilated(layers: Mapping[str, Mapping[str, str]]) -> bool:

@@ -72,5 +72,5 @@ def _changes(preset: str, file_format: str) -> dict[str, object]:
     if file_format == "tf_models":
         return {"flavor": "tf_models"}
     if file_format == "keras_applications" and known.backbone.startswith("resnet"):
-        return {"flavor": "keras"}
+        return {"flavor": "keras", "activation": "relu"}
     return {}

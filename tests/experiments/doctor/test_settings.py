@@ -30,6 +30,10 @@ SGD = {"optimizer": "sgd", "warmup_steps": 500}
         ("pseudo.decay=0.9986", "warning: `pseudo.decay` of 0.9986 remembers"),
         ("pseudo.decay=0.9984", ""),  # 625 of 2000 steps.
         ("training.steps=501", ""),
+        (
+            "runtime.precision=mixed_bfloat16",
+            "warning: `runtime.precision` is mixed_bfloat16 on a CPU, where",
+        ),
         # Of 2000 updates: 0.999^2000 = 14 %, 0.998^2000 = 2 %.
         (
             "detection.batch_norm_momentum=0.999",

@@ -34,6 +34,14 @@ def test_a_resnet_is_refused_as_its_strides_are_elsewhere(their_resnet):
         weights.load_weights(our_resnet("authors"), their_resnet[1])
 
 
+def test_a_resnet_is_refused_if_its_activation_is_another(their_resnet):
+    ours = build_backbone(
+        "resnet50", SIZE, activation="swish", norm=NORM, flavor="keras"
+    )
+    with pytest.raises(weights.IncompleteError, match='build it with activation="relu'):
+        weights.load_weights(ours, their_resnet[1])
+
+
 def pixels():
     """Returns pictures as Keras' ResNets and as ours want them."""
     raw = np.random.default_rng(3).uniform(0, 255, [2, *SIZE, 3]).astype(np.float32)

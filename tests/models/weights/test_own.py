@@ -207,6 +207,19 @@ def test_a_segmenter_may_dilate_what_a_classifier_strides(tmp_path):
         weights.load_weights(other, path, parts=["backbone"])
 
 
+def test_a_segmenter_may_dilate_more_than_the_one_before(tmp_path):
+    """DeepLab's usual way: train at an output stride of 16, go on at 8."""
+    path = str(tmp_path / "m.keras")
+    theirs = resnet("authors", activation="relu", output_stride=16)
+    files.randomize(theirs)
+    saving.save(theirs, path)
+    ours = resnet("authors", activation="relu", output_stride=8)
+    weights.load_weights(ours, path, parts=["backbone"])
+    backbones = [model.get_layer("backbone").get_weights() for model in (ours, theirs)]
+    for mine, other in zip(*backbones, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
 @pytest.mark.parametrize(
     ("name", "is_shared"), [("m.keras", True), ("m.weights.h5", False)]
 )
