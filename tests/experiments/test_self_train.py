@@ -82,6 +82,18 @@ def test_a_second_call_runs_no_stage_again(finished, monkeypatch):
     assert self_train(config, str(workdir), iterations=2) == report
 
 
+def test_another_threshold_stops_at_the_student_it_would_change(finished):
+    """Teacher and labels stay; only `student_1` has to be deleted."""
+    config, workdir, report = finished
+    pseudo = dataclasses.replace(config.pseudo, min_score=0.61)
+    changed = dataclasses.replace(config, pseudo=pseudo)
+    with pytest.raises(ValueError, match="/student_1: holds a run with other settings"):
+        self_train(changed, str(workdir), iterations=2)
+    with pytest.raises(ValueError, match=f"{workdir}: holds a run with .*seed: 9"):
+        self_train(dataclasses.replace(config, seed=9), str(workdir), iterations=2)
+    assert self_train(config, str(workdir), iterations=2) == report
+
+
 def test_numbers_of_a_test_set_that_has_changed_are_not_shown_again(finished):
     config, workdir, report = finished
     path = workdir / "control" / "test.json"

@@ -316,7 +316,7 @@ def test_picture_files_are_labelled_as_their_records_are(
     (folder / "notes.txt").write_text("Not a picture.")
     labeling.label_pictures(teacher, str(tmp_path / "a"), records=tiny_records.glob)
     manifest = labeling.label_pictures(teacher, str(tmp_path / "b"), images=str(folder))
-    assert manifest["skipped"] == {"unreadable_file": 1}
+    assert manifest["skipped"] == {"unknown_extension": 1}
     ours, theirs = examples(tmp_path / "b"), examples(tmp_path / "a")
     assert len(ours) == 12
     for image_id, example in ours.items():
