@@ -100,7 +100,7 @@ def test_the_summary_and_the_file_beside_the_shards_tell_the_classes(folder, cap
 def test_shares_can_be_drawn_with_every_class_in_them(folder, tmp_path):
     for number in range(9):
         folder.picture(f"ant/{number}.png", height=60 + number)
-    folder.picture("bee/0.png")
+    folder.picture("bee/0.png", height=90)
     folder.convert(ClassFolderSource(folder.root))
     pattern = f"{folder.output}/train/*.tfrecord"
     found = splits.read_class_labels(pattern)
