@@ -29,10 +29,7 @@ def image_ids(pseudo: PseudoConfig) -> list[str] | None:
 
 def teacher(pseudo: PseudoConfig) -> str:
     """Returns the checkpoint that wrote the records; empty if they do not say."""
-    folder = _folder(pseudo.records)
-    if not (folder / shards.MANIFEST_FILE).exists():
-        return ""
-    return shards.read_manifest(folder).get("teacher", "")
+    return _manifest(pseudo.records).get("teacher", "")
 
 
 def check_excluded(ids_file: str, records: str) -> set[str]:
@@ -120,8 +117,7 @@ def read_thresholds(path: str) -> dict:
 
 def score_floor(pseudo: PseudoConfig) -> float:
     """Returns the score from which labels were stored; 0 if the records do not say."""
-    folder = _folder(pseudo.records)
-    return _floor(folder) if (folder / shards.MANIFEST_FILE).exists() else 0.0
+    return _floor(_manifest(pseudo.records))
 
 
 def _check_min_score(pseudo: PseudoConfig) -> None:
@@ -138,14 +134,21 @@ def _folder(records: str) -> pathlib.Path:
     return pathlib.Path(dataset_info.shard_paths(records)[0]).parent
 
 
-def _floor(folder: pathlib.Path) -> float:
-    """Returns the score at and under which a labelling kept no boxes."""
+def _manifest(records: str) -> dict:
+    """Returns what a labelling says of itself; empty for records of other tools."""
+    folder = _folder(records)
+    is_there = (folder / shards.MANIFEST_FILE).exists()
+    return shards.read_manifest(folder) if is_there else {}
+
+
+def _floor(manifest: dict) -> float:
+    """Returns the score from which a labelling kept boxes."""
     # Only set if inference leaves something out; a label map has every pixel.
-    return shards.read_manifest(folder)["protocol"].get("min_score", 0.0)
+    return manifest.get("protocol", {}).get("min_score", 0.0)
 
 
 def _check_floor(path: str, scores: dict[str, float], records: str) -> None:
-    floor = _floor(_folder(records))
+    floor = _floor(shards.read_manifest(_folder(records)))
     under = {name: score for name, score in scores.items() if score < floor}
     if under:
         name, score = min(under.items(), key=lambda item: item[1])

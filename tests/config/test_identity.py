@@ -1,11 +1,16 @@
 """Which settings tell one run from another."""
 
 import dataclasses
+import json
+import pathlib
+import typing
 
 import pytest
 
 from st_keras import config
 from st_keras.config import identity
+
+DEFAULTS = pathlib.Path(__file__).with_name("defaults.json")
 
 
 @pytest.fixture
@@ -73,3 +78,25 @@ def test_a_setting_of_a_later_version_does_not_count_at_its_default():
 
     assert identity._told(Later(4, 0.2)) == identity._told(Earlier(4, 0.2))
     assert identity._told(Later(4, 0.2, 1)) == {"steps": 4, "rate": 0.2, "warmup": 1}
+
+
+def _defaults(kind, found):
+    """Adds the default of every setting of a dataclass and of its parts."""
+    for name, hint in typing.get_type_hints(kind).items():
+        field = kind.__dataclass_fields__[name]
+        default = identity._default(field)
+        if default is not dataclasses.MISSING:
+            found[f"{kind.__name__}.{name}"] = repr(default)
+        for part in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(part):
+                _defaults(part, found)
+    return found
+
+
+def test_no_default_has_changed():
+    """A digest does not know defaults: with others, it would be of another run.
+
+    A setting that is new belongs into the file, too.
+    """
+    held = json.loads(DEFAULTS.read_text())
+    assert _defaults(config.Config, {}) == held
