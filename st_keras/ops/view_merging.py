@@ -95,13 +95,16 @@ def _place(logits, views, view_size_px, legacy) -> list[_Place]:
         weights = [_weights(members, axis, view_size_px[axis]) for axis in (0, 1)]
         for number, view in zip(numbers, members, strict=True):
             cells = logits[number][:, ::-1] if view.is_mirrored else logits[number]
+            own = [weights[axis][float(view.offset_yx[axis])] for axis in (0, 1)]
+            if not all(of_axis.any() for of_axis in own):
+                continue  # Of few pixels, none has its centre in this tile.
             axes = [
                 _axis(
                     view,
                     axis,
                     stride=view_size_px[axis] / cells.shape[axis],
                     count=cells.shape[axis],
-                    weights=weights[axis][float(view.offset_yx[axis])],
+                    weights=own[axis],
                     legacy=legacy,
                 )
                 for axis in (0, 1)

@@ -33,8 +33,8 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     if config.kind == "random":
         return
     parts = None if config.kind == "teacher" else ("backbone",)
-    task_name = _check_run(model, config.checkpoint, parts)
-    report = weights.load_weights(model, config.checkpoint, parts=parts)
+    task_name, saved = _check_run(model, config.checkpoint, parts)
+    report = weights.load_weights(model, config.checkpoint, parts=parts, saved=saved)
     print(report.summary(), flush=True)
     told = " ".join([report.origin, *report.notes])
     is_simclr = "SimCLR" in told or task_name == config.kind
@@ -48,20 +48,22 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
         )
 
 
-def _check_run(model: tf.keras.Model, checkpoint: str, parts) -> str:
+def _check_run(
+    model: tf.keras.Model, checkpoint: str, parts
+) -> tuple[str, tf.keras.Model | None]:
     """Refuses a run whose layers compute another function; its checkpoint cannot tell.
 
     Returns:
-      The name of the task of the run; empty if it is not a run.
+      The name of the task of the run and its model; empty and None if it is no run.
     """
     try:
         found = checkpoints.find_model(find_prefix(checkpoint))
         of_run = restored.config_of(found)
     except ValueError:  # Not a run but a file, which may or may not tell.
-        return ""
+        return "", None
     theirs = build_task(of_run).build_model(sync_batch_norm=False)
     refusals = function.differences(function.of_model(model), function.of_model(theirs))
     for part in parts or refusals:
         if part in refusals:
             raise ValueError(f"{checkpoint}: {refusals[part]}.")
-    return of_run.task_name
+    return of_run.task_name, theirs

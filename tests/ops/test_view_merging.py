@@ -130,6 +130,15 @@ def test_the_tiles_of_the_picture_make_no_difference():
     np.testing.assert_array_equal(whole.confidences, in_tiles.confidences)
 
 
+def test_a_tile_without_the_middle_of_a_pixel_has_no_say():
+    """2 pixels as 144: their middles are at 36 and 108, so not in the tile at 48."""
+    tiles = [view((16, 72), (0.0, x), picture=(2, 2)) for x in (0.0, 48.0, 96.0)]
+    found, without = merge(tiles), merge([tiles[0], tiles[2]])
+    np.testing.assert_array_equal(found.class_ids, without.class_ids)
+    np.testing.assert_array_equal(found.confidences, without.confidences)
+    assert found.confidences.min() > 127
+
+
 def test_a_picture_thinner_than_a_pixel_of_the_view_has_its_label():
     thin = view((32 / 900, 1 / 3), picture=(900, 3))
     logits = np.zeros([8, 12, 3], np.float32)

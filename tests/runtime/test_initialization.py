@@ -35,11 +35,18 @@ def same(ours, theirs):
 
 def classifier_run(folder, **settings):
     """A classifier as a run leaves it: a checkpoint, and the config beside it."""
+    settings = {"image_size_px": SIZE["tiny"], "backbone": "tiny"} | settings
     model = models.classifier(
-        SIZE["tiny"], 7, backbone="tiny", activation=settings.get("activation", "relu")
+        settings["image_size_px"],
+        7,
+        backbone=settings["backbone"],
+        activation=settings.get("activation", "relu"),
+        drop_connect=settings.get("drop_connect"),
     )
+    # Every variable has its own values: new ones are all 0 or all 1 in many layers.
+    draw = np.random.default_rng(3)
+    model.set_weights([draw.random(w.shape, "f4") for w in model.get_weights()])
     tf.train.Checkpoint(model=model).save(str(folder / "checkpoints" / "ckpt"))
-    settings |= {"image_size_px": SIZE["tiny"], "backbone": "tiny"}
     config = config_lib.Config(
         classification=config_lib.ClassificationConfig(
             class_names=tuple("abcdefg"), **settings
@@ -155,6 +162,23 @@ def test_a_segmenter_starts_from_a_run_of_a_classifier_too(tmp_path):
     )
     initialize(model, InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
     assert same(weights(model, "backbone"), weights(classifier, "backbone"))
+
+
+def test_a_run_with_drop_connect_gives_its_backbone_to_one_without(tmp_path):
+    """A layer without weights moves the others in the checkpoint of a ResNet."""
+    settings = {"backbone": "resnet18", "image_size_px": (64, 96), "drop_connect": 0.2}
+    classifier = classifier_run(tmp_path, **settings)
+    model = detector("resnet18")
+    names = [
+        [layer.name for layer in m.get_layer("backbone").layers if layer.weights]
+        for m in (model, classifier)
+    ]
+    assert names[0] != names[1]
+    initialize(model, InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
+    theirs = {v.name: v.numpy() for v in classifier.get_layer("backbone").variables}
+    ours = {v.name: v.numpy() for v in model.get_layer("backbone").variables}
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def make_plan(
     wanted: Mapping[str, tuple[int, ...]],
     source: Source,
     file_format: str,
+    saved: tf.keras.Model | None = None,
 ) -> Plan:
     """Plans what to read for each address.
 
@@ -52,6 +53,7 @@ def make_plan(
       wanted: Shape of each of its weights, by address.
       source: The file.
       file_format: One of `FORMATS`.
+      saved: As for `load_weights`.
 
     Raises:
       ValueError: The file cannot have this format.
@@ -73,7 +75,7 @@ def make_plan(
         return plan_tf_models(model, wanted, source)
     if file_format == "keras_applications":
         return plan_applications(model, wanted, source)
-    return plan_own(model, source)
+    return plan_own(model, source, saved)
 
 
 def _fits(source: Source, file_format: str) -> bool:

@@ -18,6 +18,7 @@ def load_weights(
     *,
     parts: Sequence[str] | None = None,
     format: str = "auto",
+    saved: tf.keras.Model | None = None,
 ) -> Report:
     """Gives a model the weights of a published or earlier file.
 
@@ -32,6 +33,9 @@ def load_weights(
         `tf.keras.applications`, of EfficientNet or SimCLR in TF1.
       parts: Which parts to load, of "backbone", "neck" and "head"; None: all.
       format: One of `FORMATS`; `auto`: found from the file.
+      saved: The model that a checkpoint of this package was saved from, if known; None:
+        one like `model`. A layer without weights that only one of them has, such as
+        drop-connect, moves others to another place in the checkpoint.
 
     Returns:
       What was loaded and what was not used, with reasons.
@@ -45,7 +49,7 @@ def load_weights(
     variables = named_weights(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     parts = _parts(parts, shapes)
-    plan = make_plan(model, shapes, source, format)
+    plan = make_plan(model, shapes, source, format, saved)
     wanted = {name: shape for name, shape in shapes.items() if _part(name) in parts}
     report = _report(plan, source, wanted, shapes, parts)
     _refuse(report, plan, source)

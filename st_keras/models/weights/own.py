@@ -16,13 +16,20 @@ _NORM, _SHARED_NORM = "batch_normalization", "synchronized_batch_norm"
 _ROOTS = ("averaged", "model")  # Averaged weights are the ones to use.
 
 
-def plan_own(model: tf.keras.Model, source: Bundle | Hdf5) -> Plan:
-    """Plans by the places of the layers in the model, which the file shares.
+def plan_own(
+    model: tf.keras.Model, source: Bundle | Hdf5, saved: tf.keras.Model | None = None
+) -> Plan:
+    """Plans by the places of the layers in the model that was saved.
 
     Refuses parts whose layers, by the file's record, compute something else.
+
+    Args:
+      model: To load into.
+      source: The file.
+      saved: The model that a checkpoint is of; None: one like `model`.
     """
     if not isinstance(source, Hdf5):
-        plan = _by_object(model, source)
+        plan = _by_object(saved or model, source)
     elif source.layers:
         plan = _by_layer_name(model)
     else:
