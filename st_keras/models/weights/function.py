@@ -36,6 +36,25 @@ def of_model(model: tf.keras.Model) -> Functions:
     }
 
 
+def summary(model: tf.keras.Model) -> str:
+    """Returns the activations and epsilons of each part, in words."""
+    parts = []
+    for part, layers in of_model(model).items():
+        found = {
+            setting: ", ".join(
+                dict.fromkeys(
+                    layer[setting]
+                    for layer in layers.values()
+                    if layer.get(setting, "linear") not in ("linear", "sigmoid")
+                )
+            )
+            for setting in ("activation", "epsilon")
+        }
+        told = [f"{setting} {value}" for setting, value in found.items() if value]
+        parts.append(f"{part}: {' and '.join(told) or 'none'}")
+    return "; ".join(parts)
+
+
 def of_source(source: Source) -> tuple[Functions, str]:
     """Returns the settings of a file's layers, and where it was imported from.
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from st_keras.models.weights import function
 from st_keras.models.weights.addresses import part_layers
 from st_keras.models.weights.plan import Pick, Plan, pick
 from st_keras.models.weights.scopes import find_scope, recognize, strip_root
@@ -54,7 +55,11 @@ def plan_tf1(
             plan.picks[address] = _pick(name, source)
         _refuse_mixture(plan, addresses)
     plan.origin = _origin(prefixes)
-    plan.notes = _notes(plan, prefixes)
+    plan.notes = [
+        *_notes(plan, prefixes),
+        "the file does not tell activation and BatchNorm epsilon; they must be those "
+        f"of the model ({function.summary(model)})",
+    ]
     return plan
 
 
