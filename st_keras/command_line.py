@@ -82,6 +82,18 @@ def numbers(flag: str, texts: Sequence[str]) -> list[float]:
         ) from None
 
 
+def whole_numbers(flag: str, texts: Sequence[str]) -> list[int]:
+    """Returns the whole numbers of a flag that is a list, such as `--seeds 0,1`.
+
+    Raises:
+      ValueError: One is not a whole number.
+    """
+    found = numbers(flag, texts)
+    if any(number != int(number) for number in found):
+        raise ValueError(f"`--{flag}` must be whole numbers, got {','.join(texts)}.")
+    return [int(number) for number in found]
+
+
 def whole_range(flag: str, text: str) -> tuple[int, int] | None:
     """Returns both ends of a flag such as `--shard_range 0:64`.
 

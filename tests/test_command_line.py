@@ -120,6 +120,12 @@ def test_an_image_size_is_two_whole_numbers(tmp_path):
     )
 
 
+def test_seeds_are_whole_numbers():
+    assert command_line.whole_numbers("seeds", ["0", "12"]) == [0, 12]
+    with pytest.raises(ValueError, match="`--seeds` must be whole numbers, got 0.9,1"):
+        command_line.whole_numbers("seeds", ["0.9", "1"])
+
+
 def test_a_range_is_two_whole_numbers():
     assert command_line.whole_range("shard_range", "") is None
     assert command_line.whole_range("shard_range", "12:64") == (12, 64)

@@ -44,7 +44,7 @@ def main(argv):
 
     path = _path(_PRESET.value, _QUICK.value)
     overrides = (*_SET.value, *_DEVICES())
-    seeds = [int(seed) for seed in command_line.numbers("seeds", _SEEDS.value)]
+    seeds = command_line.whole_numbers("seeds", _SEEDS.value)
     grid_config.check_all(path, overrides)
     # Here and not above: a mistake in a config need not wait for TensorFlow.
     from st_keras.experiments import grid, grid_plan, grid_table

@@ -8,7 +8,7 @@ from st_keras.config.detection import (
     DetectionConfig,
     PostprocessConfig,
 )
-from st_keras.config.identity import FREE, digest, free_settings
+from st_keras.config.identity import FREE, digest, free_settings, task_digest
 from st_keras.config.joint import JointConfig
 from st_keras.config.load import (
     ConfigError,
@@ -67,6 +67,7 @@ __all__ = [
     "SelfTrainingConfig",
     "TrainingConfig",
     "digest",
+    "task_digest",
     "free_settings",
     "from_dict",
     "load",

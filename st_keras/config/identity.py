@@ -31,6 +31,12 @@ def digest(config: Config) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HEX_DIGITS]
 
 
+def task_digest(config: Config) -> str:
+    """Returns 12 hex digits that change with what the task's part says, as `digest`."""
+    text = json.dumps({config.task_name: _told(config.section)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_HEX_DIGITS]
+
+
 def free_settings(config: Config) -> dict[str, object]:
     """Returns what the digest does not know, by dotted name."""
     found = {}

@@ -75,6 +75,12 @@ class ViewsConfig:
             bool(self.scales) and all(scale > 0 for scale in self.scales),
             "numbers above 0",
         )
+        check(
+            "scales",
+            list(self.scales),
+            len(set(self.scales)) == len(self.scales),
+            "different from each other",
+        )
         check("overlap", self.overlap, 0.0 <= self.overlap <= 0.75, "in [0, 0.75]")
 
 

@@ -127,7 +127,20 @@ def _check_unchanged(job: Job, found: dict) -> None:
     grid, cell = _of_job(job)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     there = found.get("data", {})  # Earlier versions did not write it.
-    preflight.check_same_data(str(result_path(job)), there, data_of(config))
+    data = _data_of(job, grid, config)
+    preflight.check_same_data(str(result_path(job)), there, data)
+
+
+def _data_of(job: Job, grid: GridConfig, config: Config) -> preflight.Data:
+    """Returns all that a cell's stages read, and the model that it starts from."""
+    data = data_of(config)
+    sets = dict(data.sets)
+    before = pretraining(job.grid, grid, job.seed, job.overrides)
+    for name, first in before.values():
+        if config.init.checkpoint == name:
+            for part, pictures in lineage.learned_from(first).items():
+                sets[f"{part} of the model before"] = pictures
+    return dataclasses.replace(data, sets=sets)
 
 
 def settings_digest(job: Job) -> str:
@@ -243,10 +256,21 @@ def run_job(job: Job) -> dict:
         "total": dataclasses.asdict(stages.total(behind)),
         "stages": behind,
         "protocol": result["protocol"],
-        "data": preflight.data_digests(data_of(config)),
+        "data": preflight.data_digests(_data_of(job, grid, config)),
     }
+    _set_aside(result_path(job))
     write_json(result_path(job), found)
     return found
+
+
+def _set_aside(path: pathlib.Path) -> None:
+    """Renames a result of other settings after them: its stages may be elsewhere."""
+    if not path.exists():
+        return
+    earlier = json.loads(path.read_text(encoding="utf-8")).get("settings_sha256", "")
+    kept = path.with_suffix(f".{earlier[:8] or 'earlier'}.json")
+    path.replace(kept)
+    logging.warning("%s: the result of other settings is kept as %s", path, kept.name)
 
 
 def _run_arm(job: Job, grid: GridConfig, cell: Cell, stages: Stages) -> list[str]:

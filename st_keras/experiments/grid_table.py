@@ -83,7 +83,7 @@ def collect(grid: GridConfig, of_all: list[Job]) -> dict:
             cells[name]["gain"] = paired(values, others)
         if name in grid.published:
             cells[name]["published"] = grid.published[name]
-    protocol = next(iter(results.values()))["protocol"]
+    protocols = [result["protocol"] for result in results.values()]
     return {
         "headline": headline,
         "seeds": list(grid.seeds),
@@ -92,7 +92,13 @@ def collect(grid: GridConfig, of_all: list[Job]) -> dict:
             claim: _claim(factors, results, headline, grid.seeds)
             for claim, factors in grid.claims.items()
         },
-        "protocol": {k: v for k, v in protocol.items() if "checkpoint" not in k},
+        # What all have in common: role and checkpoint, for one, differ.
+        "protocol": {
+            name: value
+            for name, value in protocols[0].items()
+            if "checkpoint" not in name
+            and all(other.get(name) == value for other in protocols)
+        },
     }
 
 
@@ -109,6 +115,7 @@ def _claim(factors: dict[str, float], results: dict, headline: str, seeds) -> di
     return {
         "values": [round(value, 4) for value in sums],
         **paired(sums, [0.0] * len(sums)),
+        "p": p,  # Not rounded: Holm's method multiplies it.
         "holds": p is not None and p < _LEVEL and math.fsum(sums) > 0,
     }
 
@@ -216,11 +223,14 @@ def _claims(grid: GridConfig, content: dict) -> list[str]:
 
 
 def _holm(p_of: dict[str, float | None]) -> dict[str, float | None]:
-    """Returns p corrected for multiple testing, by Holm's step-down method."""
+    """Returns p corrected for multiple testing, by Holm's step-down method.
+
+    A claim without a p has been tested too: its seeds are all equal.
+    """
     known = sorted((p, name) for name, p in p_of.items() if p is not None)
     corrected, largest = dict.fromkeys(p_of), 0.0
     for place, (p, name) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - place) * p))
+        largest = max(largest, min(1.0, (len(p_of) - place) * p))
         corrected[name] = largest
     return corrected
 

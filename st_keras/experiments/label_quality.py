@@ -46,9 +46,16 @@ def label_quality(student: Config, unlabeled: str) -> dict:
             used = used._make(np.asarray(field) for field in used)
             learned.add(task.without_padding(used), truth)
     found = quality.result(student.pseudo.min_score)
+    found = from_floor(found, selection.score_floor(student.pseudo))
     if not student.pseudo.thresholds:
         return found
     return _at_thresholds(found, learned.result(0.0))
+
+
+def from_floor(found: dict, score_floor: float) -> dict:
+    """Returns numbers without the thresholds below which nothing was stored."""
+    rows = [row for row in found["thresholds"] if row["min_score"] >= score_floor]
+    return found | {"thresholds": rows}
 
 
 def sample_quality(student: Config):

@@ -8,13 +8,19 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from st_keras.data import dataset_info, drawing_verdicts, pipeline, splits
-from st_keras.experiments import page, pictures, pseudo_report_agreement, sheets
+from st_keras.experiments import (
+    label_quality,
+    page,
+    pictures,
+    pseudo_report_agreement,
+    sheets,
+)
 from st_keras.experiments import pseudo_report_conditions as conditions_lib
 from st_keras.experiments.pseudo_report_conditions import Condition
 from st_keras.runtime import preflight
 from st_keras.runtime.run_log import write_json
 from st_keras.runtime.stored_labels import paired, read_labels
-from st_keras.self_training import shards
+from st_keras.self_training import selection, shards
 from st_keras.tasks import Task, task_of_records
 from st_keras.types import Labels
 
@@ -71,6 +77,8 @@ def report_pseudo(
     manifest = shards.read_manifest(settings.pseudo)
     case = _Case(settings, manifest)
     case.check(fail_if)
+    floor = selection.floor_of(manifest)
+    conditions_lib.check_floor(fail_if, settings.min_score, floor)
     case.read_human()
     ranked = case.read_pseudo()
     agreement, ranked = case.look_again(ranked)
@@ -83,7 +91,7 @@ def report_pseudo(
     report = {
         "labels": {name: manifest.get(name) for name in _FROM_MANIFEST},
         "settings": settings._asdict(),
-        **case.quality.details(settings.min_score),
+        **label_quality.from_floor(case.quality.details(settings.min_score), floor),
         "agreement": agreement,
         "pictures": verdicts,
         "failed": conditions_lib.failures(

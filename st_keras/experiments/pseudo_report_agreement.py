@@ -167,7 +167,7 @@ def _others(teacher: ModelFile, count: int) -> list[str]:
     own = pathlib.Path(teacher.prefix)
     found = {path.with_suffix("") for path in own.parent.glob("ckpt-*.index")} - {own}
     found = sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
-    return [str(path) for path in found[len(found) - count :]] if count else []
+    return [str(path) for path in found[max(len(found) - count, 0) :]]
 
 
 def _mirror(picture: Record) -> Record:

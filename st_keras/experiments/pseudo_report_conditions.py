@@ -87,6 +87,32 @@ def check_names(
             )
 
 
+def check_floor(
+    conditions: Sequence[Condition], min_score: float, score_floor: float
+) -> None:
+    """Refuses scores under the one from which labels were stored.
+
+    Args:
+      conditions: As `parse` returns them.
+      min_score: Of the report.
+      score_floor: Of the labels.
+
+    Raises:
+      ValueError: Names the score; what is between was never written.
+    """
+    asked = {"--min_score": min_score} | {
+        f"--fail_if {condition.text}": condition.min_score
+        for condition in conditions
+        if condition.min_score is not None
+    }
+    for flag, score in asked.items():
+        if score < score_floor:
+            raise ValueError(
+                f"`{flag}` asks for a score of {score:g}, but these labels were stored "
+                f"from {score_floor:g} on; label with a lower floor."
+            )
+
+
 def failures(
     conditions: Sequence[Condition],
     numbers_at: Callable[[float], dict[str, float | None]],

@@ -9,13 +9,12 @@ from st_keras.config import Config
 from st_keras.data import dataset_info
 from st_keras.experiments import figures, page, pictures, tables
 from st_keras.experiments.figures import Chart, Line, Mark
-from st_keras.experiments.self_train import REPORT_FILE
+from st_keras.experiments.self_train import PAGE_FILE, REPORT_FILE
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.run_log import read_rows
 from st_keras.self_training import calibration
 from st_keras.self_training.shards import MANIFEST_FILE
 
-PAGE_FILE = "report.html"
 # COCO's twelve numbers are too many for a page; these are in report.json.
 _LEFT_OUT = ("AR1", "AR10", "ARs", "ARm", "ARl")
 _TEST_SCORE = 0.3  # Weaker detections would hide the pictures.

@@ -18,6 +18,7 @@ from st_keras.self_training import lineage, selection
 from st_keras.tasks import build_task, with_class_names
 
 REPORT_FILE = "report.json"
+PAGE_FILE = "report.html"
 _EQUAL = 0.05  # Difference of a metric in percent; less rounds to 0.0.
 _SAME_COST = 0.05  # As a share.
 
@@ -62,25 +63,27 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
     total_steps = teacher.training.steps + iterations * config.training.steps
     stages, settings = Stages(workdir, config.runtime), config.self_training
     _check_control(stages, total_steps)
+    students = [_student(config, stages, n + 1) for n in range(iterations)]
+    for number, student in enumerate(students, 1):
+        preflight.check_workdir(student, stages.path(f"student_{number}"))
     if hosts.is_chief:
+        _set_aside_report(stages, config, iterations)
         preflight.save_config(config, workdir)
     stages.train("teacher", teacher)
-    for number in range(1, iterations + 1):
+    for number, student in enumerate(students, 1):
         model_before = _model_before(number)
-        labels = thresholds = ""
         if not config.pseudo.online:
-            labels = stages.label(
-                f"labels_{number}", model_before, settings, unlabeled_pictures(settings)
-            )
+            pictures = unlabeled_pictures(settings)
+            stages.label(f"labels_{number}", model_before, settings, pictures)
         if settings.calibration:
             held_out = config.human.records, settings.calibration.ids
             stages.label(f"slice_{number}", model_before, settings, held_out)
-            thresholds = stages.calibrate(
+            stages.calibrate(
                 f"thresholds_{number}", f"slice_{number}", model_before, config
             )
-        student = student_config(config, labels, stages.path(model_before), thresholds)
-        is_new = labels and not (thresholds or stages.is_trained(f"student_{number}"))
-        if is_new and hosts.is_chief:
+        has_one_score = not (config.pseudo.online or settings.calibration)
+        is_new = not stages.is_trained(f"student_{number}")
+        if has_one_score and is_new and hosts.is_chief:
             _warn_of_density(student)
         stages.train(f"student_{number}", student)
     if settings.control:
@@ -151,6 +154,15 @@ def student_config(
     return dataclasses.replace(config, pseudo=pseudo, self_training=None, init=init)
 
 
+def _student(config: Config, stages: Stages, number: int) -> Config:
+    """Returns the config of student `number`, whose labels need not be there yet."""
+    labels = "" if config.pseudo.online else stages.path(f"labels_{number}")
+    is_calibrated = config.self_training.calibration
+    thresholds = stages.path(f"thresholds_{number}.json") if is_calibrated else ""
+    teacher = stages.path(_model_before(number))
+    return student_config(config, labels, teacher, thresholds)
+
+
 def with_steps(config: Config, steps: int) -> Config:
     """Returns the config for another number of steps, its schedule scaled to match."""
     factor = steps / config.training.steps
@@ -176,6 +188,16 @@ def _check_control(stages: Stages, total_steps: int) -> None:
                 f"{path.parent}: trained for {steps} steps, but these iterations "
                 f"need {total_steps}; delete the folder or choose another workdir."
             )
+
+
+def _set_aside_report(stages: Stages, config: Config, iterations: int) -> None:
+    """Renames reports of before if a model of this one has yet to be trained."""
+    if all(map(stages.is_trained, _models(config.self_training, iterations))):
+        return
+    for name in (REPORT_FILE, PAGE_FILE):
+        path = pathlib.Path(stages.path(name))
+        if path.exists():
+            path.replace(path.with_stem(f"{path.stem}_before"))
 
 
 def _models(settings: SelfTrainingConfig, iterations: int) -> list[str]:
@@ -240,7 +262,10 @@ def _picture_sets(config: Config) -> dict[str, Pictures]:
 def data_of(config: Config) -> preflight.Data:
     """Returns all that the stages of an experiment read."""
     exclude = config.pseudo.exclude if config.pseudo else ""
-    return preflight.Data(sets=_picture_sets(config), files={"pseudo.exclude": exclude})
+    sets = _picture_sets(config)
+    if config.joint:
+        sets["joint"] = (config.joint.records, config.joint.ids)
+    return preflight.Data(sets=sets, files={"pseudo.exclude": exclude})
 
 
 def test_set(config: Config) -> tuple[str, str]:

@@ -112,16 +112,20 @@ class Stages:
           The file of the thresholds.
         """
         output = self.path(f"{name}.json")
-        if self._hosts.is_chief and not pathlib.Path(output).exists():
-            settings, started = config.self_training.calibration, time.time()
+        settings, started = config.self_training.calibration, time.time()
+        choice = {
+            "target": settings.target,
+            "min_support": settings.min_support,
+            "fallback": config.pseudo.min_score,
+        }
+        is_there = calibration.is_of(output, self.path(labels), choice)
+        if self._hosts.is_chief and not is_there:
             calibration.calibrate(
                 self.path(labels),
                 config.human.records,
-                settings.target,
-                output,
-                min_support=settings.min_support,
-                fallback=config.pseudo.min_score,
+                output=output,
                 teacher=self.path(model),
+                **choice,
             )
             cost = Cost(device_seconds=time.time() - started)
             self._ledger.note(name, cost)

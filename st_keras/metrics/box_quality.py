@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from st_keras.metrics import box_looks
+from st_keras.metrics import box_looks, sentences
 from st_keras.metrics.box_breakdown import ROW, Breakdown, size_of
 from st_keras.metrics.box_matching import FALSE, IN_CROWD, find_true, overlaps
 from st_keras.metrics.thresholds import THRESHOLDS
@@ -95,7 +95,7 @@ class BoxQuality:
             ),
             "human": human and {"boxes_per_image": human["boxes_per_image"]},
             "charts": _CHARTS,
-            "sentence": _sentence(self.images, row),
+            "sentence": self._sentence(row),
         }
 
     def numbers(self, min_score: float) -> dict[str, float | None]:
@@ -119,7 +119,7 @@ class BoxQuality:
             "unit": "boxes",
             "images": self.images,
             "judged_images": len(self._best[True]),
-            "sentence": _sentence(self.images, breakdown.row(min_score)),
+            "sentence": self._sentence(breakdown.row(min_score)),
             "human_are": "human labels" if self._human.images else "truth",
             "human": (self._human if self._human.images else self._true).numbers(),
             **breakdown.details(min_score),
@@ -165,6 +165,26 @@ class BoxQuality:
         """Returns the part of the labels in the upper left (height, width) pixels."""
         return box_looks.cropped(labels, size_px)
 
+    def _sentence(self, row: dict) -> str:
+        judged = len(self._best[True])
+        kept = (
+            f"Pseudo labels: {row['boxes_per_image']:.1f} boxes per picture on "
+            f"{sentences.of_pictures(self.images, judged)} at a score of "
+            f"{row['min_score']:g} or more"
+        )
+        if row["precision"] is None:
+            return f"{kept}; how many are right is unknown, as there is no truth."
+        told = (
+            f"{kept}. {row['precision']:.0%} of them are right (precision), and they "
+            f"are {row['recall']:.0%} of the true boxes (recall)."
+        )
+        if empty := self._true.empty:
+            told += (
+                f" {empty:,} of the pictures have no true box; if nobody looked for "
+                "boxes there, more are right."
+            )
+        return told
+
     def _breakdown(self) -> Breakdown:
         is_judged = bool(self._best[True])
         parts = self._rows[is_judged]
@@ -186,7 +206,7 @@ class _Counts:
     def __init__(self):
         self.images = 0
         self.by_class_and_size = np.zeros([0, 3], np.int64)
-        self._empty = 0
+        self.empty = 0  # Pictures without a box.
 
     def add(self, labels: Boxes) -> None:
         is_one = ~np.asarray(labels.is_crowd, bool)
@@ -199,14 +219,14 @@ class _Counts:
         sizes = size_of(np.asarray(labels.boxes_yxyx)[is_one])
         np.add.at(self.by_class_and_size, (ids, sizes), 1)
         self.images += 1
-        self._empty += not len(ids)
+        self.empty += not len(ids)
 
     def numbers(self) -> dict[str, float] | None:
         if not self.images:
             return None
         return {
             "boxes_per_image": int(self.by_class_and_size.sum()) / self.images,
-            "empty_share": self._empty / self.images,
+            "empty_share": self.empty / self.images,
         }
 
 
@@ -226,16 +246,3 @@ def _rows(pseudo: Boxes, truth: Boxes | None) -> np.ndarray:
             found[is_right] = sizes[found[is_right]]
             rows["found"][:, column] = found
     return rows[np.argsort(-scores, kind="stable")]
-
-
-def _sentence(images: int, row: dict) -> str:
-    kept = (
-        f"Pseudo labels: {row['boxes_per_image']:.1f} boxes per picture on {images:,} "
-        f"pictures at a score of {row['min_score']:g} or more"
-    )
-    if row["precision"] is None:
-        return f"{kept}; how many are right is unknown, as there is no truth."
-    return (
-        f"{kept}. {row['precision']:.0%} of them are right (precision), and they are "
-        f"{row['recall']:.0%} of the true boxes (recall)."
-    )

@@ -4,7 +4,7 @@ import array
 
 import numpy as np
 
-from st_keras.metrics import class_looks, score_curves
+from st_keras.metrics import class_looks, score_curves, sentences
 from st_keras.metrics.thresholds import THRESHOLDS
 from st_keras.metrics.verdicts import ClassVerdicts
 from st_keras.types import Classes
@@ -96,7 +96,7 @@ class ClassQuality:
                     "is_share": True,
                 }
             ],
-            "sentence": _sentence(self._images, row),
+            "sentence": _sentence(self._images, self._judged, row),
         }
 
     def numbers(self, min_score: float) -> dict[str, float | None]:
@@ -118,7 +118,6 @@ class ClassQuality:
         right = (said == true)[has_class].astype(np.int64) if self._has_truth else None
         ones = np.ones(int(has_class.sum()), np.int64)
         error = {"calibration_error": self._calibration()["error"]}
-        judged = len(scores) if self._has_truth else 0
         human = result["human"]
         if human is None and self._has_truth:
             human = {"coverage": 1.0}  # Only pictures with a true class count.
@@ -126,7 +125,7 @@ class ClassQuality:
         return {
             "unit": "pictures",
             "images": self._images,
-            "judged_images": judged,
+            "judged_images": self._judged,
             "sentence": result["sentence"],
             "human_are": "human labels" if self._human_images else "truth",
             "human": human,
@@ -144,6 +143,10 @@ class ClassQuality:
             "histogram": score_curves.histogram(scores[has_class], ones, right),
             "calibration": self._calibration() if self._has_truth else None,
         }
+
+    @property
+    def _judged(self) -> int:
+        return len(self._columns()[0]) if self._has_truth else 0
 
     @property
     def images(self) -> int:
@@ -251,10 +254,11 @@ class ClassQuality:
         }
 
 
-def _sentence(images: int, row: dict) -> str:
+def _sentence(images: int, judged: int, row: dict) -> str:
     kept = (
-        f"Pseudo labels: {row['coverage']:.0%} of {images:,} pictures have a class at "
-        f"a score of {row['min_score']:g} or more"
+        f"Pseudo labels: {row['coverage']:.0%} of "
+        f"{sentences.of_pictures(images, judged)} have a class at a score of "
+        f"{row['min_score']:g} or more"
     )
     if row["accuracy"] is None:
         return f"{kept}; how many are right is unknown, as there is no truth."

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from st_keras.metrics import map_looks
+from st_keras.metrics import map_looks, sentences
 from st_keras.metrics.mean_iou import add_confusions
 from st_keras.metrics.pixel_breakdown import LEVELS, Breakdown
 from st_keras.metrics.thresholds import THRESHOLDS
@@ -102,7 +102,7 @@ class PixelQuality:
             ),
             "human": human and {"coverage": human["coverage"]},
             "charts": _CHARTS,
-            "sentence": _sentence(self._images, row),
+            "sentence": _sentence(self._images, self._true.images, row),
         }
 
     def numbers(self, min_score: float) -> dict[str, float | None]:
@@ -119,7 +119,9 @@ class PixelQuality:
             "unit": "pixels",
             "images": self._images,
             "judged_images": self._true.images,
-            "sentence": _sentence(self._images, breakdown.row(min_score)),
+            "sentence": _sentence(
+                self._images, self._true.images, breakdown.row(min_score)
+            ),
             "human_are": "human labels" if self._human.images else "truth",
             "human": (self._human if self._human.images else self._true).numbers(),
             **breakdown.details(min_score),
@@ -212,10 +214,11 @@ class _Counts:
         }
 
 
-def _sentence(images: int, row: dict) -> str:
+def _sentence(images: int, judged: int, row: dict) -> str:
     kept = (
-        f"Pseudo labels: {row['coverage']:.0%} of the pixels of {images:,} pictures at "
-        f"a confidence of {row['min_score']:g} or more"
+        f"Pseudo labels: {row['coverage']:.0%} of the pixels of "
+        f"{sentences.of_pictures(images, judged)} at a confidence of "
+        f"{row['min_score']:g} or more"
     )
     if row["accuracy"] is None:
         return f"{kept}; how many are right is unknown, as there is no truth."

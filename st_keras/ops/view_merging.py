@@ -93,6 +93,12 @@ def _place(logits, views, view_size_px, legacy) -> list[_Place]:
     for key, numbers in groups.items():
         members = [views[number] for number in numbers]
         weights = [_weights(members, axis, view_size_px[axis]) for axis in (0, 1)]
+        # Two scales may round to one size: then every tile is there twice.
+        places = {tuple(np.asarray(view.offset_yx).tolist()) for view in members}
+        weights[0] = {
+            offset: of_rows * len(places) / len(members)
+            for offset, of_rows in weights[0].items()
+        }
         for number, view in zip(numbers, members, strict=True):
             cells = logits[number][:, ::-1] if view.is_mirrored else logits[number]
             own = [weights[axis][float(view.offset_yx[axis])] for axis in (0, 1)]

@@ -4,7 +4,9 @@ It comes from a held-out slice of the labelled training pictures: the teacher la
 slice, and its labels are compared with those of people.
 """
 
+import os
 import textwrap
+from collections.abc import Mapping
 
 from st_keras.config import Config, parse_target
 from st_keras.data import dataset_info, pipeline, splits
@@ -14,7 +16,7 @@ from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.restored import config_of
 from st_keras.runtime.run_log import write_json
 from st_keras.runtime.stored_labels import paired, read_labels
-from st_keras.self_training import lineage, shards, thresholds
+from st_keras.self_training import lineage, selection, shards, thresholds
 from st_keras.tasks import Task, build_task
 
 _WIDTH = 79
@@ -78,6 +80,24 @@ def calibrate(
     )
     write_json(output, found)
     return found
+
+
+def is_of(path: str, pseudo: str, choice: Mapping[str, object]) -> bool:
+    """Returns whether a file has the thresholds of a slice's present labels.
+
+    Args:
+      path: Of the file; it may not be there.
+      pseudo: Folder of a teacher's labels for the slice.
+      choice: `target`, `min_support` and `fallback`, as for `calibrate`.
+    """
+    if not os.path.exists(path):
+        return False
+    manifest = shards.read_manifest(pseudo)
+    ids = dataset_info.picture_digests(dataset_info.shards_of(pseudo))
+    now = {name: manifest[name] for name in ("teacher_sha256", "score_floor")}
+    now |= {"ids_sha256": splits.ids_digest(ids), **choice}
+    found = selection.read_thresholds(path)
+    return all(found.get(name) == value for name, value in now.items())
 
 
 def format_table(found: dict) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tqdm import tqdm
 
-from st_keras.config import digest
+from st_keras.config import task_digest
 from st_keras.data import dataset_info, splits
 from st_keras.data.records import PICTURES_PER_SHARD, Record
 from st_keras.data.skipping import SkipLog
@@ -207,7 +207,8 @@ def _job(teacher: ModelFile, pictures: Pictures, score_floor: float) -> dict:
         "teacher": teacher.prefix,
         "teacher_sha256": teacher.digest,
         "teacher_role": config.role,
-        "config_sha256": digest(config),
+        # Not of the whole config, whose paths change when a folder is moved.
+        "task_sha256": task_digest(config),
         "source": pictures.where,
         "pictures_sha256": pictures.fingerprint[:12],
         "score_floor": score_floor,

@@ -117,7 +117,7 @@ def read_thresholds(path: str) -> dict:
 
 def score_floor(pseudo: PseudoConfig) -> float:
     """Returns the score from which labels were stored; 0 if the records do not say."""
-    return _floor(_manifest(pseudo.records))
+    return floor_of(_manifest(pseudo.records))
 
 
 def _check_min_score(pseudo: PseudoConfig) -> None:
@@ -141,14 +141,14 @@ def _manifest(records: str) -> dict:
     return shards.read_manifest(folder) if is_there else {}
 
 
-def _floor(manifest: dict) -> float:
+def floor_of(manifest: dict) -> float:
     """Returns the score from which a labelling kept boxes."""
     # Only set if inference leaves something out; a label map has every pixel.
     return manifest.get("protocol", {}).get("min_score", 0.0)
 
 
 def _check_floor(path: str, scores: dict[str, float], records: str) -> None:
-    floor = _floor(shards.read_manifest(_folder(records)))
+    floor = floor_of(shards.read_manifest(_folder(records)))
     under = {name: score for name, score in scores.items() if score < floor}
     if under:
         name, score = min(under.items(), key=lambda item: item[1])

@@ -68,8 +68,9 @@ class LabelFolder:
         there = json.loads(path.read_text(encoding="utf-8"))
         differing = [
             f"{name} {there.get(name)!r} there, {self._job.get(name)!r} here"
-            for name in dict.fromkeys([*there, *self._job])
-            if name not in _MAY_DIFFER and there.get(name) != self._job.get(name)
+            # Not what only another version has written.
+            for name in sorted(there.keys() & self._job.keys() - set(_MAY_DIFFER))
+            if there.get(name) != self._job.get(name)
         ]
         if differing:
             raise ValueError(

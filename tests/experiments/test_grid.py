@@ -171,6 +171,24 @@ def test_what_was_found_with_other_settings_does_not_count(finished):
             assert grid.read_result(job) == (results[cell] if counts else {})
 
 
+def test_what_was_found_with_other_settings_is_kept(finished, tmp_path, monkeypatch):
+    path, workdir, results = finished
+    shutil.copytree(workdir, tmp_path / "w")
+    job = Job(
+        grid=path,
+        cell="teacher",
+        seed=0,
+        workdir=str(tmp_path / "w"),
+        overrides=(*OVERRIDES, "runtime.precision=mixed_bfloat16"),
+    )
+    monkeypatch.setattr(grid, "_run_arm", lambda *_: results["teacher"]["stages"])
+    assert grid.run([job]) == {}
+    result = grid.result_path(job)
+    kept = result.with_name(f"seed_0.{results['teacher']['settings_sha256'][:8]}.json")
+    assert json.loads(kept.read_text()) == results["teacher"]
+    assert grid.read_result(job) == json.loads(result.read_text())
+
+
 def test_a_test_picture_that_is_learned_from_is_refused_before_anything_is_run(
     student_yaml, digit_records, tmp_path
 ):

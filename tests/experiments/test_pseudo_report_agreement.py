@@ -10,7 +10,7 @@ import pytest
 from st_keras.data import dataset_info, decode
 from st_keras.experiments import pseudo_report, pseudo_report_page
 from st_keras.experiments import pseudo_report_agreement as agreement
-from st_keras.runtime.checkpoints import find_model
+from st_keras.runtime.checkpoints import ModelFile, find_model
 from st_keras.self_training import shards
 from st_keras.self_training.labeling import label_pictures
 from st_keras.tasks import task_of_records
@@ -153,6 +153,18 @@ def test_a_teacher_that_was_moved_is_named(roads, tmp_path):
     manifest = shards.read_manifest(labels)
     file, _ = agreement.find_teacher(manifest | {"teacher": "gone"}, str(moved))
     assert file.digest == manifest["teacher_sha256"]
+
+
+def test_all_other_checkpoints_look_if_more_are_asked_for(tmp_path):
+    for step in (50, 100, 150):
+        (tmp_path / f"ckpt-{step}.index").touch()
+    own = ModelFile(prefix=str(tmp_path / "ckpt-150"), averaged=False, digest="")
+    found = {
+        count: [path.rpartition("-")[2] for path in agreement._others(own, count)]
+        for count in (0, 1, 2, 3, 9)
+    }
+    both = ["50", "100"]
+    assert found == {0: [], 1: ["100"], 2: both, 3: both, 9: both}
 
 
 def test_another_checkpoint_is_no_witness(roads, cup_run):

@@ -7,6 +7,15 @@ from st_keras.experiments import pseudo_report_conditions as conditions
 NUMBERS = {"precision": 0.55, "precision[car, old]": 0.2, "ap50": 0.4, "shift": None}
 
 
+def test_scores_under_which_nothing_was_stored_are_refused():
+    found = [conditions.parse(text) for text in ("precision@0.3<0.6", "shift>1")]
+    conditions.check_floor(found, 0.5, 0.3)
+    with pytest.raises(ValueError, match="--fail_if precision@0.3<0.6.* from 0.4 on"):
+        conditions.check_floor(found, 0.5, 0.4)
+    with pytest.raises(ValueError, match="--min_score.* a score of 0.25"):
+        conditions.check_floor(found, 0.25, 0.3)
+
+
 def failures(*texts, min_score=0.5):
     parsed = [conditions.parse(text) for text in texts]
     conditions.check_names(parsed, NUMBERS, ["ap50"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -91,7 +92,22 @@ def test_another_threshold_stops_at_the_student_it_would_change(finished):
         self_train(changed, str(workdir), iterations=2)
     with pytest.raises(ValueError, match=f"{workdir}: holds a run with .*seed: 9"):
         self_train(dataclasses.replace(config, seed=9), str(workdir), iterations=2)
+    assert config_lib.load(str(workdir / "config.yaml")) == config
     assert self_train(config, str(workdir), iterations=2) == report
+
+
+def test_a_report_is_set_aside_while_another_student_is_trained(
+    finished, tmp_path, monkeypatch
+):
+    config, workdir, _ = finished
+    there = shutil.copytree(workdir, tmp_path / "w")
+    shutil.rmtree(there / "student_1")
+    monkeypatch.setattr(stages, "train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        self_train(config, str(there), iterations=2)
+    assert not (there / "report.json").exists()
+    old = (workdir / "report.json").read_bytes()
+    assert (there / "report_before.json").read_bytes() == old
 
 
 def test_numbers_of_a_test_set_that_has_changed_are_not_shown_again(finished):

@@ -103,6 +103,9 @@ def test_without_truth_boxes_are_counted_and_nothing_is_claimed():
     assert (found["precision"], found["recall"]) == (None, None)
     assert found["boxes_per_image"] == 0.5
     assert found["thresholds"] == [] and found["human"] is None
+    details = quality.details(0.5)
+    known = {name for name, value in details["numbers"].items() if value is not None}
+    assert all(known & set(chart["columns"]) for chart in details["charts"])
     assert found["sentence"] == (
         "Pseudo labels: 0.5 boxes per picture on 2 pictures at a score of 0.5 or more; "
         "how many are right is unknown, as there is no truth."
@@ -117,6 +120,15 @@ def test_pictures_without_truth_count_nowhere_beside_those_with_it():
     found = quality.result(0.3)
     assert (found["precision"], found["recall"]) == (1.0, 1.0)
     assert found["boxes_per_image"] == 2.0 and found["images"] == 4
+    assert "on 1 of 4 pictures, those whose truth is known, at" in found["sentence"]
+
+
+def test_pictures_without_a_true_box_are_told_as_nobody_may_have_looked_there():
+    quality = BoxQuality()
+    quality.add(labels([BOX], [0], [0.9]), labels([BOX], [0]))
+    assert quality.result(0.5)["sentence"].endswith("(recall).")
+    quality.add(labels([BOX], [0], [0.9]), NOTHING)
+    assert " 1 of the pictures have no true box" in quality.result(0.5)["sentence"]
 
 
 def test_people_are_asked_how_many_boxes_they_draw():

@@ -111,6 +111,15 @@ def test_sizes_and_mirror_images_all_weigh_the_same():
     assert np.all(found.confidences == 160)
 
 
+def test_two_scales_that_round_to_one_size_are_no_surer_than_one():
+    logits = [np.float32([3.0, 0.0]) * np.ones([8, 12, 2], np.float32)] * 8
+    once = view_merging.merge(logits[:3], TILES[:3], view_size_px=VIEW)
+    twice = view_merging.merge(logits[:6], TILES[:3] * 2, view_size_px=VIEW)
+    # sigmoid(3) is 0.9526, times 255: 242.9.
+    assert np.all(once.confidences == 243)
+    np.testing.assert_array_equal(twice.confidences, once.confidences)
+
+
 def test_overlapping_tiles_weigh_by_the_distance_to_their_edge():
     """Along x: 0 to 48 and 42 to 90. At 45.5, 2.5 and 3.5 px from the edges."""
     views = [view((1.0, 1.0), (0, x), picture=(32, 90)) for x in (0, 42)]

@@ -113,6 +113,27 @@ def test_a_lower_target_lets_more_in(known, digit_records, tmp_path):
     assert found["all_classes"]["threshold"] == float(np.float32(0.3))
 
 
+def test_thresholds_are_of_the_labels_and_the_choice_they_were_made_from(
+    known, scenes, teacher, digit_records, tmp_path
+):
+    path = str(tmp_path / "t.json")
+    choice = {"target": "max_f1", "min_support": 3, "fallback": 0.4}
+    assert not calibration.is_of(path, known, choice)
+    calibrate(known, train(digit_records), output=path, **choice)
+    assert calibration.is_of(path, known, choice)
+    for name, other in (("target", "match_counts"), ("min_support", 4)):
+        assert not calibration.is_of(path, known, choice | {name: other})
+    file = find_model(teacher)
+    of_fewer = write_labels(
+        tmp_path / "fewer",
+        [shaken(scene, number) for number, scene in enumerate(scenes[:-1])],
+        teacher=file.prefix,
+        teacher_sha256=file.digest,
+        class_names=DIGITS,
+    )
+    assert not calibration.is_of(path, of_fewer, choice)
+
+
 def test_the_same_input_gives_the_same_bytes(known, digit_records, scenes, tmp_path):
     paths = [tmp_path / name for name in ("one.json", "two.json")]
     for path in paths:

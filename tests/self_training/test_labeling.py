@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from st_keras import config as config_lib
 from st_keras.data import dataset_info, pipeline, records
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training import labeling
@@ -261,8 +262,21 @@ def test_another_teacher_does_not_mix_with_it(
     weights.write_bytes(weights.read_bytes() + b".")
     config = (other / "config.yaml").read_text()
     (other / "config.yaml").write_text(config.replace("nms_iou: 0.5", "nms_iou: 0.6"))
-    with pytest.raises(ValueError, match="teacher_sha256 '.*' there.* config_sha256 "):
+    with pytest.raises(ValueError, match="teacher_sha256 '.*' there") as told:
         label(str(other), digit_records, in_three[0])
+    assert "task_sha256" in str(told.value)
+
+
+def test_a_teacher_that_was_moved_goes_on(teacher, digit_records, in_three, tmp_path):
+    """Its config may name a place in the folder that was moved."""
+    moved = shutil.copytree(teacher, tmp_path / "moved")
+    config = config_lib.load(str(moved / "config.yaml"))
+    evaluation = dataclasses.replace(config.evaluation, records="elsewhere/*.tfrecord")
+    config = dataclasses.replace(config, evaluation=evaluation)
+    config_lib.save(config, str(moved / "config.yaml"))
+    before = contents(in_three[0])
+    label(str(moved), digit_records, in_three[0])
+    assert contents(in_three[0]) == before
 
 
 def test_a_folder_in_use_can_be_refused(teacher, digit_records, in_three):
