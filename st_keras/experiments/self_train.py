@@ -295,7 +295,7 @@ def _check_pseudo(config: Config) -> None:
         )
     if config.pseudo.exclude:
         selection.check_excluded(
-            config.pseudo.exclude, config.self_training.unlabeled_records
+            config.pseudo.exclude, *unlabeled_pictures(config.self_training)
         )
 
 

@@ -32,21 +32,28 @@ def teacher(pseudo: PseudoConfig) -> str:
     return _manifest(pseudo.records).get("teacher", "")
 
 
-def check_excluded(ids_file: str, records: str) -> set[str]:
+def check_excluded(ids_file: str, records: str, chosen: str = "") -> set[str]:
     """Returns the ids of a file, having checked that the records have them all.
+
+    Args:
+      ids_file: Of the pictures to leave out.
+      records: Glob of the records.
+      chosen: File of the ids of those that count; empty: all.
 
     Raises:
       ValueError: Names ids that the records lack.
     """
     excluded = splits.read_ids(ids_file)
-    there = dataset_info.picture_digests(records)
+    there = set(dataset_info.picture_digests(records))
+    if chosen:
+        there &= set(splits.read_ids(chosen))
     unknown = [image_id for image_id in excluded if image_id not in there]
     if unknown:
         more = ", ..." if len(unknown) > _SHOWN else ""
         raise ValueError(
             f"{ids_file}: {len(unknown)} of {len(excluded)} ids to exclude are not in "
-            f"`{records}`: {', '.join(unknown[:_SHOWN])}{more}. Name a list that was "
-            "saved for these pictures."
+            f"`{chosen or records}`: {', '.join(unknown[:_SHOWN])}{more}. Name a list "
+            "that was saved for these pictures."
         )
     return set(excluded)
 

@@ -112,9 +112,15 @@ class ClassificationTask(Task):
         )
 
     def prepare(
-        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
+        self,
+        serialized: tf.Tensor,
+        seed: tf.Tensor,
+        info: DatasetInfo,
+        *,
+        min_score: Sequence[float] | None = None,
     ) -> Prepared:
         del info  # A picture has one class, whatever the data.
+        del min_score  # `pseudo_label` is early enough: no change looks at labels.
         encoded, labels, image_id, size_px = decode.decode_unopened_class(serialized)
         return self._prepared(encoded, labels, image_id, size_px, seed)
 

@@ -102,13 +102,22 @@ class DetectionTask(Task):
         )
 
     def prepare(
-        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
+        self,
+        serialized: tf.Tensor,
+        seed: tf.Tensor,
+        info: DatasetInfo,
+        *,
+        min_score: Sequence[float] | None = None,
     ) -> Prepared:
         encoded, labels, image_id, size_px = decode.decode_unopened(
             serialized, label_of_class_0=self._config.label_of_class_0
         )
         # A box around a crowd says nothing about a single object.
-        labels = keep_rows(labels, tf.logical_not(labels.is_crowd))
+        stays = tf.logical_not(labels.is_crowd)
+        if min_score is not None:
+            needed = tf.gather(tf.constant(min_score, tf.float32), labels.class_ids)
+            stays = tf.logical_and(stays, labels.scores >= needed)
+        labels = keep_rows(labels, stays)
         augmented = self._augment(
             encoded, size_px, labels.boxes_yxyx, seed, info.max_boxes_per_image
         )

@@ -98,9 +98,15 @@ class SegmentationTask(Task):
         return models.deeplab_v3_plus(size_px, num_classes, **shared, **settings)
 
     def prepare(
-        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
+        self,
+        serialized: tf.Tensor,
+        seed: tf.Tensor,
+        info: DatasetInfo,
+        *,
+        min_score: Sequence[float] | None = None,
     ) -> Prepared:
         del info  # A map has the size of its picture, whatever the data.
+        del min_score  # `pseudo_label` is early enough: no change looks at labels.
         encoded, labels, image_id, size_px = decode.decode_unopened_map(serialized)
         return self._prepared(encoded, labels, image_id, size_px, seed)
 

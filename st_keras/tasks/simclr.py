@@ -80,10 +80,15 @@ class SimClrTask(Task):
         )
 
     def prepare(
-        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
+        self,
+        serialized: tf.Tensor,
+        seed: tf.Tensor,
+        info: DatasetInfo,
+        *,
+        min_score: Sequence[float] | None = None,
     ) -> Prepared:
         """Returns [2, H, W, 3] uint8 in place of one image."""
-        del info
+        del info, min_score
         return self.prepare_unlabeled(serialized, seed)
 
     def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:

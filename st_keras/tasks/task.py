@@ -48,7 +48,12 @@ class Task(abc.ABC):
     # ---------------------------------------------------------------------- Training
     @abc.abstractmethod
     def prepare(
-        self, serialized: tf.Tensor, seed: tf.Tensor, info: DatasetInfo
+        self,
+        serialized: tf.Tensor,
+        seed: tf.Tensor,
+        info: DatasetInfo,
+        *,
+        min_score: Sequence[float] | None = None,
     ) -> Prepared:
         """Reads one record into a training example of the network's size.
 
@@ -56,6 +61,8 @@ class Task(abc.ABC):
           serialized: [] string.
           seed: [2] int32 or int64, of the augmentation.
           info: Of the records it is from.
+          min_score: For each class id, the score under which a box is not there: nor
+            for the augmentation, some of which changes what is in boxes. None: all are.
         """
 
     @abc.abstractmethod

@@ -83,18 +83,11 @@ def batch_of(config, step=2):
     return next(iter(stream)), batches.image_ids(step)
 
 
-def weights_by_class(batch):
-    """Returns, of the boxes of a batch, the kept and the dropped scores by class."""
+def scores_by_class(batch):
+    """Returns the scores of the boxes of a batch that are learned, by class."""
     labels = tf.nest.map_structure(lambda field: field.numpy(), batch["pseudo"].labels)
-    is_box = labels.boxes_yxyx[..., 2] > labels.boxes_yxyx[..., 0]
-    return {
-        class_id: (
-            labels.scores[where & (labels.weights > 0)],
-            labels.scores[where & (labels.weights == 0)],
-        )
-        for class_id in range(3)
-        for where in [is_box & (labels.class_ids == class_id)]
-    }
+    counts = labels.weights > 0
+    return [labels.scores[counts & (labels.class_ids == i)] for i in range(3)]
 
 
 def test_without_a_file_every_class_has_the_score_of_the_config(student):
@@ -112,23 +105,24 @@ def test_thresholds_that_are_all_alike_change_no_batch(student, thresholds):
     assert one_ids == other_ids
     tf.nest.map_structure(np.testing.assert_array_equal, one, other)
     # And there is something that either might have changed.
-    assert (
-        0
-        < np.sum(one["pseudo"].labels.weights)
-        < np.sum(one["pseudo"].labels.scores > 0)
+    everything, _ = batch_of(with_pseudo(student, min_score=0.05))
+    learned, there = (
+        np.sum(batch["pseudo"].labels.weights) for batch in (one, everything)
     )
+    assert 0 < learned < there
 
 
 def test_a_step_drops_what_is_under_the_threshold_of_its_class(student, thresholds):
     config = with_pseudo(
         student, thresholds=thresholds(0.25, None, 0.8), images_per_step=12
     )
-    batch, _ = batch_of(config)
-    kept, dropped = zip(*weights_by_class(batch).values(), strict=True)
-    assert len(kept[0]) and len(dropped[0]) and len(dropped[1]) and len(dropped[2])
-    assert min(kept[0]) >= 0.25 > max(dropped[0])
-    assert len(kept[1]) == 0
-    assert max(dropped[2]) < 0.8 and all(kept[2] >= 0.8)
+    kept = scores_by_class(batch_of(config)[0])
+    whole = with_pseudo(student, min_score=0.05, images_per_step=12)
+    there = scores_by_class(batch_of(whole)[0])
+    for ours, of_all, needed in zip(kept, there, (0.25, 2.0, 0.8), strict=True):
+        np.testing.assert_array_equal(ours, of_all[of_all >= needed])
+        assert len(ours) < len(of_all)
+    assert len(kept[0])
 
 
 def test_pixels_have_the_threshold_of_their_class(
@@ -206,7 +200,7 @@ def test_thresholds_of_other_classes_are_refused(student, thresholds):
 def test_a_score_under_the_floor_of_the_records_is_refused(student):
     assert scores_of(with_pseudo(student, min_score=0.05)) == (0.05,) * 3
     with pytest.raises(ValueError, match="0.04, under 0.05, the score floor"):
-        scores_of(with_pseudo(student, min_score=0.04))
+        scores_of(with_pseudo(student, min_score=0.054))
 
 
 def test_thresholds_under_the_floor_of_the_records_are_refused(student, thresholds):
@@ -239,6 +233,15 @@ def test_a_mistake_is_found_when_a_run_starts(student, thresholds):
     config = with_pseudo(student, thresholds=path)
     with pytest.raises(ValueError, match="let the same checkpoint label"):
         Batches(config, build_task(config))
+
+
+def test_a_picture_that_is_not_chosen_cannot_be_excluded(student, tmp_path):
+    (tmp_path / "exclude.txt").write_text("tiny_02\ntiny_07\n")
+    (tmp_path / "chosen.txt").write_text("tiny_01\ntiny_02\n")
+    files = str(tmp_path / "exclude.txt"), student.pseudo.records
+    assert selection.check_excluded(*files) == {"tiny_02", "tiny_07"}
+    with pytest.raises(ValueError, match="1 of 2 ids .* not in .*chosen.txt`: tiny_07"):
+        selection.check_excluded(*files, str(tmp_path / "chosen.txt"))
 
 
 def test_excluded_pictures_are_never_learned_from(student, tmp_path):

@@ -69,7 +69,11 @@ def scaled(
 
 
 def padded(contents: BoxContents, num_boxes: int) -> BoxContents:
-    """Returns [K, N, ...] contents with exactly `num_boxes` boxes."""
+    """Returns [K, N, ...] contents with exactly `num_boxes` boxes, at least one.
+
+    XLA compiles the loop over boxes even if there are none, and then cannot index them.
+    """
+    num_boxes = max(num_boxes, 1)
 
     def pad(field):
         field = field[:, :num_boxes]

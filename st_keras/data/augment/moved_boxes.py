@@ -7,6 +7,7 @@ from st_keras.data.augment.geometry import Geometry
 from st_keras.ops import boxes as box_ops
 from st_keras.types import Boxes
 
+_WHOLE = 1.0 - 1e-4  # The float32 share of a box that is seen as a whole, at least.
 _NOTHING = 1e-5  # A share that is a rounding error.
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0))  # Round a unit square.
 
@@ -86,7 +87,8 @@ def move_labels(
     moved, share = move_boxes(labels.boxes_yxyx, shown.matrix, target_size_px)
     if cuts_yxyx is not None:
         share *= 1.0 - cuts.covered_share(labels.boxes_yxyx, cuts_yxyx)
-    stays = tf.logical_and(share > 0.0, share >= min_visible_share)
+    enough = share >= min(min_visible_share, _WHOLE)
+    stays = tf.logical_and(share > 0.0, enough)
     return keep_rows(labels._replace(boxes_yxyx=moved), stays)
 
 

@@ -71,7 +71,7 @@ class CocoSource(source.Source):
             image_id, box = self._box(annotation)
             boxes[image_id].append(box)
         entries = self._json["images"]
-        items = [self._item(entry, boxes) for entry in entries]
+        items = source.mixed([self._item(entry, boxes) for entry in entries])
         known = {item.image_id for item in items} - {coco_json.NO_ID}
         for image_id in sorted(boxes.keys() - known):
             for box in boxes[image_id]:

@@ -98,7 +98,7 @@ class CocoSegmentationSource(source.Source):
             image_id = annotation.get("image_id") if is_object else None
             key = coco_json.NO_ID if image_id is None else coco_json.id_text(image_id)
             by_image[source.storable(key)].append(annotation)
-        items = [self._item(entry, by_image) for entry in self._entries]
+        items = source.mixed([self._item(entry, by_image) for entry in self._entries])
         known = {item.image_id for item in items} - {coco_json.NO_ID}
         for image_id in sorted(by_image.keys() - known):
             no_id = image_id == coco_json.NO_ID

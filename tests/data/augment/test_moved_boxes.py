@@ -351,6 +351,17 @@ class MoveLabelsTest(tf.test.TestCase, parameterized.TestCase):
         moved = move_labels([(0, 0, 20, 30)], how, min_visible_share)
         self.assertLen(moved.boxes_yxyx, count)
 
+    def test_boxes_that_are_seen_as_a_whole_stay_if_all_of_them_is_asked_for(self):
+        # Their share is a quotient of areas in float32, and not 1 to the last digit.
+        rng = np.random.default_rng(1)
+        low = rng.uniform(1.0, (20.0, 50.0), [200, 2])
+        boxes = np.concatenate([low, low + rng.uniform(3.0, 38.0, [200, 2])], 1)
+        for how in (straight(0.73, 0.73, 1, 2), straight(0.9, 0.9, 0, 0)):
+            moved = move_labels(boxes, how, min_visible_share=1.0)
+            self.assertLen(moved.boxes_yxyx, 200)
+        cut = move_labels(boxes, straight(1, 1, -12, 0), min_visible_share=1.0)
+        self.assertLen(cut.boxes_yxyx, int((boxes[:, 0] >= 12.0).sum()))
+
     @parameterized.parameters((0.0, 1), (0.199, 1), (0.201, 0))
     def test_what_is_painted_over_is_not_seen(self, min_visible_share, count):
         # 4 of 20 rows are left; the cut outside of the box does not count.
