@@ -19,12 +19,7 @@ from st_keras.metrics.average_precision import AveragePrecision
 from st_keras.metrics.box_quality import BoxQuality
 from st_keras.metrics.judged_labels import JudgedBoxes
 from st_keras.ops import anchors, box_coding, boxes, matching, nms
-from st_keras.tasks import scored_rows
-from st_keras.tasks.augmentation import (
-    Augmented,
-    augment_picture,
-    build_augmentation,
-)
+from st_keras.tasks import augmentation, scored_rows
 from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
 from st_keras.types import Boxes, Prepared, Ratio, View
@@ -50,7 +45,7 @@ class DetectionTask(Task):
             raise ValueError("`detection.class_names` is empty: no class to detect.")
         self._config = config
         self._xla = xla
-        self._augmentation = build_augmentation(
+        self._augmentation = augmentation.build_augmentation(
             config.augment, self.policies, config.image_size_px
         )
         self._anchors = anchors.make_anchors(
@@ -115,18 +110,17 @@ class DetectionTask(Task):
         # A box around a crowd says nothing about a single object.
         stays = tf.logical_not(labels.is_crowd)
         if min_score is not None:
-            needed = tf.gather(tf.constant(min_score, tf.float32), labels.class_ids)
-            stays = tf.logical_and(stays, labels.scores >= needed)
+            stays = tf.logical_and(stays, scored_rows.reaches(labels, min_score))
         labels = keep_rows(labels, stays)
         augmented = self._augment(
             encoded, size_px, labels.boxes_yxyx, seed, info.max_boxes_per_image
         )
         factor = shrinking.factor(augmented.halvings)
         small = labels._replace(boxes_yxyx=labels.boxes_yxyx / factor)
-        moved = self._augmentation.move_labels(small, augmented.drawn)
+        labels = self._augmentation.move_labels(small, augmented.drawn)
         return Prepared(
             image=augmented.image,
-            labels=_pad(moved, info.max_boxes_per_image),
+            labels=_pad(labels, info.max_boxes_per_image),
             image_id=image_id,
             changes=augmented.changes,
         )
@@ -143,8 +137,8 @@ class DetectionTask(Task):
         )
         return Prepared(augmented.image, nothing, image_id, augmented.changes)
 
-    def _augment(self, encoded, size_px, boxes_yxyx, seed, num_boxes) -> Augmented:
-        return augment_picture(
+    def _augment(self, encoded, size_px, boxes_yxyx, seed, num_boxes):
+        return augmentation.augment_picture(
             self._augmentation,
             encoded,
             size_px,

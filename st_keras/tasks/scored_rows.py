@@ -8,6 +8,14 @@ import tensorflow as tf
 from st_keras.types import Boxes, Classes
 
 
+def reaches(labels: Boxes | Classes, min_score: float | Sequence[float]) -> tf.Tensor:
+    """Returns for each row whether its score is that of its class or higher."""
+    if np.ndim(min_score):
+        of_class = tf.constant(min_score, tf.float32)
+        min_score = tf.gather(of_class, labels.class_ids)
+    return labels.scores >= min_score
+
+
 def weigh_by_score(
     labels: Boxes | Classes, min_score: float | Sequence[float], *, soft: bool
 ) -> Boxes | Classes:
@@ -18,9 +26,6 @@ def weigh_by_score(
       min_score: Of all classes, or one for each class id; rows under it get weight 0.
       soft: Whether the others get their score as weight; otherwise they get 1.
     """
-    if np.ndim(min_score):
-        of_class = tf.constant(min_score, tf.float32)
-        min_score = tf.gather(of_class, labels.class_ids)
-    kept = tf.cast(labels.scores >= min_score, tf.float32)
+    kept = tf.cast(reaches(labels, min_score), tf.float32)
     weights = kept * labels.scores if soft else kept
     return labels._replace(weights=labels.weights * weights)

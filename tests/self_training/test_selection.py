@@ -200,7 +200,7 @@ def test_thresholds_of_other_classes_are_refused(student, thresholds):
 def test_a_score_under_the_floor_of_the_records_is_refused(student):
     assert scores_of(with_pseudo(student, min_score=0.05)) == (0.05,) * 3
     with pytest.raises(ValueError, match="0.04, under 0.05, the score floor"):
-        scores_of(with_pseudo(student, min_score=0.054))
+        scores_of(with_pseudo(student, min_score=0.04))
 
 
 def test_thresholds_under_the_floor_of_the_records_are_refused(student, thresholds):
