@@ -160,6 +160,7 @@ def _student(config: Config, stages: Stages, number: int) -> Config:
     is_calibrated = config.self_training.calibration
     thresholds = stages.path(f"thresholds_{number}.json") if is_calibrated else ""
     teacher = stages.path(_model_before(number))
+    config = with_class_names(config, dataset_info.load(config.human.records))
     return student_config(config, labels, teacher, thresholds)
 
 
