@@ -235,9 +235,7 @@ def check_before(
     """
     judged_on = test_set(config)
     sets = _picture_sets(config)
-    if labels:
-        _check_pseudo(config)
-    else:
+    if not labels:
         del sets["unlabeled"]
     if may_choose and sets["evaluation"] == judged_on:
         sets["test"] = ("", "")
@@ -245,6 +243,8 @@ def check_before(
     judged = ["calibration", "evaluation", "test"]
     preflight.check_joint(config, sets, judged)
     lineage.check_runs_before({name: sets[name] for name in judged}, config)
+    if labels:
+        _check_pseudo(config)
     _check_classes(config)
 
 
