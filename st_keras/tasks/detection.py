@@ -108,12 +108,12 @@ class DetectionTask(Task):
             serialized, label_of_class_0=self._config.label_of_class_0
         )
         # A box around a crowd says nothing about a single object.
-        stays = tf.logical_not(labels.is_crowd)
+        labels = keep_rows(labels, tf.logical_not(labels.is_crowd))
+        there = labels
         if min_score is not None:
-            stays = tf.logical_and(stays, scored_rows.reaches(labels, min_score))
-        labels = keep_rows(labels, stays)
+            there = keep_rows(labels, scored_rows.reaches(labels, min_score))
         augmented = self._augment(
-            encoded, size_px, labels.boxes_yxyx, seed, info.max_boxes_per_image
+            encoded, size_px, there.boxes_yxyx, seed, info.max_boxes_per_image
         )
         factor = shrinking.factor(augmented.halvings)
         small = labels._replace(boxes_yxyx=labels.boxes_yxyx / factor)

@@ -61,8 +61,9 @@ class Task(abc.ABC):
           serialized: [] string.
           seed: [2] int32 or int64, of the augmentation.
           info: Of the records it is from.
-          min_score: For each class id, the score under which a box is not there: nor
-            for the augmentation, some of which changes what is in boxes. None: all are.
+          min_score: For each class id, the score under which a box is not there for the
+            augmentation, some of which changes what is in boxes; None: all are there.
+            The labels keep it, for `pseudo_label` to weigh.
         """
 
     @abc.abstractmethod

@@ -59,7 +59,9 @@ def test_a_box_under_the_threshold_changes_no_pixel():
         seed = tf.constant([number, 1])
         (image, boxes), others = prepare(few, seed, (0.5,)), prepare(many, seed, (0.5,))
         np.testing.assert_array_equal(image, others[0])
-        np.testing.assert_array_equal(boxes, others[1])
+        # The strongest come first.
+        kept = int(np.any(boxes, axis=1).sum())
+        np.testing.assert_array_equal(boxes[:kept], others[1][:kept])
         changed += np.any(image != prepare(many, seed, (0.0,))[0])
     assert changed > 2
 

@@ -38,7 +38,7 @@ def of_model(model: tf.keras.Model) -> Functions:
 
 def summary(model: tf.keras.Model) -> str:
     """Returns the activations and epsilons of each part, in words."""
-    parts = []
+    parts = {}
     for part, layers in of_model(model).items():
         found = {
             setting: ", ".join(
@@ -51,8 +51,8 @@ def summary(model: tf.keras.Model) -> str:
             for setting in ("activation", "epsilon")
         }
         told = [f"{setting} {value}" for setting, value in found.items() if value]
-        parts.append(f"{part}: {' and '.join(told) or 'none'}")
-    return "; ".join(parts)
+        parts.setdefault(" and ".join(told) or "none", []).append(part)
+    return "; ".join(f"{', '.join(names)}: {told}" for told, names in parts.items())
 
 
 def of_source(source: Source) -> tuple[Functions, str]:

@@ -57,8 +57,7 @@ def plan_tf1(
     plan.origin = _origin(prefixes)
     plan.notes = [
         *_notes(plan, prefixes),
-        "the file does not tell activation and BatchNorm epsilon; they must be those "
-        f"of the model ({function.summary(model)})",
+        f"not in the file, so they must be the model's: {function.summary(model)}",
     ]
     return plan
 

@@ -103,7 +103,7 @@ def test_moving_averages_are_preferred_and_told(values, tmp_path):
 def test_what_the_file_does_not_tell_is_told_of_the_model(values, tmp_path):
     file = files.write_tf1(tmp_path / "m", values)
     notes = weights.load_weights(small(activation="swish"), file).notes
-    assert "backbone: activation swish and epsilon 0.0001" in notes[-1]
+    assert "head: activation swish and epsilon 0.0001" in notes[-1]
 
 
 AVERAGE = "ExponentialMovingAverage"
