@@ -2,6 +2,7 @@
 
 import glob
 import io
+import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -55,11 +56,14 @@ def predict_files(
 
     Raises:
       ValueError: There is no such checkpoint, no file, or no readable one; or a
-        picture would be overwritten.
+        file that is not from an earlier call would be overwritten.
     """
     if not 0.0 <= min_score < 1.0:
         raise ValueError(f"`min_score` must be in [0, 1), got {min_score}.")
     files = _find_files(pattern, output)
+    root = os.path.commonpath([file.absolute().parent for file in files])
+    folder = pathlib.Path(output)
+    _check_free(folder, [file.absolute().relative_to(root) for file in files])
     run = restore_run(
         checkpoint,
         min_score=min_score,
@@ -72,9 +76,7 @@ def predict_files(
         _read(files, skipped),
         batch_size=min(run.config.evaluation.images_per_step, len(files)),
     )
-    folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    root = os.path.commonpath([file.absolute().parent for file in files])
     names = _Names(file.absolute().relative_to(root) for file in files)
     pictures: list[dict] = []
     annotations: list[dict] = []
@@ -177,6 +179,25 @@ def _find_files(pattern: str, output: str) -> list[pathlib.Path]:
             f"where {len(inside)} of {len(files)} are, such as {inside[0]}."
         )
     return files
+
+
+def _check_free(folder: pathlib.Path, names: Iterable[pathlib.Path]) -> None:
+    """Refuses to write over what no earlier call wrote, such as masks of the user."""
+    try:
+        earlier = json.loads((folder / PREDICTIONS_FILE).read_text())["images"]
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = []
+    ours = {p.get(key) for p in earlier for key in ("drawing", "label_map")}
+    for name in names:
+        map_name = f"{name.stem}{_LABEL_MAP_SUFFIX}"
+        drawings = (name.name, f"{name.name}.png", f"{name.name}{_JPEG_SUFFIXES[0]}")
+        for written in map(name.with_name, (*drawings, map_name)):
+            if str(written) not in ours and (folder / written).exists():
+                raise ValueError(
+                    f"`output` has {folder / written}, which no earlier prediction "
+                    "that ended wrote, and would write over it. Name another folder, "
+                    "or delete the file."
+                )
 
 
 class _Names:

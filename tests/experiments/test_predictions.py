@@ -219,6 +219,17 @@ def test_no_picture_of_the_user_is_overwritten(cup_run, photos):
         predict_files(cup_run, f"{photos}/b/*.jpg", str(photos))
 
 
+def test_only_what_an_earlier_call_wrote_is_overwritten(cup_run, photos, tmp_path):
+    for _ in range(2):
+        predict_files(cup_run, f"{photos}/a.png", str(tmp_path))
+    mask = tmp_path / "b" / "a.jpg"
+    mask.parent.mkdir()
+    mask.write_bytes(b"an hour of work")
+    with pytest.raises(ValueError, match="`output` has .*/b/a.jpg, which no earlier"):
+        predict_files(cup_run, f"{photos}/**/*", str(tmp_path))
+    assert mask.read_bytes() == b"an hour of work"
+
+
 def test_a_score_is_a_share(cup_run, photos, tmp_path):
     with pytest.raises(ValueError, match=r"`min_score` must be in \[0, 1\), got 30"):
         predict_files(cup_run, f"{photos}/*", str(tmp_path), min_score=30)

@@ -9,16 +9,14 @@ from st_keras.data.skipping import Reason
 from st_keras.data.sources import source
 from st_keras.data.sources.source import Item, Scene
 
-# Other common names of splits; these are not read as splits.
-_OTHER_SPLITS = ("training", "valid", "validation", "dev", "eval", "testing")
-
 
 class ClassFolderSource(source.Source):
     """`train/<class>/...` and `val/<class>/...`, or `<class>/...` alone.
 
-    Folders called train, val or test are splits if one of them has folders in it; else
-    they are classes like the others. An image id is the path below the split, without
-    extension. All splits share the same classes.
+    Folders called train, val or test, or two of such names as `training`, `Valid` and
+    `test2017`, are splits if they have folders in them; else they are classes like the
+    others. An image id is the path below the split, without extension. All splits share
+    the same classes.
     """
 
     name = "class_folders"
@@ -41,9 +39,7 @@ class ClassFolderSource(source.Source):
           ValueError: There is no such folder, or fewer than two classes, or one twice.
         """
         root = source.existing_folder(images, "images")
-        usual = [name for name in source.USUAL_SPLITS if _folders(root / name)]
-        _check_splits(root, usual)
-        self._roots = {name: root / name for name in usual} or {split: root}
+        self._roots = {name: root / name for name in _splits(root)} or {split: root}
         found = {name for folder in self._roots.values() for name in _folders(folder)}
         names = list(classes) or sorted(found)
         if len(names) < 2:
@@ -92,15 +88,13 @@ class ClassFolderSource(source.Source):
         return functools.partial(Scene, path, image_class=self._labels[folder])
 
 
-def _check_splits(root: pathlib.Path, usual: Sequence[str]) -> None:
-    """Refuses splits of other names, which would become classes or silently vanish."""
-    others = [name for name in _OTHER_SPLITS if _folders(root / name)]
-    if len(others) + len(usual) > 1 and others:
-        raise ValueError(
-            f"`images`: {', '.join(others)} in {root} must be called "
-            f"{', '.join(source.USUAL_SPLITS)} if they are splits, as they hold "
-            "folders; move them away if they are not."
-        )
+def _splits(root: pathlib.Path) -> list[str]:
+    """Returns the folders that are splits: one of a usual name, or several such."""
+    found = [
+        n for n in _folders(root) if source.is_split_name(n) and _folders(root / n)
+    ]
+    is_usual = set(found) & set(source.USUAL_SPLITS)
+    return source.usual_first(found) if is_usual or len(found) > 1 else []
 
 
 def _folders(parent: pathlib.Path) -> list[str]:

@@ -21,7 +21,7 @@ class MaskSource(source.Source):
 
     Where a path has `{split}`, as in `camvid/{split}` and `camvid/{split}annot`, each
     name for which both folders exist is a split. Without it, the sub-folders that both
-    have are splits if train, val or test is among them and no split is named.
+    have are splits if train, val, test or the like is among them and no split is named.
     """
 
     name = "masks"
@@ -130,7 +130,7 @@ def _split_folders(
     elif not split:
         inside = [os.path.join(folder, _SPLIT) for folder in (images, masks)]
         found = _common_splits(*inside)
-        if set(found) & set(source.USUAL_SPLITS):
+        if any(map(source.is_split_name, found)):
             # Read as one split, test pictures would be trained on.
             (images, masks), names = inside, found
     return {name: _pair(images, masks, name) for name in names}

@@ -5,6 +5,7 @@ import collections
 import math
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +17,10 @@ from st_keras.types import IGNORED
 
 DEFAULT_SPLIT = "train"
 USUAL_SPLITS = ("train", "val", "test")
+# As in train2017, Training, valid, Validation, Test and eval.
+_SPLIT_NAME = re.compile(
+    r"(train(ing)?|val(id(ation)?)?|dev|eval(uation)?|test(ing)?)([-_]?\d{4})?"
+)
 _Picture = TypeVar("_Picture")
 
 
@@ -201,6 +206,11 @@ def check_split(split: str, known: Sequence[str]) -> None:
         raise ValueError(
             f"`splits` must be from {', '.join(known) or 'nothing'}, got {split}."
         )
+
+
+def is_split_name(name: str) -> bool:
+    """Says whether a folder of this name, in any case, usually holds a split."""
+    return _SPLIT_NAME.fullmatch(name.lower()) is not None
 
 
 def usual_first(splits: Iterable[str]) -> list[str]:

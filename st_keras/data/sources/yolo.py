@@ -202,8 +202,13 @@ def _usual_folders(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     pictures = root / "images"
     if not pictures.is_dir():
         raise ValueError(f"{root}: found neither a data.yaml nor a folder `images`.")
-    named = {s: [pictures / s] for s in _SPLITS if (pictures / s).is_dir()}
-    return named or {source.DEFAULT_SPLIT: [pictures]}
+    named = source.usual_first(
+        path.name
+        for path in pictures.iterdir()
+        if path.is_dir() and source.is_split_name(path.name)
+    )
+    folders = {split: [pictures / split] for split in named}
+    return folders or {source.DEFAULT_SPLIT: [pictures]}
 
 
 def _pictures(place: pathlib.Path) -> list[pathlib.Path]:

@@ -111,13 +111,24 @@ def test_shares_can_be_drawn_with_every_class_in_them(folder, tmp_path):
     assert table.splitlines()[-1].split() == ["with", "bee", "1", "1"]
 
 
-@pytest.mark.parametrize("splits_", [("train", "valid"), ("training", "validation")])
+@pytest.mark.parametrize(
+    "splits_",
+    [("train", "valid"), ("Training", "Validation"), ("train2017", "val2017")],
+)
 def test_splits_of_other_names_are_not_taken_for_classes_nor_left_out(folder, splits_):
     for split in splits_:
         for name in ("ant", "bee"):
             folder.picture(f"{split}/{name}/a.png")
-    with pytest.raises(ValueError, match=rf"{splits_[-1]} in .* called train, val, "):
-        ClassFolderSource(folder.root)
+    source = ClassFolderSource(folder.root)
+    assert source.splits == splits_
+    assert source.image_class_names == ("ant", "bee")
+
+
+def test_a_class_with_folders_in_it_may_have_the_name_of_a_split(folder):
+    for name in ("eval/deep/a.png", "play/deep/b.png"):
+        folder.picture(name)
+    folder.convert(ClassFolderSource(folder.root))
+    assert labels(folder) == {"eval/deep/a": [1], "play/deep/b": [2]}
 
 
 def test_folders_that_are_alike_in_all_classes_are_no_splits(folder):

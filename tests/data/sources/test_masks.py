@@ -270,6 +270,13 @@ def test_pictures_for_training_and_for_testing_do_not_become_one_split(masks, fo
     assert set(folder.records("test")) == {"b"}
 
 
+@pytest.mark.parametrize("splits", [("Test", "Train"), ("training", "validation")])
+def test_splits_are_known_by_other_names_too(masks, splits):
+    for split in splits:
+        masks.add(f"{split}/a")
+    assert masks.source().splits == splits
+
+
 def test_sub_folders_of_other_names_are_one_split(masks, folder):
     masks.add("aachen/a").add("bonn/b").convert()
     assert set(folder.records()) == {"aachen/a", "bonn/b"}

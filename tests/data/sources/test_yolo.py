@@ -104,6 +104,14 @@ def test_labelimgs_layout_is_understood(folder):
     assert source.splits == ("train", "val")
 
 
+def test_splits_are_known_by_the_years_of_coco(folder):
+    folder.write("classes.txt", "cat\ndog")
+    for split in ("train2017", "val2017"):
+        folder.picture(f"images/{split}/a.png")
+        folder.write(f"labels/{split}/a.txt", LINE)
+    assert YoloSource(folder.root).splits == ("train2017", "val2017")
+
+
 def test_labels_may_lie_beside_the_pictures(folder):
     folder.write("data.yaml", "names: [cat, dog]\ntrain: photos\n")
     folder.picture("photos/a.png")
