@@ -21,6 +21,9 @@ _ENSURE_CLASSES = flags.DEFINE_bool(
 _ONLY_LABELED = flags.DEFINE_bool(
     "only_labeled", False, "Draw from pictures with a label; the others remain."
 )
+_WITHOUT = flags.DEFINE_list(
+    "without", [], "Globs of records whose pictures count as absent."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed, another draw.")
 flags.mark_flags_as_required(["records", "output"])
 
@@ -41,6 +44,7 @@ def main(argv):
         nested=_NESTED.value,
         ensure_classes=_ENSURE_CLASSES.value,
         only_labeled=_ONLY_LABELED.value,
+        without=_WITHOUT.value,
     )
     print(table)
 

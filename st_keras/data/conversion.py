@@ -101,6 +101,7 @@ class _Conversion:
         self._tally = dataset_info.Tally()
         self._labels_by_id: dict[str, set[int]] = {}
         self._files: set[pathlib.Path | bytes] = set()
+        self._boxes_told = 0  # By the source, of pictures that can be used.
 
     def run(
         self, items: list[Item], folder: pathlib.Path, num_shards: int
@@ -117,6 +118,7 @@ class _Conversion:
                         writer.write(record)
                         self._tally.add(record)
                 self._check_any_written(len(items), folder)
+                self._check_any_box(folder)
                 (folder / dataset_info.FILE_NAME).unlink(missing_ok=True)
         except tf.errors.OpError as error:
             raise OSError(f"{folder}: cannot be written: {error.message}") from None
@@ -174,6 +176,7 @@ class _Conversion:
             for box, result in zip(scene.boxes, checked, strict=True)
             if result.box_yxyx is not None
         ]
+        self._boxes_told += len(scene.boxes)
         self._files.add(scene.picture)
         self._labels_by_id[item.image_id] = {box.label for box, _ in kept}
         return self._assemble(item, scene, picture, kept, mask)
@@ -219,14 +222,26 @@ class _Conversion:
     def _check_any_written(self, count: int, folder: pathlib.Path) -> None:
         if self._labels_by_id:
             return
-        listed = ""
-        if not (folder / dataset_info.FILE_NAME).exists():
-            self._log.write(folder / SKIPPED_FILE)
-            listed = f" {folder / SKIPPED_FILE} lists all."
         raise ValueError(
             f"`{self._split}`: none of its {count} pictures can be used, the first "
-            f"because of: {self._log.first}.{listed}"
+            f"because of: {self._log.first}.{self._listed(folder)}"
         )
+
+    def _check_any_box(self, folder: pathlib.Path) -> None:
+        """Refuses a split that would be trained on as if nothing were in it."""
+        if self._boxes_told and not any(self._labels_by_id.values()):
+            raise ValueError(
+                f"`{self._split}`: none of its {self._boxes_told} boxes can be used "
+                f"({_counted(self._log.counts)}), the first because of: "
+                f"{self._log.first}.{self._listed(folder)}"
+            )
+
+    def _listed(self, folder: pathlib.Path) -> str:
+        """Writes what was left out, unless complete records are there; says where."""
+        if (folder / dataset_info.FILE_NAME).exists():
+            return ""
+        self._log.write(folder / SKIPPED_FILE)
+        return f" {folder / SKIPPED_FILE} lists all."
 
     def _write_id_files(self, folder: pathlib.Path) -> None:
         count = self._source.num_labeled(self._split)

@@ -178,13 +178,24 @@ def shard_paths(records: str) -> list[str]:
     """Returns the files of a glob, sorted.
 
     Raises:
-      ValueError: No file matches.
+      ValueError: No file matches, or files of several folders do.
     """
     paths = sorted(glob.glob(os.path.expanduser(records)))
     if not paths:
         raise ValueError(
             f"`{records}`: no such file. Records are made by tools/make_records.py; "
             "quote the glob in a shell."
+        )
+    folders = sorted({os.path.dirname(path) for path in paths})
+    if len(folders) > 1:
+        raise ValueError(
+            f"`{records}` must match the shards of one conversion, got those in "
+            f"{', '.join(folders[:3])}; name one of these folders."
+        )
+    if any(map(os.path.isdir, paths)):
+        raise ValueError(
+            f"`{records}` must match record files, got a folder; write "
+            f"'{records.rstrip('/')}/*.tfrecord'."
         )
     return paths
 

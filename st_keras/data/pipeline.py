@@ -48,6 +48,8 @@ def open_source(records: str, ids: list[str] | None, cache_mb: int) -> Source:
     if ids is not None:
         _check_ids(records, ids)
     count = info.images if ids is None else len(ids)
+    if ids is not None and not count:
+        raise ValueError(f"`{records}`: the list of ids is empty: no picture to read.")
     if not count:
         raise ValueError(f"`{records}`: no picture to read.")
     sizes = [os.path.getsize(path) for path in paths]

@@ -151,6 +151,7 @@ def split(
     nested: bool = True,
     ensure_classes: bool = False,
     only_labeled: bool = False,
+    without: Sequence[str] = (),
 ) -> str:
     """Writes id files for shares of some records, each with the ids that remain.
 
@@ -166,6 +167,7 @@ def split(
       seed: See `draw`, also for the next two.
       only_labeled: Draws from the pictures that have a label, and fractions are shares
         of those; the others are among the ids that remain.
+      without: Globs of other records, whose pictures count as absent.
 
     Returns:
       A table for people: pictures with each class in each set.
@@ -194,6 +196,19 @@ def split(
                 f"({len(unknown)} of {len(chosen)} ids are unknown to it)."
             )
         labels_by_id, whole = {i: labels_by_id[i] for i in chosen}, ids_file
+    digests = dataset_info.picture_digests(pattern)
+    if without:
+        others = {
+            digest
+            for other in without
+            for digest in dataset_info.picture_digests(other).values()
+        }
+        left = {i: n for i, n in labels_by_id.items() if digests[i] not in others}
+        if not left:
+            raise ValueError(
+                f"`without`: all {len(labels_by_id)} pictures of {whole} are there."
+            )
+        labels_by_id, whole = left, f"{whole} without those of {', '.join(without)}"
     drawn_from = labels_by_id
     if only_labeled:
         drawn_from = {i: labels for i, labels in labels_by_id.items() if labels}
@@ -206,7 +221,6 @@ def split(
         drawn_from, counts, seed=seed, nested=nested, ensure_classes=ensure_classes
     )
     files, copies = {}, []
-    digests = dataset_info.picture_digests(pattern)
     for fraction, ids in zip(fractions, drawn, strict=True):
         stem = pathlib.Path(folder).expanduser() / f"fraction_{fraction:g}_seed{seed}"
         note = f"{fraction:g} % of {whole}, seed {seed}"

@@ -27,14 +27,16 @@ from st_keras.config.grid import (
     pretraining,
 )
 from st_keras.experiments import job_processes, ledger, multiply_adds
-from st_keras.experiments.ledger import Cost
-from st_keras.experiments.self_train import (
+from st_keras.experiments.data_checks import (
     check_before,
     data_of,
-    student_config,
-    teacher_config,
     test_set,
     unlabeled_pictures,
+)
+from st_keras.experiments.ledger import Cost
+from st_keras.experiments.self_train import (
+    student_config,
+    teacher_config,
     with_steps,
 )
 from st_keras.experiments.stages import Stages

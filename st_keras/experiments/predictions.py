@@ -185,9 +185,9 @@ def _check_free(folder: pathlib.Path, names: Iterable[pathlib.Path]) -> None:
     """Refuses to write over what no earlier call wrote, such as masks of the user."""
     try:
         earlier = json.loads((folder / PREDICTIONS_FILE).read_text())["images"]
-    except (OSError, ValueError, KeyError, TypeError):
-        earlier = []
-    ours = {p.get(key) for p in earlier for key in ("drawing", "label_map")}
+        ours = {p.get(key) for p in earlier for key in ("drawing", "label_map")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        ours = set()
     for name in names:
         map_name = f"{name.stem}{_LABEL_MAP_SUFFIX}"
         drawings = (name.name, f"{name.name}.png", f"{name.name}{_JPEG_SUFFIXES[0]}")

@@ -10,12 +10,17 @@ from st_keras import config as config_lib
 from st_keras.config import Config, InitConfig, SelfTrainingConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import label_quality
-from st_keras.experiments.stages import Pictures, Stages
+from st_keras.experiments.data_checks import (
+    check_before,
+    test_set,
+    unlabeled_pictures,
+)
+from st_keras.experiments.stages import Stages
 from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import preflight, warnings_of_run
 from st_keras.runtime.run_log import write_json
-from st_keras.self_training import lineage, selection
-from st_keras.tasks import build_task, with_class_names
+from st_keras.self_training import selection
+from st_keras.tasks import with_class_names
 
 REPORT_FILE = "report.json"
 PAGE_FILE = "report.html"
@@ -212,103 +217,6 @@ def _model_before(number: int) -> str:
     return "teacher" if number == 1 else f"student_{number - 1}"
 
 
-def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
-    """Returns the glob of the records that a teacher labels, and their file of ids."""
-    return settings.unlabeled_records, settings.unlabeled_ids
-
-
-def check_before(
-    config: Config, *, may_choose: bool = False, labels: bool = True
-) -> None:
-    """Checks settings and data of all stages before the first one begins.
-
-    Args:
-      config: The student's, with a `self_training` part.
-      may_choose: Whether the reported set may be the one on which settings are chosen;
-        then nothing is called a test.
-      labels: Whether a teacher labels pictures; otherwise it may have learned from
-        them, and they need not exist.
-
-    Raises:
-      ValueError: Says what cannot be used: pictures in two sets, other classes,
-        settings of a teacher that is still to be trained.
-    """
-    judged_on = test_set(config)
-    sets = _picture_sets(config)
-    if not labels:
-        del sets["unlabeled"]
-    if may_choose and sets["evaluation"] == judged_on:
-        sets["test"] = ("", "")
-    preflight.check_disjoint(sets)
-    judged = ["calibration", "evaluation", "test"]
-    preflight.check_joint(config, sets, judged)
-    lineage.check_runs_before({name: sets[name] for name in judged}, config)
-    if labels:
-        _check_pseudo(config)
-    _check_classes(config)
-
-
-def _picture_sets(config: Config) -> dict[str, Pictures]:
-    settings = config.self_training
-    held_out = settings.calibration.ids if settings.calibration else ""
-    return {
-        "human": (config.human.records, config.human.ids),
-        "calibration": (config.human.records if held_out else "", held_out),
-        "unlabeled": unlabeled_pictures(settings),
-        "evaluation": (config.evaluation.records, config.evaluation.ids),
-        "test": (settings.test_records, settings.test_ids),
-    }
-
-
-def data_of(config: Config) -> preflight.Data:
-    """Returns all that the stages of an experiment read."""
-    exclude = config.pseudo.exclude if config.pseudo else ""
-    sets = _picture_sets(config)
-    if config.joint:
-        sets["joint"] = (config.joint.records, config.joint.ids)
-    return preflight.Data(sets=sets, files={"pseudo.exclude": exclude})
-
-
-def test_set(config: Config) -> tuple[str, str]:
-    """Returns the records and the file of ids that a report is about."""
-    settings = config.self_training
-    if settings.test_records:
-        return settings.test_records, settings.test_ids
-    if not config.evaluation.records:
-        raise ValueError(
-            "`self_training.test_records` is not set: there is nothing to report on."
-        )
-    return config.evaluation.records, config.evaluation.ids
-
-
-def _check_pseudo(config: Config) -> None:
-    """Refuses settings that cannot belong to a teacher that is yet to be trained."""
-    if config.pseudo.ids:
-        raise ValueError(
-            f"`pseudo.ids` is {config.pseudo.ids}, but pseudo labels are made here; "
-            "`self_training.unlabeled_ids` says of which pictures."
-        )
-    if config.pseudo.thresholds:
-        raise ValueError(
-            f"`pseudo.thresholds` is {config.pseudo.thresholds}, but these are of a "
-            "teacher of its own; set `self_training.calibration` for those of the "
-            "teacher that is trained here."
-        )
-    if config.pseudo.exclude:
-        selection.check_excluded(
-            config.pseudo.exclude, *unlabeled_pictures(config.self_training)
-        )
-
-
-def _check_classes(config: Config) -> None:
-    """Refuses a test set whose classes differ from those of the human labels."""
-    info = dataset_info.load(config.human.records)
-    task = build_task(with_class_names(config, info))
-    for records in (test_set(config)[0], config.evaluation.records):
-        if records:
-            preflight.check_classes(task, records)
-
-
 def _report(config: Config, stages: Stages, iterations: int) -> dict:
     settings = config.self_training
     records, ids_file = test_set(config)
@@ -374,6 +282,8 @@ def verdict(report: dict) -> list[str]:
         ("teacher", "its teacher"),
         ("control", "the supervised control of the same total number of steps"),
     ):
+        if role in report and report["student"][headline] < 0:
+            return ["The pictures to report on have no label: nothing can be judged."]
         if role in report:
             gain = report["student"][headline] - report[role][headline]
             word = "beats" if gain > 0 else "does not beat"

@@ -17,6 +17,13 @@ from st_keras.data import dataset_info, splits
 from st_keras.runtime.run_log import write_json
 from st_keras.tasks import Task
 
+# Of `DatasetInfo`: how often each name of a field is in the labels.
+_COUNTS = {
+    "class_names": "boxes_per_class",
+    "label_map_names": "pixels_per_class",
+    "image_class_names": "images_per_class",
+}
+
 CONFIG_FILE = "config.yaml"
 DATA_FILE = "data.json"
 
@@ -110,6 +117,24 @@ def check_classes(task: Task, records: str) -> None:
             f"`{records}` has classes {', '.join(names) or 'none'}, but the model has "
             f"{', '.join(task.names_in_records)}; convert both with the same list of "
             "classes."
+        )
+
+
+def check_labeled(task: Task, records: str) -> None:
+    """Refuses records that people should have labelled, if no label is in them.
+
+    Raises:
+      ValueError: There is no label, or one of other classes than the task's.
+    """
+    check_classes(task, records)
+    info = dataset_info.load(records)
+    counts = getattr(info, _COUNTS.get(task.names_field, ""), {})
+    if counts and not any(counts.values()):
+        dropped = ", ".join(f"{count} {why}" for why, count in info.skipped.items())
+        raise ValueError(
+            f"`{records}`: none of its {info.images} pictures has a label of "
+            f"{', '.join(counts)}; its conversion left out: {dropped or 'nothing'}. "
+            "skipped.txt beside it lists that; repair the source and convert it again."
         )
 
 

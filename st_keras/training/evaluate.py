@@ -75,7 +75,7 @@ def evaluate_run(
     config = run.config
     ids = splits.read_ids(ids_file) if ids_file else None
     source = pipeline.open_source(records, ids, config.human.cache_mb)
-    preflight.check_classes(run.task, records)
+    preflight.check_labeled(run.task, records)
     metrics = evaluate_model(
         run.task,
         Predictor(run.task, run.model),

@@ -121,8 +121,8 @@ class _Run:
             slices=config.training.accumulation_steps,
         ):
             logging.warning(text)
-        if config.evaluation.records:
-            preflight.check_classes(self._task, config.evaluation.records)
+        for records in filter(None, (config.human.records, config.evaluation.records)):
+            preflight.check_labeled(self._task, records)
         # ----------------------------------------------------- Model and optimizer
         with self._strategy.scope():
             self._learner = build_learner(

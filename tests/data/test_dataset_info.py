@@ -123,3 +123,17 @@ def test_the_shards_of_a_folder_are_found_whatever_it_is_called(tmp_path):
     (path,) = dataset_info.shard_paths(dataset_info.shards_of(f"{folder}/"))
     assert path == str(folder / "records-00000-of-00001.tfrecord")
     assert dataset_info.shards_of("runs/labels_1") == "runs/labels_1/*.tfrecord"
+
+
+def test_records_of_two_conversions_are_not_one_set(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "records-00000-of-00001.tfrecord").touch()
+    with pytest.raises(ValueError, match=r"of one conversion, got those in .*/a, .*/b"):
+        dataset_info.shard_paths(f"{tmp_path}/*/*.tfrecord")
+
+
+def test_a_folder_is_no_record_file(tmp_path):
+    (tmp_path / "train").mkdir()
+    with pytest.raises(ValueError, match=r"got a folder; write '.*/train/\*.tfrecord'"):
+        dataset_info.shard_paths(f"{tmp_path}/train/")

@@ -213,6 +213,28 @@ class TestSplit:
         copies = 2 * len(numbers) - len(drawn)
         assert f"{copies} copies of the 20 %: not among the rest" in told
 
+    def test_pictures_of_other_records_may_count_as_absent(self, folder, tmp_path):
+        from st_keras.data.sources.folders import FolderSource
+        from st_keras.data.sources.yolo import YoloSource
+
+        folder.write("classes.txt", "cat\n")
+        for i in range(5):  # The first two are labelled.
+            picture = folder.picture(f"images/{i}.png", 4, 6 + i)
+            folder.write(f"photos/other_{i}.png", picture.read_bytes())
+        for i in range(2):
+            folder.write(f"labels/{i}.txt", "0 0.5 0.5 0.5 0.5\n")
+        for i in range(2, 5):
+            (folder.root / "images" / f"{i}.png").unlink()
+        folder.convert(YoloSource(folder.root))
+        folder.convert(FolderSource(folder.root / "photos", split="photos"))
+        records = [f"{folder.output}/{s}/*.tfrecord" for s in ("photos", "train")]
+        splits.split(records[0], tmp_path, [100], without=records[1:])
+        assert set(splits.read_ids(tmp_path / "fraction_100_seed0.txt")) == {
+            *("other_2", "other_3", "other_4")
+        }
+        with pytest.raises(ValueError, match="`without`: all 5 pictures"):
+            splits.split(records[0], tmp_path, [100], without=records)
+
     def test_a_set_is_not_replaced_by_another(self, pattern, tmp_path):
         splits.split(pattern, tmp_path, [20])
         splits.split(pattern, tmp_path, [20])

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from st_keras import config as config_lib
+from st_keras.experiments import data_checks, stages
 from st_keras.experiments import self_train as module
-from st_keras.experiments import stages
 from st_keras.experiments.ledger import Cost, Ledger
 from st_keras.experiments.self_train import (
     self_train,
@@ -201,3 +201,39 @@ def test_the_verdict_says_who_lost():
 def test_a_config_without_the_parts_is_refused(teacher_config, tmp_path):
     with pytest.raises(ValueError, match="`self_training` and the `pseudo` part"):
         self_train(teacher_config, str(tmp_path))
+
+
+def test_a_set_that_a_later_stage_cannot_read_is_refused_before_the_first(
+    student_config, digit_records, tmp_path
+):
+    for split in ("train", "test"):
+        shutil.copytree(digit_records / split, tmp_path / split)
+    (tmp_path / "test" / "records-00000-of-00001.tfrecord").write_bytes(b"")
+    for settings in (
+        {"test_records": f"{tmp_path}/test/*.tfrecord"},
+        {"test_records": f"{tmp_path}/test"},
+    ):
+        parts = dataclasses.replace(student_config.self_training, **settings)
+        config = dataclasses.replace(student_config, self_training=parts)
+        with pytest.raises(ValueError, match="/test"):
+            self_train(config, str(tmp_path / "w"))
+    assert not (tmp_path / "w" / "teacher").exists()
+
+
+def test_a_set_without_truth_gives_no_verdict():
+    report = {"headline": "AP", "student": {"AP": -100.0}, "teacher": {"AP": -100.0}}
+    assert verdict(report) == [
+        "The pictures to report on have no label: nothing can be judged."
+    ]
+
+
+def test_excluded_pictures_do_not_count_as_learned_from(student_config, digit_records):
+    records = student_config.human.records
+    parts = dataclasses.replace(
+        student_config.self_training, unlabeled_records=records, unlabeled_ids=""
+    )
+    config = dataclasses.replace(student_config, self_training=parts)
+    with pytest.raises(ValueError, match="`human` and `unlabeled`"):
+        data_checks.check_before(config)
+    pseudo = dataclasses.replace(config.pseudo, exclude=config.human.ids)
+    data_checks.check_before(dataclasses.replace(config, pseudo=pseudo))

@@ -107,6 +107,21 @@ def test_labels_of_other_classes_are_refused(teacher_config, digit_records):
         preflight.check_classes(task, records)
 
 
+def test_records_without_any_label_are_refused(teacher_config, digit_records, tmp_path):
+    shutil.copytree(digit_records / "val", tmp_path / "val")
+    records = f"{tmp_path}/val/*.tfrecord"
+    info = dataset_info.load(records)
+    task = build_task(with_class_names(teacher_config, info))
+    preflight.check_labeled(task, records)
+    none = dict.fromkeys(info.class_names, 0)
+    empty = dataclasses.replace(
+        info, boxes=0, boxes_per_class=none, skipped={"outside_image": 7}
+    )
+    dataset_info.save(empty, tmp_path / "val")
+    with pytest.raises(ValueError, match="none of its 5 .* left out: 7 outside_image"):
+        preflight.check_labeled(task, records)
+
+
 def test_records_or_ids_that_have_changed_are_named(
     teacher_config, digit_records, tmp_path
 ):

@@ -158,3 +158,11 @@ def test_labels_without_a_picture_are_listed(yolo):
     yolo.write("labels/classes.txt", "cat\ndog\n")
     yolo.convert(YoloSource(yolo.root))
     assert yolo.skipped() == [("gone", "-", "missing_file")]
+
+
+def test_a_split_whose_every_box_is_left_out_is_refused(yolo):
+    yolo.picture("images/b.png")  # Nothing is in it.
+    yolo.write("labels/a.txt", "7 0.3 0.5 0.2 0.4\n" * 2)
+    with pytest.raises(ValueError, match=r"none of its 2 boxes .*unknown_class 2.*7 0"):
+        yolo.convert(YoloSource(yolo.root))
+    assert len(yolo.skipped()) == 2
