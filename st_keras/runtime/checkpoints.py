@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable
 
@@ -11,6 +12,11 @@ import tensorflow as tf
 from absl import logging
 
 FOLDER = "checkpoints"  # Of a run's folder.
+_PREFIX = re.compile(r"ckpt-(\d+)")  # As the manager names them.
+
+
+class _DamagedError(ValueError):
+    """A checkpoint's files cannot be read, whatever the model."""
 
 
 class Checkpoints:
@@ -40,14 +46,16 @@ class Checkpoints:
           **parts: What else to save, by its name in the checkpoint.
         """
         self._checkpoint = tf.train.Checkpoint(optimizer=optimizer, **parts)
+        self._folder = os.path.join(workdir, FOLDER)
+        if _state(self._folder) is None:  # The manager does not start with a torn list.
+            pathlib.Path(self._folder, "checkpoint").unlink(missing_ok=True)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
-            os.path.join(workdir, FOLDER),
+            self._folder,
             max_to_keep=keep,
             step_counter=optimizer.iterations,
         )
         self._optimizer = optimizer
-        self._folder = os.path.join(workdir, FOLDER)
         self._is_written = is_written
         self._saved = ""  # The newest, if another host writes.
         self._parts = list(parts.values())
@@ -72,7 +80,7 @@ class Checkpoints:
         for path in reversed(_listed(self._folder)):
             try:
                 status = _read(self._checkpoint.restore, path)
-            except ValueError as error:
+            except _DamagedError as error:
                 damage = error
                 logging.warning("%s Trying the one before.", error)
                 continue
@@ -114,10 +122,23 @@ def _listed(folder: str) -> list[str]:
     """Returns the prefixes of a folder's checkpoints, the oldest first.
 
     Not the manager's own list: if the clock has been set back since the run began, that
-    list lacks the checkpoints that seem older than the run.
+    list lacks the checkpoints that seem older than the run. If the list on disk is
+    lost, as after a copy of some files or in a full disk, the files themselves count.
     """
-    state = tf.train.get_checkpoint_state(folder)
-    return list(state.all_model_checkpoint_paths) if state else []
+    state = _state(folder)
+    if state and state.all_model_checkpoint_paths:
+        return list(state.all_model_checkpoint_paths)
+    steps = [_PREFIX.fullmatch(p.stem) for p in pathlib.Path(folder).glob("*.index")]
+    found = sorted(int(step[1]) for step in steps if step)
+    return [os.path.join(folder, f"ckpt-{step}") for step in found]
+
+
+def _state(folder: str):
+    """Returns the manager's list of a folder; None if there is none or a torn one."""
+    try:
+        return tf.train.get_checkpoint_state(folder)
+    except ValueError:  # Empty; of other contents, TensorFlow itself returns None.
+        return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,7 +158,7 @@ def find_model(workdir_or_prefix: str) -> ModelFile:
     """
     prefix = workdir_or_prefix
     if os.path.isdir(prefix):
-        prefix = tf.train.latest_checkpoint(os.path.join(prefix, FOLDER))
+        prefix = next(reversed(_listed(os.path.join(prefix, FOLDER))), "")
     if not prefix or not os.path.exists(f"{prefix}.index"):
         raise ValueError(
             f"`{workdir_or_prefix}` holds no checkpoint; name the workdir of a run "
@@ -172,7 +193,10 @@ def _read(read: Callable, prefix: str):
         return read(prefix)
     except (tf.errors.OpError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
+        # TensorFlow has no error of its own for a weight of another shape.
+        if isinstance(error, ValueError) and "shape" in reason.lower():
+            raise ValueError(f"{prefix}: holds another model: {reason}") from None
+        raise _DamagedError(
             f"{prefix}: damaged, cannot be restored: {reason} If no other is left, "
             "delete the folder to start over."
         ) from None

@@ -34,7 +34,13 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
         return
     parts = None if config.kind == "teacher" else ("backbone",)
     task_name, saved = _check_run(model, config.checkpoint, parts)
-    report = weights.load_weights(model, config.checkpoint, parts=parts, saved=saved)
+    try:
+        report = weights.load_weights(
+            model, config.checkpoint, parts=parts, saved=saved
+        )
+    except weights.IncompleteError as error:
+        hint = "" if parts else " Here, `init.kind=imagenet` takes the backbone alone."
+        raise weights.IncompleteError(f"{error}{hint}", error.report) from None
     print(report.summary(), flush=True)
     told = " ".join([report.origin, *report.notes])
     is_simclr = "SimCLR" in told or task_name == config.kind

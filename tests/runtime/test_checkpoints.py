@@ -34,10 +34,6 @@ def test_a_run_that_has_saved_something_needs_no_first_weights(tmp_path):
     assert not has_any(str(tmp_path))
     saved.save()
     assert has_any(str(tmp_path))
-    # A file that no state names yet, as a kill may leave it, is not gone on from.
-    (tmp_path / "checkpoints/checkpoint").unlink()
-    assert not has_any(str(tmp_path))
-    assert make_state(tmp_path, make_model())[0].restore() == 0
 
 
 def test_everything_comes_back(tmp_path):
@@ -90,8 +86,25 @@ def test_the_digest_is_of_the_content(tmp_path):
 def test_another_models_checkpoint_is_refused(tmp_path):
     saved, _ = make_state(tmp_path, make_model(units=3))
     saved.save()
-    with pytest.raises(ValueError, match="ckpt-0"):
+    with pytest.raises(ValueError, match="ckpt-0: holds another model: .*shape"):
         load_model(make_model(units=4), find_model(str(tmp_path)))
+    again, _ = make_state(tmp_path, make_model(units=4))
+    with pytest.raises(ValueError, match="ckpt-0: holds another model: .*shape"):
+        again.restore()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"half a na"])
+def test_without_their_list_the_files_count(tmp_path, content):
+    saved, optimizer = make_state(tmp_path, make_model())
+    for step in (90, 100):  # By number and not by name.
+        optimizer.iterations.assign(step)
+        saved.save()
+    listing = tmp_path / "checkpoints" / "checkpoint"
+    listing.unlink() if content is None else listing.write_bytes(content)
+    assert has_any(str(tmp_path))
+    assert find_model(str(tmp_path)).prefix.endswith("ckpt-100")
+    again, _ = make_state(tmp_path, make_model())
+    assert again.restore() == 100
 
 
 @pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])

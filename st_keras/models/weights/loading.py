@@ -116,7 +116,7 @@ def _refuse(report: Report, plan: Plan, source: Source) -> None:
             if not any(_part(address) == part for address in report.missing)
         ]
         hint = (
-            f" Complete are: {', '.join(complete)}; name them as `parts`."
+            f" Complete are: {', '.join(complete)}; `parts` can choose them."
             if complete
             else ""
         )
