@@ -190,7 +190,8 @@ def _guarded(
         raise app.UsageError(f"Say what to do: {', '.join(commands)}.")
     rest = argv[2:] if commands else argv[1:]
     if rest:
-        raise app.UsageError(f"Not a flag: {' '.join(rest)}")
+        hint = " Quote a glob, or the shell fills it in." * os.path.exists(rest[0])
+        raise app.UsageError(f"Not a flag: {' '.join(rest)}.{hint}")
     try:
         _check_outputs()
         main(argv)

@@ -36,6 +36,11 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # A full disk does not say where it is full.
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -70,7 +75,11 @@ def alone(path: str | os.PathLike) -> Iterator[None]:
     """
     with open(path, "a", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logging.warning("%s: waiting for the process that holds it", path)
+                fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             logging.warning(
                 "%s: cannot be locked (%s); start no second process with this folder",

@@ -60,6 +60,12 @@ def test_what_is_not_a_flag_is_named(tmp_path):
     assert "Not a flag: output/" in result.stdout + result.stderr
 
 
+def test_a_glob_that_the_shell_filled_in_is_explained(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    result = run(script(tmp_path, "pass"), str(tmp_path / "a.jpg"))
+    assert "a.jpg. Quote a glob" in result.stdout + result.stderr
+
+
 def test_success_is_exit_code_0(tmp_path):
     result = run(script(tmp_path, "print('done')"))
     assert (result.returncode, result.stdout) == (0, "done\n")

@@ -34,6 +34,15 @@ def test_what_was_there_stays_if_there_is_an_error(tmp_path, is_written):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device: '.*/a.txt'"):
+        writing.write_text(tmp_path / "a.txt", "content")
+
+
 @pytest.mark.parametrize(
     "module, name, value", [(socket, "gethostname", "another"), (os, "getpid", 1)]
 )

@@ -33,6 +33,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a name must be a word", key.start_mark
+                )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"`{key.value}` is there twice", key.start_mark
@@ -201,6 +205,8 @@ def _convert(value: object, hint: object, where: str):
     # PyYAML reads `1e-3` as a string: only `1.0e-3` is a float in YAML 1.1.
     if hint is float and isinstance(value, str) and _FLOAT.fullmatch(value):
         return float(value)
+    if hint is str and isinstance(value, str) and value.startswith("~/"):
+        return os.path.expanduser(value)
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise ConfigError(

@@ -263,7 +263,8 @@ def _check_folder(folder: pathlib.Path, overwrite: bool) -> None:
         state = "complete records" if complete else "records of an interrupted run"
         raise ValueError(
             f"{folder} must have no records yet, got {state} ({there[0].name}, ...). "
-            "Choose another --output, or pass --overwrite."
+            "For other pictures, choose another --output, or --split where the source "
+            "has it; --overwrite replaces these."
         )
 
 

@@ -105,7 +105,14 @@ class FilePictures(Pictures):
         if path.is_dir():
             root, files = path, source.files_below(path)
         elif path.is_file():
-            root, lines = path.parent, path.read_text(encoding="utf-8-sig").split("\n")
+            root = path.parent
+            try:
+                lines = path.read_text(encoding="utf-8-sig").split("\n")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{where}: not a list of pictures in UTF-8 ({error}); for one "
+                    "picture, name its folder."
+                ) from None
             files = [root / line.strip() for line in lines if line.strip()]
         else:
             raise ValueError(f"`images` must be a folder or a list file, got {where}.")

@@ -235,10 +235,17 @@ def test_step_boundaries_must_rise(teacher):
         ("training: {steps: 3", "run.yaml: not YAML: "),
         ("seed: 1\nhuman: {}\nseed: 2", "run.yaml: not YAML: `seed` is there twice"),
         ("training: {steps: 3, steps: 4}", "not YAML: `steps` is there twice"),
+        ("[a, b]: 3", "not YAML: a name must be a word"),
     ],
 )
 def test_a_file_that_holds_no_settings_is_refused(write, text, message):
     assert message in _error(write(text))
+
+
+def test_the_home_folder_is_filled_in(write, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    path = write(TEACHER + "init: {kind: teacher, checkpoint: ~/runs/t}\n")
+    assert config.load(path).init.checkpoint == "/home/me/runs/t"
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -105,14 +105,14 @@ def test_a_picture_is_the_same_whether_it_was_shrunk_or_not(folder, tmp_path):
 
 def test_complete_records_are_not_touched_without_overwrite(pictures):
     pictures.convert(FolderSource(pictures.root))
-    with pytest.raises(ValueError, match="complete records .*pass --overwrite"):
+    with pytest.raises(ValueError, match="complete records .*--overwrite replaces"):
         pictures.convert(FolderSource(pictures.root))
 
 
 def test_records_of_an_interrupted_run_are_not_touched_either(pictures):
     pictures.convert(FolderSource(pictures.root))
     (pictures.output / "train" / "dataset.json").unlink()
-    with pytest.raises(ValueError, match="interrupted run .*pass --overwrite"):
+    with pytest.raises(ValueError, match="interrupted run .*--overwrite replaces"):
         pictures.convert(FolderSource(pictures.root))
 
 

@@ -79,6 +79,12 @@ def test_other_pictures_have_another_fingerprint(tiny_records, digit_records):
     )
 
 
+def test_a_picture_is_no_list_of_pictures(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(ValueError, match="a.jpg: not a list of pictures .*its folder"):
+        FilePictures(str(tmp_path / "a.jpg"))
+
+
 def test_a_damaged_file_is_named(tiny_records, tmp_path):
     write_records(tmp_path, tiny_records.by_id.values())
     [path] = tmp_path.glob("*.tfrecord")

@@ -51,10 +51,15 @@ def is_image(entry: Any) -> bool:
 
 
 def guess_split(path: pathlib.Path) -> str:
-    """Returns `train`, `val` or `test`, whichever the name contains first."""
-    for split in source.USUAL_SPLITS:
-        if split in path.stem.lower():
-            return split
+    """Returns `train`, `val` or `test`: whichever the name contains, or the folder's.
+
+    The name comes first: `train/instances_val.json` is of val. Roboflow writes
+    `valid/_annotations.coco.json`.
+    """
+    for name in (path.stem.lower(), path.absolute().parent.name.lower()):
+        for split in source.USUAL_SPLITS:
+            if split in name:
+                return split
     return source.DEFAULT_SPLIT
 
 

@@ -169,7 +169,9 @@ def image_ids(paths: Sequence[pathlib.Path], root: pathlib.Path) -> list[str]:
     `a.jpg`; files outside `root` keep their whole path.
     """
     whole = [_relative(path, root) for path in paths]
-    stems = [str(pathlib.PurePosixPath(name).with_suffix("")) for name in whole]
+    stems = [
+        storable(str(pathlib.PurePosixPath(name).with_suffix(""))) for name in whole
+    ]
     taken = collections.Counter([*stems, *set(whole)])
     return [
         # A name without an extension is its own stem.
@@ -245,11 +247,18 @@ def label_map_names(names: Sequence[str]) -> tuple[str, ...]:
 def storable(name: str) -> str:
     """Returns a file name as an image id: characters that break a list are escaped.
 
-    Line breaks and tabs are among them, and bytes that are no UTF-8.
+    Line breaks and tabs are among them, bytes that are no UTF-8, blanks at either end
+    and `# ` at the beginning, which a list takes for a comment.
     """
-    return "".join(
+    text = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in name
     )
+    if text.startswith("# "):
+        text = rf"\x23{text[1:]}"
+    inner = text.strip(" ")
+    before = len(text) - len(text.lstrip(" "))
+    after = len(text) - len(inner) - before
+    return r"\x20" * before + inner + r"\x20" * after
 
 
 def _relative(path: pathlib.Path, root: pathlib.Path) -> str:

@@ -215,7 +215,10 @@ def _pictures(place: pathlib.Path) -> list[pathlib.Path]:
     """Returns the pictures of a folder, or those a txt file lists."""
     if place.is_dir():
         return [p for p in source.files_below(place) if source.is_picture_name(p)]
-    lines = place.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = place.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place}: not a list in UTF-8: {error}.") from None
     return [place.parent / line.strip() for line in lines if line.strip()]
 
 

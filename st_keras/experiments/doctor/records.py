@@ -161,9 +161,11 @@ def _ids(config: Config, name: str, ids_file: str) -> list[str] | None:
     if name == "pseudo":
         return selection.image_ids(config.pseudo)
     if name == "unlabeled" and config.pseudo and config.pseudo.exclude:
-        selection.check_excluded(
-            config.pseudo.exclude, config.self_training.unlabeled_records
-        )
+        records = config.self_training.unlabeled_records
+        excluded = selection.check_excluded(config.pseudo.exclude, records)
+        there = dataset_info.picture_digests(records)
+        ids = splits.read_ids(ids_file) if ids_file else there
+        return [i for i in ids if i not in excluded]
     return splits.read_ids(ids_file) if ids_file else None
 
 

@@ -104,6 +104,9 @@ def test_image_ids_are_the_jsons(convert):
         ("instances_val2017.json", "val"),
         ("image_info_test2017.json", "test"),
         ("labels.json", "train"),
+        ("test/_annotations.coco.json", "test"),
+        ("valid/_annotations.coco.json", "val"),
+        ("train/instances_val.json", "val"),
     ],
 )
 def test_the_split_is_called_after_the_json(folder, name, split):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from st_keras.data import splits
 from st_keras.data.sources.folders import FolderSource
 
 
@@ -69,3 +70,13 @@ def test_a_file_instead_of_a_folder_is_an_error(folder):
     path = folder.picture("a.png")
     with pytest.raises(ValueError, match=r"must be a folder, got .*a\.png: a file"):
         FolderSource(path)
+
+
+def test_names_that_a_list_of_ids_would_misread_are_escaped(folder, tmp_path):
+    for name in ("# 1.png", " a.png", "b .png", "c #.png"):
+        folder.picture(name)
+    folder.convert(FolderSource(folder.root))
+    ids = [r"\x23 1", r"\x20a", r"b\x20", "c #"]
+    assert set(folder.records()) == set(ids)
+    splits.write_ids(tmp_path / "ids.txt", ids)
+    assert splits.read_ids(tmp_path / "ids.txt") == ids
