@@ -59,6 +59,8 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         )
     if iterations < 1:
         raise ValueError(f"`iterations` must be 1 or more, got {iterations}.")
+    told = f"{config_lib.digest(config)} for {iterations} iterations"
+    hosts.check_same("The experiment", told)
     # The choice of labels is the student's alone, whose own folder is checked by its
     # stage; but thresholds may have been calibrated with it.
     others = () if config.self_training.calibration else ("pseudo",)

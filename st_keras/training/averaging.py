@@ -24,22 +24,29 @@ class AveragedModel(tf.Module):
         super().__init__(name="averaged")
         self._decay = decay
         self.model = average
-        self._strategy = model.distribute_strategy
         self._pairs = list(zip(average.variables, model.variables, strict=True))
         for mean, value in self._pairs:
             mean.assign(value)
 
     def update(self, step: tf.Tensor) -> None:
-        """Moves the average; called outside the replicas, after each step."""
+        """Moves the average; called in each replica, after each step.
+
+        Args:
+          step: [] integer, the steps taken.
+        """
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
 
-        def move(mean, value):
+        def move(mean, value, decay):
             mean.assign(decay * mean + (1.0 - decay) * tf.cast(value, mean.dtype))
 
         # Each replica updates its own copy: reading a variable as a whole would gather
-        # every BatchNorm's statistics from all hosts at every step. (A TPUStrategy does
-        # read them so: correct, and how much slower is not known.)
-        with self._strategy.scope():
+        # every BatchNorm's statistics from all hosts at every step. By the way of the
+        # optimizers, since outside the replicas a TPUStrategy hands out its variables
+        # packed, and an update of these is of no device.
+        def move_all(strategy, decay):
             for mean, value in self._pairs:
-                self._strategy.extended.update(mean, move, args=(value,), group=False)
+                args = (value, decay)
+                strategy.extended.update(mean, move, args=args, group=False)
+
+        tf.distribute.get_replica_context().merge_call(move_all, args=(decay,))

@@ -71,15 +71,19 @@ class BlackBox:
         image_ids = {part: found.image_ids for part, found in examples.items()}
         folder = self._folder / f"step_{failure.step}"
         others = set(self._folder.glob("step_*")) - {folder}
-        if len([other for other in others if other.suffix != ".tmp"]) >= _MOST:
+        is_full = len([other for other in others if other.suffix != ".tmp"]) >= _MOST
+        hosts = hosts_lib.of_strategy(self._strategy)
+        # The chief decides: the others need not see its disk.
+        if hosts.gather(b"full" * is_full, "room for the step")[0]:
             return "", image_ids
-        is_written = hosts_lib.of_strategy(self._strategy).is_chief
-        temporary = folder.with_suffix(".tmp")
-        if not is_written:  # Other hosts take part, but their files are dropped.
-            temporary = pathlib.Path(tempfile.mkdtemp(), folder.name)
+        # What the hosts do together comes first, then the files of each of them: if one
+        # fails alone, as on a full disk, the others must not be left waiting.
+        facts = self._facts(failure, batches) | {"images": image_ids}
+        temporary = _empty(folder.with_suffix(".tmp"), is_kept=hosts.is_chief)
         try:
-            self._fill(temporary, failure, batches, examples)
-            if is_written:
+            self._saved.save_to(str(temporary))
+            if hosts.is_chief:
+                self._fill(temporary, facts, examples)
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(temporary, folder)
         except (OSError, tf.errors.OpError) as error:
@@ -87,32 +91,23 @@ class BlackBox:
             logging.warning("%s: the step could not be kept: %s", folder, error)
             return "", image_ids
         finally:
-            shutil.rmtree(
-                temporary if is_written else temporary.parent, ignore_errors=True
-            )
+            shutil.rmtree(temporary, ignore_errors=True)
         return str(folder), image_ids
 
     def _fill(
-        self,
-        temporary: pathlib.Path,
-        failure: Failure,
-        batches: Batches,
-        examples: dict[str, Examples],
+        self, temporary: pathlib.Path, facts: dict, examples: dict[str, Examples]
     ) -> None:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        image_ids = {part: found.image_ids for part, found in examples.items()}
+        """Writes all but the checkpoint into a folder."""
         config_lib.save(self._config, str(temporary / preflight.CONFIG_FILE))
-        self._saved.save_to(str(temporary))
         for part, found in examples.items():
-            _write_records(temporary / part, found, f"step {failure.step}, {part}")
+            note = f"step {facts['step']}, {part}"
+            _write_records(temporary / part, found, note)
         batch = {part: found.batch for part, found in examples.items()}
         np.savez(
             temporary / BATCH_FILE,
             **{name: value.numpy() for name, value in named(batch).items()},
         )
-        facts = self._facts(failure, batches)
-        run_log.write_json(temporary / FACTS_FILE, facts | {"images": image_ids})
+        run_log.write_json(temporary / FACTS_FILE, facts)
 
     def _facts(self, failure: Failure, batches: Batches) -> dict:
         norms, again = self._gradient_norms(failure, batches)
@@ -168,6 +163,18 @@ class BlackBox:
         )
         before.restore()
         return norms, numbers
+
+
+def _empty(folder: pathlib.Path, *, is_kept: bool) -> pathlib.Path:
+    """Returns an empty folder; another than asked for if it is not kept or not made."""
+    if is_kept:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            return folder
+        except OSError as error:
+            logging.warning("%s: cannot be made: %s", folder, error)
+    return pathlib.Path(tempfile.mkdtemp())
 
 
 class GradientWatch:

@@ -87,7 +87,7 @@ class CompiledSteps:
                 per_replica = strategy.run(replica_step, args=(next(iterator),))
                 last = strategy.experimental_local_results(per_replica)[0]
                 if averaged is not None:
-                    averaged.update(take_step.steps_taken)
+                    strategy.run(lambda: averaged.update(take_step.steps_taken))
                 total += last
                 taken += 1
                 if not tf.reduce_all(tf.math.is_finite(last)):

@@ -70,6 +70,9 @@ def train(
     """
     hosts = hosts_lib.join(config.runtime.strategy)
     config = with_class_names(config, dataset_info.load(config.human.records))
+    # Before anything is built together, which hosts with other models would wait for.
+    free = config_lib.free_settings(config)
+    hosts.check_same("The config", f"{config_lib.digest(config)} with {free}")
     preflight.check_workdir(config, workdir)
     data = data_of(config)
     preflight.check_data(workdir, data)
@@ -131,8 +134,6 @@ class _Run:
                 replicas=self._replicas,
                 init=None if checkpoints.has_any(workdir) else config.init,
             )
-        free = config_lib.free_settings(config)
-        hosts.check_same("The config", f"{config_lib.digest(config)} with {free}")
         self._judged = Predictor(self._task, self._learner.judged)
         self._metrics: dict = {}  # Of the last evaluation.
         self._values: dict[str, float] = {}  # Of the last steps.

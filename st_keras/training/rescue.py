@@ -144,6 +144,8 @@ class Rescue:
             now = step + 1
         else:
             now = self._saved.restore()
+            hosts = hosts_lib.of_strategy(self._strategy)
+            hosts.check_same("The step to go back to", str(now))
             self._log.add(event | {"back_to": now})
         self.said = f"{what} {self._outcome(now)}"
         logging.warning("%s", self.said)

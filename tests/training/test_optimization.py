@@ -158,7 +158,8 @@ def test_the_average_moves_in_every_replica():
         averaged = AveragedModel(trained, average, 0.9)
     for variable in trained.variables:
         variable.assign([5.0])
-    tf.function(averaged.update)(tf.constant(0))
+    step = tf.constant(0)
+    tf.function(lambda: strategy.run(averaged.update, args=(step,)))()
     # At step 0 the decay is (1 + 0) / (10 + 0): 0.1 * old + 0.9 * 5.
     for old, variable in zip((1.0, 0.0, 0.0, 1.0), average.variables, strict=True):
         for copy in strategy.experimental_local_results(variable):
