@@ -225,7 +225,9 @@ class _Story:
             )
             for stage, value in seconds.items()
         ]
-        text = f"{tables.duration(total)} in all."
+        text = (
+            f"{tables.duration(total)} in all, summed over the devices that were busy."
+        )
         return page.section("Time", page.paragraph(text), page.bars(rows))
 
     def protocol(self) -> str:

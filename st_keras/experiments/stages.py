@@ -165,7 +165,8 @@ class Stages:
             if self._hosts.is_chief:
                 write_json(path, result | content)
                 # All models are evaluated alike: no part of the costs compared.
-                cost = Cost(device_seconds=time.time() - started)
+                spread = run.model.distribute_strategy.num_replicas_in_sync
+                cost = Cost(device_seconds=spread * (time.time() - started))
                 self._ledger.note(f"evaluate_{name}", cost)
             self._hosts.meet(f"{name} is evaluated")
         result = json.loads(path.read_text())

@@ -5,8 +5,10 @@ import pathlib
 import shutil
 
 from st_keras.config import Config
+from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.doctor.case import Case, Finding, problem, warning
-from st_keras.experiments.self_train import teacher_config
+from st_keras.experiments.doctor.trial import trial_config
+from st_keras.experiments.self_train import control_config, teacher_config
 
 _MUCH = 0.5  # Share of what is free; above it, a warning.
 _GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -25,7 +27,8 @@ def stage_seconds(
 
     Args:
       config: Of one run, or of a student with its teacher and control.
-      steps_per_second: Of training, with as many pictures per step as the student has.
+      steps_per_second: Of training, as `trial_config` has it; the steps of other stages
+        are taken to last as much longer as they have more multiply-adds.
       seconds_before: Of each training run, besides its steps.
       pictures_per_second: Of labelling; 0: not known, and left out.
       unlabeled_pictures: Pictures that the teacher labels.
@@ -38,16 +41,23 @@ def stage_seconds(
     if not (config.self_training and config.pseudo):
         return {config.role: training(steps)}
     teacher = teacher_config(config)
-    teacher_steps = teacher.training.steps
-    of_student = config.human.images_per_step + config.pseudo.images_per_step
-    # Of a student step's time, which grows with the pictures.
-    share = teacher.human.images_per_step / of_student
-    stages = {"teacher": training(share * teacher_steps)}
+    control = control_config(config, teacher.training.steps + steps)
+    tried = trial_config(config, steps)
+    forward = multiply_adds.of_training(config) if config.joint else (1, 0)
+
+    def of_step(run: Config) -> float:
+        return ledger.training(run, *forward).multiply_adds / run.training.steps
+
+    def of_run(run: Config) -> float:
+        """Scales a run's steps by their cost, as the step that was tried is another."""
+        return training(run.training.steps * of_step(run) / of_step(tried))
+
+    stages = {"teacher": of_run(teacher)}
     if pictures_per_second:
         stages["labelling"] = unlabeled_pictures / pictures_per_second
-    stages["student"] = training(steps)
+    stages["student"] = of_run(config)
     if config.self_training.control:
-        stages["control"] = training(share * (teacher_steps + steps))
+        stages["control"] = of_run(control)
     return stages
 
 

@@ -14,6 +14,7 @@ from st_keras.config import Config, EvaluationConfig
 from st_keras.data import decode, pipeline
 from st_keras.experiments.self_train import teacher_config
 from st_keras.runtime import run_log
+from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.peak_memory import peak_memory_bytes
 from st_keras.runtime.restored import restore_run
@@ -64,7 +65,9 @@ def try_steps(config: Config, steps: int, pictures: pipeline.Source | None) -> T
             summary = train(alone, workdir, title="Trial")
         steps_per_second = _steps_per_second(workdir)
         losses = [row["loss"] for row in run_log.read_rows(workdir)]
-        files = pathlib.Path(workdir, "checkpoints").iterdir()
+        # That of the last step alone: `on_nonfinite: recover` saves one at step 0, too.
+        last = pathlib.Path(find_model(workdir).prefix)
+        files = last.parent.glob(f"{last.name}.*")
         trial = Trial(
             steps=steps,
             images_per_step=summary["images_seen"] // steps,
@@ -131,7 +134,13 @@ def _steps_per_second(workdir: str) -> float:
 def _label(workdir: str, config: Config, pictures: pipeline.Source) -> float:
     """Returns how many pictures per second are labelled."""
     floor = config.self_training.score_floor if config.self_training else None
-    run = restore_run(workdir, purpose="labeling", min_score=floor)
+    run = restore_run(
+        workdir,
+        purpose="labeling",
+        min_score=floor,
+        strategy=config.runtime.strategy,
+        tpu=config.runtime.tpu,
+    )
     batch_size = run.config.evaluation.images_per_step
     serialized = pipeline.serialized_records(pictures)
     views = _views(run.task, next(iter(serialized)))

@@ -89,15 +89,16 @@ def memory(measured: Mapping[int, float], fixed_bytes: float = 0.0) -> Memory:
     )
 
 
-def replica_counts(parts: Mapping[str, int], chip: Chip) -> list[int]:
+def replica_counts(parts: Mapping[str, int], chip: Chip, slices: int = 1) -> list[int]:
     """Returns the powers of two that divide every part of a batch, fewest first.
 
     Args:
       parts: Images per step by part, over all replicas.
       chip: Slices have at least its `fewest_replicas`.
+      slices: Parts of equal size in which a replica takes its images.
     """
     counts, count = [], 1
-    while all(images % count == 0 for images in parts.values()):
+    while all(images % (count * slices) == 0 for images in parts.values()):
         if count >= chip.fewest_replicas:
             counts.append(count)
         count *= 2
@@ -105,7 +106,7 @@ def replica_counts(parts: Mapping[str, int], chip: Chip) -> list[int]:
 
 
 def fewest_replicas(
-    parts: Mapping[str, int], chip: Chip, largest_images: int
+    parts: Mapping[str, int], chip: Chip, largest_images: int, slices: int = 1
 ) -> int | None:
     """Returns the smallest slice on which the batch fits; None: on none.
 
@@ -113,9 +114,10 @@ def fewest_replicas(
       parts: Images per step by part, over all replicas.
       chip: Of the slice.
       largest_images: Most images that fit into a replica.
+      slices: As for `replica_counts`.
     """
     total = sum(parts.values())
-    for count in replica_counts(parts, chip):
+    for count in replica_counts(parts, chip, slices):
         if total // count <= largest_images:
             return count
     return None

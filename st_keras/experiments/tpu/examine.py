@@ -51,20 +51,21 @@ def examine(
     """
     parts = images_per_step(config, step)
     case = _Case(config, name, chip, step, timeout_seconds, parts, keep)
+    in_slices = f" in {case.slices} slices" if case.slices > 1 else ""
     if replicas is not None:
         for part, images in parts.items():
-            if images % replicas:
+            if images % (replicas * case.slices):
                 raise ValueError(
                     f"`{part}.images_per_step` is {images}, which {replicas} replicas "
-                    f"of {chip.slice_name(replicas)} cannot share evenly."
+                    f"of {chip.slice_name(replicas)} cannot share evenly{in_slices}."
                 )
         return [case.compile(replicas)]
     # From few images per replica to many.
-    counts = estimate.replica_counts(parts, chip)[::-1]
+    counts = estimate.replica_counts(parts, chip, case.slices)[::-1]
     if not counts:
         raise ValueError(
             f"{name}: {parts} images per step cannot be spread over "
-            f"{chip.fewest_replicas} replicas, the fewest of a {chip.name}."
+            f"{chip.fewest_replicas} replicas, the fewest of a {chip.name}{in_slices}."
         )
     return _search(case, counts)
 
@@ -89,9 +90,13 @@ class _Case:
     parts: dict[str, int]
     keep: Callable[[Row], None]
 
+    @property
+    def slices(self) -> int:
+        is_train = self.step == "train"
+        return self.config.training.accumulation_steps if is_train else 1
+
     def compile(self, replicas: int) -> Row:
         images = {part: count // replicas for part, count in self.parts.items()}
-        is_train = self.step == "train"
         lowered = lowering.lower(self.config, self.step, images)
         gc.collect()  # Frees the model; the compiler takes gigabytes of its own.
         logging.info("%s: compiling for %s, %s", self.name, self.chip.name, images)
@@ -107,7 +112,7 @@ class _Case:
             steps=self.config.training.steps,
             parameters=lowered.parameters,
             compiled=compiled,
-            slices=self.config.training.accumulation_steps if is_train else 1,
+            slices=self.slices,
             compiler=environment.versions(),
         )
         self.keep(row)

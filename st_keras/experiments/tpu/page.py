@@ -42,13 +42,13 @@ def what_fits(rows: Sequence[Row]) -> str:
     Args:
       rows: Of one config, one step and one chip.
     """
-    chip, parts = rows[0].kind_of_tpu, rows[0].images_per_step
+    chip, parts, slices = rows[0].kind_of_tpu, rows[0].images_per_step, rows[0].slices
     fitting = [row for row in rows if row.compiled.verdict == "fits"]
     if not fitting:
         return ""
     largest = max(row.images_per_replica for row in fitting)
     text = f"Compiled and fits: {largest} images per {chip.replica}"
-    if count := estimate.fewest_replicas(parts, chip, largest):
+    if count := estimate.fewest_replicas(parts, chip, largest, slices):
         text += f", so the {sum(parts.values())} of a step take a "
         text += chip.slice_name(count)
     line = memory_of(rows)
@@ -62,7 +62,7 @@ def what_fits(rows: Sequence[Row]) -> str:
         by = "If all but variables and code grows with the images"
     most = line.most_images(room_bytes(rows, chip))
     text += f". {by}, one takes {gib(line.per_image_bytes)}, and up to {most} would fit"
-    if count := estimate.fewest_replicas(parts, chip, most):
+    if count := estimate.fewest_replicas(parts, chip, most, slices):
         text += f"; the fewest replicas would be those of a {chip.slice_name(count)}"
     return f"{text}."
 

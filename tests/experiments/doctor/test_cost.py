@@ -51,6 +51,20 @@ def test_a_teacher_with_fewer_pictures_has_shorter_steps(ward):
     }
 
 
+def test_the_steps_of_a_student_that_asks_a_teacher_take_longer(ward):
+    config = ward.config(
+        "pseudo.online=true",
+        "self_training.student_init=teacher",
+        "optimization.ema_decay=0.9",
+    )
+    of_student = config.human.images_per_step + config.pseudo.images_per_step
+    # A forward pass more, beside the three of forward and backward, for a part of them.
+    ratio = (3 * of_student + config.pseudo.images_per_step) / (3 * of_student)
+    found = stages(config)
+    assert found["student"] == pytest.approx(30 + ratio * 500)
+    assert found["control"] == 30 + 1000
+
+
 def test_a_run_alone_has_one_stage(ward):
     assert stages(ward.config(pseudo=None, self_training=None)) == {"teacher": 530.0}
     alone = ward.config("pseudo.records=labels/*.tfrecord", self_training=None)

@@ -114,6 +114,17 @@ def test_a_slice_that_cannot_share_the_batch_is_refused(config):
         examine.examine(config, "c.yaml", V3, replicas=24)
 
 
+def test_replicas_share_a_batch_that_each_takes_in_slices(config, compiled):
+    # 256 = 64 replicas x 2 slices x 2 images; 256 replicas would have no image a slice.
+    training = dataclasses.replace(config.training, accumulation_steps=2)
+    config = dataclasses.replace(config, training=training)
+    assert all(
+        256 % (row.replicas * 2) == 0 for row in examine.examine(config, "c.yaml", V3)
+    )
+    with pytest.raises(ValueError, match="256, which 256 replicas .* in 2 slices"):
+        examine.examine(config, "c.yaml", V3, replicas=256)
+
+
 def test_the_page_says_the_time_at_best_the_cost_and_the_slice(config, compiled):
     text = page.format_page(examine.examine(config, "c.yaml", V3))
     # 8 x 6.15e12 / 61.5e12 = 0.8 s; x 20,000 steps = 4.44 h; on 16 chips 71 chip-hours.
