@@ -13,7 +13,6 @@ from types import ModuleType
 
 _LAYERS = (
     "st_keras.models.layers",
-    "st_keras.models.necks.pyramid_fusion",
     "st_keras.models.synchronized",
 )
 

@@ -3,9 +3,10 @@ r"""Writes a trained model as a SavedModel or for TFLite, to be served without s
     python tools/export.py --checkpoint runs/demo/student_1 --output served/digits/1
 
 The SavedModel takes pictures of any size, as pixels, as JPEG or PNG files (upright: no
-EXIF is read), or as records, and gives detections in pixels of the original. With
-`--format tflite`, pictures of the network's size go in and non-maximum suppression is
-left to the device. serving.json in the folder describes inputs, outputs and labels.
+EXIF is read), or as records, and gives boxes in pixels of the original, or maps at the
+network's size and where the picture lies in them. With `--format tflite`, pictures of
+the network's size go in and non-maximum suppression is left to the device. serving.json
+in the folder describes inputs, outputs and labels.
 """
 
 from absl import flags

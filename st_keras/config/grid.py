@@ -117,11 +117,6 @@ class GridConfig:
             for arm in self.arms
         }
 
-    @property
-    def runs(self) -> int:
-        """How many results the grid has: cells times seeds."""
-        return len(self.cells()) * len(self.seeds)
-
 
 def cell_name(point: tuple[str, ...], arm: str) -> str:
     """Returns the name of a cell: its point's values, then its arm."""

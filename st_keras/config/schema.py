@@ -109,7 +109,7 @@ class TrainingConfig:
     # that do not fit. Training is the same, but BatchNorm sees one slice at a time.
     accumulation_steps: int = 1
     # Recompute the inside of the backbone's blocks for the gradient instead of keeping
-    # it: less memory for a third more work.
+    # it: less memory for up to a third more work.
     rematerialize: bool = False
     pictures_every_steps: int = 0  # Training pictures to TensorBoard; 0: only first.
     # What to do about a step whose loss or gradient is not finite, besides saving all

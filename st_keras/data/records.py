@@ -1,8 +1,8 @@
 """The file format: one tf.train.Example per picture, and the shards that hold them.
 
-Feature keys are those tf-models-official reads; ours come last. Labels in a file start
-at 1 (0 is background there, as in COCO and PASCAL); boxes are shares of the picture's
-height and width.
+Feature keys are those tf-models-official reads; ours come last. Labels of boxes and of
+whole pictures start at 1 (0 is background there, as in COCO and PASCAL); the values of
+a label map are class ids from 0. Boxes are shares of the picture's height and width.
 """
 
 import contextlib
@@ -115,6 +115,22 @@ def to_example(record: Record) -> tf.train.Example:
     if record.file_sha256:
         features[FILE_SHA256] = _bytes([record.file_sha256.encode()])
     return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def without_labels(record: Record) -> Record:
+    """Returns the picture of a record as one that nobody has labelled."""
+    return dataclasses.replace(
+        record,
+        boxes_yxyx=np.zeros([0, 4], np.float32),
+        labels=np.zeros([0], np.int64),
+        texts=(),
+        is_crowd=None,
+        scores=None,
+        label_map_png=None,
+        confidence_png=None,
+        class_label=None,
+        class_score=None,
+    )
 
 
 def digest(record: Record) -> str:

@@ -11,20 +11,17 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from st_keras import writing
-from st_keras.data import dataset_info, decode, records
-from st_keras.types import IGNORED, Labels
+from st_keras.data import dataset_info, record_labels
 
 _HEADER = re.compile(r"# sha256:([0-9a-f]+) images:(\d+)\b")
 _COMMENT = "# "
 _DIGEST_DIGITS = 12
 _SHOWN = 3  # Examples in an error message.
-_BATCH = 64
 
 
 def write_ids(path: str | os.PathLike, ids: Sequence[str], note: str = "") -> None:
@@ -68,6 +65,15 @@ def read_ids(path: str | os.PathLike) -> list[str]:
     if header:
         _check_header(path, ids, digest=header[1], count=int(header[2]))
     return ids
+
+
+def chosen(path: str) -> list[str] | None:
+    """Returns the ids of a setting: those of its file; None, which means all, without.
+
+    Raises:
+      ValueError: As `read_ids`.
+    """
+    return read_ids(path) if path else None
 
 
 def ids_digest(ids: Iterable[str]) -> str:
@@ -179,23 +185,17 @@ def split(
     for fraction in fractions:
         if not 0 < fraction <= 100:
             raise ValueError(f"`fractions` must be in (0, 100], got {fraction:g}.")
-    info = dataset_info.load(pattern)
-    # If people drew both boxes and maps, both show the same objects.
-    read, names = read_labels, info.class_names
-    if not names and info.label_map_names:
-        read, names = read_map_labels, info.label_map_names
-    elif not names and info.image_class_names:
-        read, names = read_class_labels, info.image_class_names
-    labels_by_id, whole = read(pattern), pattern
+    labels_by_id, names = record_labels.read(pattern)
+    whole = pattern
     if ids_file:
-        chosen = read_ids(ids_file)
-        unknown = [i for i in chosen if i not in labels_by_id]
+        ids = read_ids(ids_file)
+        unknown = [i for i in ids if i not in labels_by_id]
         if unknown:
             raise ValueError(
                 f"{ids_file}: `{pattern}` has no picture {unknown[0]!r} "
-                f"({len(unknown)} of {len(chosen)} ids are unknown to it)."
+                f"({len(unknown)} of {len(ids)} ids are unknown to it)."
             )
-        labels_by_id, whole = {i: labels_by_id[i] for i in chosen}, ids_file
+        labels_by_id, whole = {i: labels_by_id[i] for i in ids}, ids_file
     digests = dataset_info.picture_digests(pattern)
     if without:
         others = {
@@ -237,76 +237,6 @@ def split(
     titles = ["all", *(f"{fraction:g} %" for fraction in fractions)]
     table = _table(titles, [list(labels_by_id), *drawn], labels_by_id, names)
     return "\n".join([table, *copies])
-
-
-def read_map_labels(pattern: str) -> dict[str, set[int]]:
-    """Returns the classes in the label map of each picture in records, from 1.
-
-    Raises:
-      ValueError: No file matches, or one is damaged.
-    """
-    return {
-        image_id: set((np.setdiff1d(labels.class_ids, [IGNORED]) + 1).tolist())
-        for image_id, labels in _decoded(pattern, decode.decode_label_map)
-    }
-
-
-def read_class_labels(pattern: str) -> dict[str, set[int]]:
-    """Returns the class of each picture in records, from 1; none if it is not known.
-
-    Raises:
-      ValueError: No file matches, or one is damaged.
-    """
-    return {
-        image_id: set((labels.class_ids[labels.weights > 0] + 1).tolist())
-        for image_id, labels in _decoded(pattern, decode.decode_class)
-    }
-
-
-def _decoded(pattern: str, read: Callable) -> Iterator[tuple[str, Labels]]:
-    for path in dataset_info.shard_paths(pattern):
-        try:
-            for labels, image_id in (
-                tf.data.TFRecordDataset(path).map(read).as_numpy_iterator()
-            ):
-                yield image_id.decode(), labels
-        except tf.errors.OpError as error:
-            raise ValueError(f"{path}: not readable: {error.message}") from None
-
-
-def read_labels(pattern: str) -> dict[str, set[int]]:
-    """Returns the labels of each picture in records, without those of crowds.
-
-    Raises:
-      ValueError: No file matches, one is damaged, or an id is there twice.
-    """
-    spec = {
-        records.IMAGE_ID: tf.io.FixedLenFeature([], tf.string),
-        records.LABEL: tf.io.RaggedFeature(tf.int64),
-        records.IS_CROWD: tf.io.RaggedFeature(tf.int64),
-    }
-    labels_by_id = {}
-    for path in dataset_info.shard_paths(pattern):
-        try:
-            for serialized in tf.data.TFRecordDataset(path).batch(_BATCH):
-                parsed = tf.io.parse_example(serialized, spec)
-                for image_id, labels, crowd in zip(
-                    parsed[records.IMAGE_ID].numpy(),
-                    parsed[records.LABEL].to_list(),
-                    parsed[records.IS_CROWD].to_list(),
-                    strict=True,
-                ):
-                    image_id = image_id.decode()
-                    if image_id in labels_by_id:
-                        raise ValueError(f"{path}: a second picture {image_id}.")
-                    # Records of other tools may lack crowd flags.
-                    rows = itertools.zip_longest(labels, crowd, fillvalue=0)
-                    labels_by_id[image_id] = {label for label, c in rows if not c}
-        except tf.errors.OpError as error:
-            raise ValueError(f"{path}: not readable: {error.message}") from None
-    if not labels_by_id:
-        raise ValueError(f"`{pattern}`: the records hold no picture.")
-    return labels_by_id
 
 
 def _check_not_others(path: str, ids: Sequence[str]) -> None:

@@ -1,7 +1,5 @@
 """How inference sees a picture: whole, or at several sizes and in tiles."""
 
-import math
-
 import tensorflow as tf
 
 from st_keras.data.augment import geometry, shrinking, warp
@@ -71,12 +69,6 @@ def tiled(
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *both)
 
 
-def max_views(scales: tuple[float, ...], *, flip: bool, overlap: float) -> int:
-    """Returns the most views `tiled` gives of any picture."""
-    per_axis = [_count(max(scale, 1.0), 1.0, overlap) for scale in scales]
-    return (1 + flip) * sum(int(count) ** 2 for count in per_axis)
-
-
 def _tiles(image, view_size_px, scale, overlap) -> View:
     size = tf.shape(image)[:2]
     halvings = shrinking.halvings(geometry.fitting_scale(size, view_size_px) * scale)
@@ -122,10 +114,6 @@ def _starts(side_px: tf.Tensor, view_px: int, overlap: float) -> tf.Tensor:
     gaps = tf.math.ceil(room / step)
     places = tf.range(gaps + 1.0) / tf.maximum(gaps, 1.0)
     return tf.cast(tf.round(places * room), tf.int32)
-
-
-def _count(side: float, view: float, overlap: float) -> int:
-    return 1 + math.ceil(round((side - view) / (view - overlap * view), 6))
 
 
 def _mirrored(view: View) -> View:

@@ -38,9 +38,8 @@ def check_before(
     _check_readable(config, sets)
     if labels and config.pseudo.exclude:
         records, ids = sets["unlabeled"]
-        excluded = selection.check_excluded(config.pseudo.exclude, records, ids)
-        chosen = splits.read_ids(ids) if ids else dataset_info.picture_digests(records)
-        sets["unlabeled"] = records, [i for i in chosen if i not in excluded]
+        left = selection.without_excluded(config.pseudo.exclude, records, ids)
+        sets["unlabeled"] = records, left
     preflight.check_disjoint(sets)
     judged = ["calibration", "evaluation", "test"]
     preflight.check_joint(config, sets, judged)
@@ -114,5 +113,6 @@ def _check_readable(config: Config, sets: dict[str, Pictures]) -> None:
     """Refuses shards and ids that a stage could only refuse after hours of work."""
     for records, ids_file in sets.values():
         if records:
-            ids = splits.read_ids(ids_file) if ids_file else None
-            pipeline.open_source(records, ids, config.human.cache_mb)
+            pipeline.open_source(
+                records, splits.chosen(ids_file), config.human.cache_mb
+            )

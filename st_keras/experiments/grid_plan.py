@@ -71,6 +71,9 @@ def _self_training(config: Config, iterations: int, forward: tuple[int, int]) ->
     for _ in range(iterations):
         if not config.pseudo.online:
             total += ledger.inference(_pictures(records, ids), forward[0])
+        if slice_of := config.self_training.calibration:
+            pictures = _pictures(config.human.records, slice_of.ids)
+            total += ledger.inference(pictures, forward[0])
         total += ledger.training(config, *forward)
     return total
 

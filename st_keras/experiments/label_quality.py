@@ -111,6 +111,6 @@ def _at_thresholds(found: dict, learned: dict) -> dict:
 
 
 def _human_labels(config: Config, task: Task) -> Iterator[Labels]:
-    ids = splits.read_ids(config.human.ids) if config.human.ids else None
+    ids = splits.chosen(config.human.ids)
     source = pipeline.open_source(config.human.records, ids, 0)
     return (labels for _, labels in read_labels(task, source))

@@ -14,7 +14,6 @@ _ZOO = "authors' model zoo"
 _PAPER = "paper's README"
 _EFFICIENTNET = "arXiv:1905.11946"
 _NOISY_STUDENT = "arXiv:1911.04252"
-_LARGEST_DIFFERENCE = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,14 +90,6 @@ def measure(preset: str) -> Size:
     model = models.build(preset)
     parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
     return Size(parameters=parameters, multiply_adds=multiply_adds.of_model(model))
-
-
-def is_close(ours: float, published: str) -> bool:
-    """Whether a number is within 0.5%, or equal at the published precision."""
-    decimals = len(published.partition(".")[2])
-    half_a_digit = 0.5 * 10.0**-decimals
-    allowed = max(_LARGEST_DIFFERENCE * float(published), half_a_digit)
-    return abs(ours - float(published)) <= allowed * (1 + 1e-9)
 
 
 def row(preset: str, size: Size) -> str:

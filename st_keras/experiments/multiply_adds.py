@@ -3,13 +3,13 @@
 import contextlib
 import functools
 import json
-from collections.abc import Iterator
 
 import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.config import Config
 from st_keras.data import dataset_info
+from st_keras.runtime import strategy as strategies
 from st_keras.tasks import build_joint_task, build_task, with_class_names
 
 
@@ -80,7 +80,7 @@ def _description(config: Config, *parts: str) -> str:
 @functools.lru_cache
 def _of_description(description: str) -> int:
     task = build_task(config_lib.from_dict(json.loads(description)))
-    with _float32():
+    with strategies.precision("float32"):
         return of_model(task.build_model(sync_batch_norm=False))
 
 
@@ -88,16 +88,6 @@ def _of_description(description: str) -> int:
 def _of_joint_description(description: str) -> int:
     config = config_lib.from_dict(json.loads(description))
     beside = build_joint_task(config, dataset_info.load(config.joint.records))
-    with _float32():
+    with strategies.precision("float32"):
         model = build_task(config).build_model(sync_batch_norm=False)
         return of_model(beside.build_model_on(model, sync_batch_norm=False))
-
-
-@contextlib.contextmanager
-def _float32() -> Iterator[None]:
-    policy = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy("float32")
-    try:
-        yield
-    finally:
-        tf.keras.mixed_precision.set_global_policy(policy)

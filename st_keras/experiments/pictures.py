@@ -11,10 +11,9 @@ from st_keras.data import dataset_info, decode, drawing, pipeline, splits
 from st_keras.experiments import sheets
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, restore_run
-from st_keras.runtime.stored_labels import says_something
+from st_keras.runtime.stored_labels import read_labels, says_something
 from st_keras.self_training import selection
 from st_keras.tasks import Task, build_task
-from st_keras.training.evaluate import read_labels
 from st_keras.types import Example, Labels
 
 
@@ -47,7 +46,7 @@ def test_rows(
     Raises:
       ValueError: Records or checkpoints no longer exist.
     """
-    ids = splits.read_ids(ids_file) if ids_file else all_ids(records)
+    ids = splits.chosen(ids_file) or all_ids(records)
     source = pipeline.open_source(records, spread(ids, count), 0)
     serialized = pipeline.serialized_records(source)
     drawn: dict[str, list[np.ndarray]] = {}

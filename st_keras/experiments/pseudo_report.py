@@ -142,7 +142,7 @@ class _Case:
     def read_human(self) -> None:
         if self._human:
             file = self._settings.human_ids
-            ids = splits.read_ids(file) if file else None
+            ids = splits.chosen(file)
             for _, labels in self._labels(self._human, ids):
                 self.quality.add_human(labels)
 

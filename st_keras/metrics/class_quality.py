@@ -148,11 +148,6 @@ class ClassQuality:
     def _judged(self) -> int:
         return len(self._columns()[0]) if self._has_truth else 0
 
-    @property
-    def images(self) -> int:
-        """Pictures that were added, with and without truth."""
-        return self._images
-
     def agreement(self, labels: Classes, other: Classes, *, min_score: float) -> float:
         """Returns 1 if two looks at a picture say the same, 0 if they do not.
 

@@ -25,11 +25,6 @@ class MeanIoU:
         self._confusion = np.zeros([count, count + 1], np.int64)
         self._image_ids: set[str] = set()
 
-    @property
-    def confusion(self) -> np.ndarray:
-        """[K, K + 1] int64 pixels by true and by predicted class; last: by none."""
-        return self._confusion
-
     def add(self, image_id: str, truth: LabelMap, predicted: LabelMap) -> None:
         """Adds one picture.
 
@@ -83,7 +78,7 @@ class MeanIoU:
 
 
 def confusion(truth: LabelMap, predicted: LabelMap, num_classes: int) -> np.ndarray:
-    """Returns [K, K + 1] int64, as `MeanIoU.confusion`.
+    """Returns [K, K + 1] int64, pixels by true and by predicted class; last: by none.
 
     Raises:
       ValueError: The sizes differ, or a true class is neither in [0, K) nor `IGNORED`.

@@ -127,11 +127,6 @@ class PixelQuality:
             **breakdown.details(min_score),
         }
 
-    @property
-    def images(self) -> int:
-        """Pictures that were added, with and without truth."""
-        return self._images
-
     def agreement(self, labels: LabelMap, other: LabelMap, *, min_score: float):
         """Returns the share of equal pixels of two looks at a picture, in [0, 1].
 

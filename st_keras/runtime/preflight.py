@@ -216,7 +216,7 @@ def data_digests(data: Data) -> dict[str, dict[str, str]]:
 def _read(chosen: str | Sequence[str] | None) -> Sequence[str] | None:
     """Returns the ids that the second half of a `PictureSet` means; None: all."""
     if isinstance(chosen, str):
-        return splits.read_ids(chosen) if chosen else None
+        return splits.chosen(chosen)
     return chosen
 
 

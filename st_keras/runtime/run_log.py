@@ -63,6 +63,8 @@ class RunLog:
 
     def pictures(self, step: int, name: str, images: np.ndarray) -> None:
         """Shows [B, H, W, 3] uint8 pictures in TensorBoard."""
+        if not self.is_written:
+            return
         with self._writer.as_default(step=step):
             tf.summary.image(name, images, max_outputs=len(images))
         self._writer.flush()

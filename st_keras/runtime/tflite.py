@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from st_keras.ops import images
+from st_keras.runtime import strategy as strategies
 from st_keras.runtime.serving import DEFAULT_SIGNATURE
 from st_keras.tasks import Task
 
@@ -45,12 +46,8 @@ def in_float32(task: Task, model: tf.keras.Model) -> tf.keras.Model:
     """Returns the model as one that computes in float32: TFLite has no bfloat16."""
     if model.compute_dtype == tf.float32:
         return model
-    policy = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy("float32")
-    try:
+    with strategies.precision("float32"):
         twin = task.build_model(sync_batch_norm=False)
-    finally:
-        tf.keras.mixed_precision.set_global_policy(policy)
     twin.set_weights(model.get_weights())
     return twin
 

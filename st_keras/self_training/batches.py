@@ -40,7 +40,7 @@ class Batches:
         self._prepare: dict[str, Callable] = {}  # By part, traced once for all streams.
         self.tasks = {"human": task}  # The task of each part.
         self._settings = {"human": config.human}
-        ids = splits.read_ids(config.human.ids) if config.human.ids else None
+        ids = splits.chosen(config.human.ids)
         self._sources = {
             "human": pipeline.open_source(
                 config.human.records, ids, config.human.cache_mb
@@ -60,7 +60,7 @@ class Batches:
             info = dataset_info.load(config.joint.records)
             self.tasks["joint"] = build_joint_task(config, info)
             self._settings["joint"] = config.joint
-            ids = splits.read_ids(config.joint.ids) if config.joint.ids else None
+            ids = splits.chosen(config.joint.ids)
             self._sources["joint"] = pipeline.open_source(
                 config.joint.records, ids, config.joint.cache_mb
             )

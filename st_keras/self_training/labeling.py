@@ -194,7 +194,7 @@ def _open(records: str, images: str, ids_file: str) -> Pictures:
     if bool(records) == bool(images):
         raise ValueError("Either `records` or `images` must say what to label.")
     if records:
-        return RecordPictures(records, splits.read_ids(ids_file) if ids_file else None)
+        return RecordPictures(records, splits.chosen(ids_file))
     if ids_file:
         raise ValueError("`ids` choose among records; list the files in `images`.")
     return FilePictures(images)

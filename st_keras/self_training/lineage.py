@@ -126,8 +126,7 @@ def _pictures(config: Config, part: str) -> preflight.PictureSet | None:
 
 def _cannot_be_told(run: str, error: Exception) -> None:
     logging.warning(
-        "Whether %s, where first weights or labels come from, has seen what is judged "
-        "by cannot be told: %s",
+        "Whether %s has learned from what is judged by cannot be told: %s",
         run,
         error,
     )

@@ -18,12 +18,28 @@ def image_ids(pseudo: PseudoConfig) -> list[str] | None:
     Raises:
       ValueError: There are no such records, or they have no picture of an excluded id.
     """
-    ids = splits.read_ids(pseudo.ids) if pseudo.ids else None
+    ids = splits.chosen(pseudo.ids)
     if not pseudo.exclude:
         return ids
     excluded = check_excluded(pseudo.exclude, pseudo.records)
     if ids is None:
         ids = list(dataset_info.picture_digests(pseudo.records))
+    return [image_id for image_id in ids if image_id not in excluded]
+
+
+def without_excluded(exclude: str, records: str, chosen: str) -> list[str]:
+    """Returns the ids of records without those of a file.
+
+    Args:
+      exclude: The file.
+      records: Glob of the records.
+      chosen: File of the ids of those that count; empty: all.
+
+    Raises:
+      ValueError: Names ids to exclude that are not among these.
+    """
+    excluded = check_excluded(exclude, records, chosen)
+    ids = splits.chosen(chosen) or dataset_info.picture_digests(records)
     return [image_id for image_id in ids if image_id not in excluded]
 
 

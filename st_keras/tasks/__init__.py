@@ -11,6 +11,7 @@ from st_keras.config import (
 )
 from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
+from st_keras.tasks.augmentation import cropping
 from st_keras.tasks.classification import ClassificationTask
 from st_keras.tasks.detection import DetectionTask
 from st_keras.tasks.segmentation import SegmentationTask
@@ -113,7 +114,9 @@ def task_of_records(info: DatasetInfo) -> Task:
 
 def policies_of(config: Config) -> dict[str, Policy]:
     """Returns the augmentation policies of the config's task, by name."""
-    return _TASKS[config.task_name].policies
+    policies = _TASKS[config.task_name].policies
+    crop = getattr(config.section, "crop", None)
+    return policies if crop is None else cropping(policies, crop)
 
 
 def with_image_size(config: Config, image_size_px: tuple[int, int]) -> Config:

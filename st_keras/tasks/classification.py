@@ -12,7 +12,7 @@ from st_keras.data import decode
 from st_keras.data import views as views_of
 from st_keras.data.augment import policies
 from st_keras.data.dataset_info import DatasetInfo
-from st_keras.data.records import Record
+from st_keras.data.records import Record, without_labels
 from st_keras.losses import classification as losses
 from st_keras.metrics.accuracy import Accuracy
 from st_keras.metrics.class_quality import ClassQuality
@@ -220,14 +220,7 @@ class ClassificationTask(Task):
     def write_labels(self, picture: Record, labels: Classes) -> Record:
         is_known = bool(labels.weights[0] > 0)
         return dataclasses.replace(
-            picture,
-            boxes_yxyx=np.zeros([0, 4], np.float32),
-            labels=np.zeros([0], np.int64),
-            texts=(),
-            is_crowd=None,
-            scores=None,
-            label_map_png=None,
-            confidence_png=None,
+            without_labels(picture),
             class_label=self.label_of(int(labels.class_ids[0])) if is_known else None,
             class_score=float(labels.scores[0]) if is_known else None,
         )

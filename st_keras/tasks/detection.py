@@ -13,7 +13,7 @@ from st_keras.data import views as views_of
 from st_keras.data.augment import policies, shrinking
 from st_keras.data.augment.moved_boxes import keep_rows
 from st_keras.data.dataset_info import DatasetInfo
-from st_keras.data.records import Record
+from st_keras.data.records import Record, without_labels
 from st_keras.losses import detection as losses
 from st_keras.metrics.average_precision import AveragePrecision
 from st_keras.metrics.box_quality import BoxQuality
@@ -321,14 +321,11 @@ class DetectionTask(Task):
         # A record has no weights: padding stays out.
         labels = self.without_padding(labels)
         return dataclasses.replace(
-            picture,
+            without_labels(picture),
             boxes_yxyx=labels.boxes_yxyx,
             labels=labels.class_ids.astype(np.int64) + label_of_class_0,
-            texts=(),
             is_crowd=labels.is_crowd,
             scores=labels.scores,
-            label_map_png=None,
-            class_label=None,
         )
 
     def annotations(self, labels: Boxes) -> list[dict]:

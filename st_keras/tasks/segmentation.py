@@ -12,7 +12,7 @@ from st_keras.data import decode, images
 from st_keras.data import views as views_of
 from st_keras.data.augment import policies
 from st_keras.data.dataset_info import DatasetInfo
-from st_keras.data.records import Record
+from st_keras.data.records import Record, without_labels
 from st_keras.losses import segmentation as losses
 from st_keras.metrics.judged_labels import JudgedPixels
 from st_keras.metrics.mean_iou import MeanIoU
@@ -267,19 +267,13 @@ class SegmentationTask(Task):
 
     def write_labels(self, picture: Record, labels: LabelMap) -> Record:
         return dataclasses.replace(
-            picture,
-            boxes_yxyx=np.zeros([0, 4], np.float32),
-            labels=np.zeros([0], np.int64),
-            texts=(),
-            is_crowd=None,
-            scores=None,
+            without_labels(picture),
             label_map_png=images.encode_png(
                 np.asarray(labels.class_ids), effort=_PNG_EFFORT
             ),
             confidence_png=images.encode_png(
                 np.asarray(labels.confidences), effort=_PNG_EFFORT
             ),
-            class_label=None,
         )
 
     def annotations(self, labels: LabelMap) -> list[dict]:

@@ -25,6 +25,16 @@ class Task(abc.ABC):
     names_field: str
     policies: dict[str, Policy]  # Of augmentation, by name.
 
+    @staticmethod
+    @abc.abstractmethod
+    def by_class_id(config: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the names of records by class id, for a config of this task."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def for_purpose(config: Any, purpose: str) -> Any:
+        """Returns the config of this task for a purpose; see `tasks.build_task`."""
+
     # ----------------------------------------------------------------------- Classes
     @property
     @abc.abstractmethod

@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ from absl import logging
 
 from st_keras import config as config_lib
 from st_keras.config import Config
-from st_keras.data import dataset_info, decode
+from st_keras.data import dataset_info
 from st_keras.data.records import IMAGES_FILE
 from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import preflight, run_log
@@ -101,7 +102,8 @@ class BlackBox:
         config_lib.save(self._config, str(temporary / preflight.CONFIG_FILE))
         for part, found in examples.items():
             note = f"step {facts['step']}, {part}"
-            _write_records(temporary / part, found, note)
+            digests = dataset_info.picture_digests(getattr(self._config, part).records)
+            _write_records(temporary / part, found, digests, note)
         batch = {part: found.batch for part, found in examples.items()}
         np.savez(
             temporary / BATCH_FILE,
@@ -138,7 +140,7 @@ class BlackBox:
             unclipped(failure.config),
             dataclasses.replace(self._learner, optimizer=watched),
         )
-        runtime, replicas = failure.config.runtime, self._strategy.num_replicas_in_sync
+        replicas = self._strategy.num_replicas_in_sync
         fed = strategies.feed(
             self._strategy,
             lambda here: batches.from_step(
@@ -150,7 +152,9 @@ class BlackBox:
             numbers = step(parts)
             return numbers, watched.norms
 
-        compiled = tf.function(take, jit_compile=runtime.jit_compile or None)
+        # As the run compiles its steps.
+        jit_compile = failure.config.runtime.compiles_steps
+        compiled = tf.function(take, jit_compile=jit_compile or None, autograph=False)
 
         @tf.function  # Without it, compiled replicas wait for one another.
         def on_replicas(parts):
@@ -238,15 +242,16 @@ def _readable(values: dict[str, float]) -> dict[str, float | str]:
     return {n: v if math.isfinite(v) else str(v) for n, v in values.items()}
 
 
-def _write_records(folder: pathlib.Path, found: Examples, source: str) -> None:
+def _write_records(
+    folder: pathlib.Path, found: Examples, digests: Mapping[str, str], source: str
+) -> None:
     """Writes records as a data set of its own, so that tools can show it."""
     folder.mkdir()
     lines = []
     with tf.io.TFRecordWriter(str(folder / _SHARD)) as writer:
         for image_id, record in zip(found.image_ids, found.serialized, strict=True):
             writer.write(record)
-            encoded = decode.decode_encoded([record])[0].numpy()
-            lines.append(f"{image_id}\t{hashlib.sha256(encoded).hexdigest()[:16]}\n")
+            lines.append(f"{image_id}\t{digests[image_id]}\n")
     (folder / IMAGES_FILE).write_text("".join(lines), encoding="utf-8")
     # Counts of boxes stay those of all records: the padding of a batch follows them.
     few = {"images": len(lines), "shards": (_SHARD,), "source": source}

@@ -73,7 +73,7 @@ def evaluate_run(
       ValueError: There are no such records.
     """
     config = run.config
-    ids = splits.read_ids(ids_file) if ids_file else None
+    ids = splits.chosen(ids_file)
     source = pipeline.open_source(records, ids, config.human.cache_mb)
     preflight.check_labeled(run.task, records)
     metrics = evaluate_model(

@@ -352,7 +352,7 @@ def _is_due(step: int, every: int) -> bool:
 
 def _evaluate(config: Config, task: Task, predictor: Predictor) -> dict:
     evaluation = config.evaluation
-    ids = splits.read_ids(evaluation.ids) if evaluation.ids else None
+    ids = splits.chosen(evaluation.ids)
     source = pipeline.open_source(evaluation.records, ids, config.human.cache_mb)
     return evaluate_model(
         task,

@@ -117,7 +117,7 @@ def replay(folder: str) -> Replayed:
     with strategy.scope():
         learner = build_learner(config, batches.tasks, replicas=replicas, init=None)
     _restore(folder, learner.state)
-    parts = _read_batch(folder, batches, replicas)
+    parts = _read_batch(folder, batches)
     model, joint = learner.model, learner.joint
     watched = _GradientWatch(learner.optimizer)
     order = list(batches.parts)
@@ -197,7 +197,7 @@ def _restore(folder: str, state: dict) -> None:
     status.expect_partial()
 
 
-def _read_batch(folder: str, batches: Batches, replicas: int) -> dict[str, Batch]:
+def _read_batch(folder: str, batches: Batches) -> dict[str, Batch]:
     stream = batches.from_step(0, replicas=1, replicas_here=range(1))
     spec = stream.element_spec
     with np.load(

@@ -88,7 +88,7 @@ def _batch(seen: Replayed) -> Verdict | None:
             return Verdict(
                 where=f"batch, before the model: `{field}` of the {part} part",
                 images=[f"{part}: {image_id}" for image_id in ids],
-                cure=_look_at(seen, part, ids),
+                cure=_look_at(part, ids),
             )
     return None
 
@@ -98,7 +98,7 @@ def _forward(seen: Replayed) -> Verdict | None:
         if not call.outputs.is_finite:
             images = seen.images_of(~call.outputs.rows, call.replica)
             return Verdict(
-                where=f"forward pass, output {_of(call)}; its largest input is "
+                where=f"forward pass, output of {_name(call)}; its largest input is "
                 f"{call.inputs.largest:.3g}",
                 images=images,
                 cure=_of_size(seen, images),
@@ -150,7 +150,7 @@ def _backward(seen: Replayed) -> Verdict | None:
         if not call.input_gradients.is_finite and call.output_gradients.is_finite:
             images = seen.images_of(~call.input_gradients.rows, call.replica)
             return Verdict(
-                where=f"backward pass, through {_of(call)[3:]}; the largest gradient "
+                where=f"backward pass, through {_name(call)}; the largest gradient "
                 f"that came to it is {call.output_gradients.largest:.3g}",
                 images=images,
                 cure=_of_size(seen, images),
@@ -184,7 +184,7 @@ def _of_rows(seen: Replayed, terms: Terms, bad: np.ndarray, where: str) -> Verdi
     return Verdict(
         where=where,
         images=[f"{terms.part}: {image_id}" for image_id in images],
-        cure=_look_at(seen, terms.part, images),
+        cure=_look_at(terms.part, images),
     )
 
 
@@ -194,8 +194,8 @@ _LOWER = (
 )
 
 
-def _of(call: Call) -> str:
-    return f"of layer `{call.layer}` ({call.kind}, {list(call.outputs.shape)})"
+def _name(call: Call) -> str:
+    return f"layer `{call.layer}` ({call.kind}, {list(call.outputs.shape)})"
 
 
 def _of_size(seen: Replayed, images: list[str]) -> str:
@@ -206,11 +206,11 @@ def _of_size(seen: Replayed, images: list[str]) -> str:
     count = sum(len(ids) for ids in seen.facts["images"].values())
     if images and len(images) < count:
         part, _, image_id = images[0].partition(": ")
-        return _look_at(seen, part, [image_id])
+        return _look_at(part, [image_id])
     return _LOWER
 
 
-def _look_at(seen: Replayed, part: str, image_ids) -> str:
+def _look_at(part: str, image_ids) -> str:
     """Returns the cure if the labels or the pixels of an image are to blame."""
     leave_out = {"pseudo": "`pseudo.exclude`"}.get(part, f"`{part}.ids`")
     which = ", ".join(image_ids[:_SHOWN]) or "the images"

@@ -104,9 +104,9 @@ def test_every_segmentation_config_loads():
 
 def test_every_config_of_the_folder_loads():
     loaded = [config_lib.load(str(path)) for path in sorted(FOLDER.glob("*.yaml"))]
-    # The presets, students, what they share, the one for pictures of one's own, and two
+    # The presets, students, what they share, the two for pictures of one's own, and two
     # that are jointly trained with classes.
-    assert len(loaded) == len(DETECTORS) + len(STUDENTS) + 4
+    assert len(loaded) == len(DETECTORS) + len(STUDENTS) + 5
     assert all(config.human.records for config in loaded)
 
 

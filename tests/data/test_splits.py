@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from st_keras.data import dataset_info, images, records, splits
+from st_keras.data import dataset_info, images, record_labels, records, splits
 
 # 40 pictures: label 1 in all, 2 in every fourth, 3 only in p07.
 LABELS = {f"p{i:02d}": {1} | ({2} if i % 4 == 0 else set()) for i in range(40)}
@@ -273,7 +273,7 @@ def test_crowds_do_not_count_as_showing_a_class(folder):
     )
     folder.convert(CocoSource(folder.root, path))
     pattern = str(folder.output / "train" / "*.tfrecord")
-    assert splits.read_labels(pattern) == {"5": {1}}
+    assert record_labels.boxes(pattern) == {"5": {1}}
 
 
 class TestLabelMaps:
@@ -310,7 +310,7 @@ class TestLabelMaps:
         return f"{tmp_path}/*.tfrecord"
 
     def test_the_classes_of_a_picture_are_those_of_its_pixels(self, maps):
-        found = splits.read_map_labels(maps)
+        found = record_labels.label_maps(maps)
         assert len(found) == 9
         assert found["p4"] == {1, 2} and found["p1"] == {1, 3} and found["p0"] == {1}
 

@@ -79,9 +79,7 @@ def test_there_are_as_few_tiles_as_the_overlap_allows():
     """
     found = tiled(ramp(85, 127)[:, :, :], scales=(1.75,))
     assert len(found.image) == 4
-    counted = views.max_views((0.5, 1.0, 1.75), flip=True, overlap=0.25)
-    assert counted == 2 * (1 + 1 + 4)
-    assert views.max_views((1.76,), flip=False, overlap=0.25) == 9
+    assert len(tiled(ramp(85, 127), scales=(0.5, 1.0, 1.75), flip=True).image) == 12
 
 
 def test_mirrored_views_come_after_the_others_and_are_their_mirror_images():

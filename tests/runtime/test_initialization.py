@@ -1,5 +1,8 @@
 """What a run starts from: the paper's initialisations."""
 
+import dataclasses
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +12,9 @@ from st_keras import models
 from st_keras.config import InitConfig
 from st_keras.models.weights import saving
 from st_keras.runtime.initialization import initialize
+from st_keras.tasks import build_task
 
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 SIZE = {"tiny": (64, 96), "resnet18": (64, 96)}
 
 
@@ -85,6 +90,24 @@ def test_a_published_classifier_gives_its_backbone_and_nothing_else(
     initialize(model, InitConfig(kind=kind, checkpoint=path))
     assert same(weights(model, "backbone"), weights(classifier, "backbone"))
     assert same(weights(model, "head"), head)
+
+
+def test_the_config_for_a_gpu_takes_the_weights_that_it_names(tmp_path, capsys):
+    config = config_lib.load(str(CONFIGS / "detection" / "own_data_gpu.yaml"))
+    section = dataclasses.replace(
+        config.detection, image_size_px=(128, 128), class_names=("cat",)
+    )
+    task = build_task(dataclasses.replace(config, detection=section))
+    path = str(tmp_path / pathlib.Path(config.init.checkpoint).name)
+    theirs = tf.keras.applications.ResNet50(weights=None)
+    theirs.save_weights(path)  # As the file that Keras downloads.
+    model = task.build_model(sync_batch_norm=False)
+    initialize(model, dataclasses.replace(config.init, checkpoint=path))
+    assert "ResNet of tf.keras.applications" in capsys.readouterr().out
+    # The last convolution of the network is as it was.
+    kernel = theirs.get_layer("conv5_block3_3_conv").kernel
+    backbone = weights(model, "backbone")
+    assert any(np.array_equal(w, kernel) for w in backbone if w.shape == kernel.shape)
 
 
 def test_a_classifier_of_another_backbone_is_refused(classifier_file):

@@ -35,7 +35,7 @@ def check_trial(case: Case) -> list[Finding]:
     except tf.errors.ResourceExhaustedError as error:
         return [
             problem(
-                f"A step of {settings.images_per_step(config)} pictures does not fit "
+                f"A step of {config.images_per_step} pictures does not fit "
                 f"into the device's memory: {error.message.splitlines()[0]}.",
                 "Lower `images_per_step` or `image_size_px`, or set "
                 "`runtime.precision` to mixed_bfloat16.",

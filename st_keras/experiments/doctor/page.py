@@ -14,7 +14,6 @@ from st_keras.experiments.doctor.case import (
     Opened,
     Survey,
 )
-from st_keras.experiments.doctor.settings import images_per_step
 
 _WIDTH = 79
 
@@ -77,7 +76,7 @@ def _looked_at(case: Case, name: str) -> list[str]:
         "",
         f"{name}: {config.role} for {config.task_name}, {config.section.backbone}, "
         f"{height} x {width} px, {config.training.steps:,} steps of "
-        f"{images_per_step(config)} pictures",
+        f"{config.images_per_step} pictures",
     )
     for set_name, opened in case.opened.items():
         lines += _wrap("", f"{set_name}: {_described(opened)}")

@@ -162,11 +162,8 @@ def _ids(config: Config, name: str, ids_file: str) -> list[str] | None:
         return selection.image_ids(config.pseudo)
     if name == "unlabeled" and config.pseudo and config.pseudo.exclude:
         records = config.self_training.unlabeled_records
-        excluded = selection.check_excluded(config.pseudo.exclude, records)
-        there = dataset_info.picture_digests(records)
-        ids = splits.read_ids(ids_file) if ids_file else there
-        return [i for i in ids if i not in excluded]
-    return splits.read_ids(ids_file) if ids_file else None
+        return selection.without_excluded(config.pseudo.exclude, records, ids_file)
+    return splits.chosen(ids_file)
 
 
 def _open(records: str, ids: list[str] | None) -> Opened:

@@ -129,7 +129,7 @@ def check_learning_rate(case: Case) -> list[Finding]:
     optimization = case.config.scaled_optimization
     if optimization.optimizer != "sgd":
         return []  # AdamW has no such rule.
-    images = images_per_step(case.config)
+    images = case.config.images_per_step
     rate = _SGD_RATES.get(case.config.task_name, _SGD_RATE)
     usual = rate * images / 256
     factor = optimization.learning_rate / usual
@@ -221,11 +221,6 @@ def check_image_size(case: Case) -> list[Finding]:
             "Lower it, or convert the pictures without `--max_side_px`.",
         )
     ]
-
-
-def images_per_step(config: Config) -> int:
-    """Returns the pictures of a training step, human and pseudo-labelled."""
-    return config.images_per_step
 
 
 def _replicas(config: Config) -> int:

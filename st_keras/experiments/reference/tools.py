@@ -26,8 +26,11 @@ _WORDS = {
     "bool": "on or off",
     "enum": "one of",
 }
-# Functions of command_line that give a tool the flags below.
-_OF_DEVICES = {"define_device_flags", "define_device_overrides"}
+# Functions of command_line that give a tool the flags of devices, and the default.
+_OF_DEVICES = {
+    "define_device_flags": "`one_device`",
+    "define_device_overrides": "the config's",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +43,6 @@ class Flag:
     said: str
 
 
-# The choices and the default depend on the tool.
-_DEVICES = [
-    Flag("strategy", "text", "the config's, or `one_device`", "Devices to run on."),
-    Flag("tpu", "text", "empty", "Name or address; `local` on a TPU VM."),
-]
-
-
 def page() -> str:
     """Returns the page in Markdown."""
     return "\n".join([_INTRODUCTION, *map(_tool, source.tools())])
@@ -57,13 +53,19 @@ def flags_of(module: source.Module) -> list[Flag]:
     required = _required(module)
     found = list(_defined(module, required))
     called = {n.attr for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)}
-    return found + (_DEVICES if called & _OF_DEVICES else [])
+    for function in called & _OF_DEVICES.keys():
+        said = "Name or address; `local` on a TPU VM."
+        found += [
+            Flag("strategy", "text", _OF_DEVICES[function], "Devices to run on."),
+            Flag("tpu", "text", "empty", said),
+        ]
+    return found
 
 
 def _tool(module: source.Module) -> str:
     docstring = ast.get_docstring(module.tree, clean=False) or ""
     lines = [f"## {module.name}", ""]
-    for block in docstring.split("\n\n"):
+    for block in docstring.rstrip().split("\n\n"):
         is_code = all(line.startswith("    ") for line in block.split("\n"))
         text = textwrap.dedent(block)
         lines += [f"```sh\n{text}\n```" if is_code else text, ""]

@@ -18,7 +18,6 @@ class Roofline:
     compute_seconds: float
     memory_seconds: float
     intensity: float  # Operations per byte of memory traffic.
-    ridge: float  # The chip's; steps below it are bound by memory.
 
     @property
     def seconds(self) -> float:
@@ -35,7 +34,6 @@ def roofline(flops: float, traffic_bytes: float, chip: Chip) -> Roofline:
         compute_seconds=flops / chip.flops_per_second,
         memory_seconds=traffic_bytes / chip.hbm_bytes_per_second,
         intensity=flops / traffic_bytes,
-        ridge=chip.flops_per_second / chip.hbm_bytes_per_second,
     )
 
 

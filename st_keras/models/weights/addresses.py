@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-PARTS = ("backbone", "neck", "fusion", "head")
-
 
 def named_weights(model: tf.keras.Model) -> dict[str, tf.Variable]:
     """Returns every weight of a model by its address, PART/LAYER/WEIGHT.

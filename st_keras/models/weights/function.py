@@ -17,7 +17,6 @@ _SETTINGS = (
     *("strides", "padding", "dilation_rate", "pool_size"),
     *("activation", "epsilon"),
 )
-_PADDING_LAYER = "ZeroPadding2D"
 _SHOWN = 3  # Layers in a message.
 
 Functions = dict[str, dict[str, dict[str, str]]]  # Settings by part and layer, as text.
@@ -30,7 +29,7 @@ def of_model(model: tf.keras.Model) -> Functions:
         part.name: {
             layer.name: settings
             for layer in part.layers
-            if (settings := _settings(type(layer).__name__, layer.get_config()))
+            if (settings := _settings(layer.get_config()))
         }
         for part in inner or [model]
     }
@@ -164,7 +163,7 @@ def _of_config(config: Mapping) -> Functions:
         part["config"]["name"]: {
             layer["config"]["name"]: settings
             for layer in _layers(part)
-            if (settings := _settings(layer["class_name"], layer["config"]))
+            if (settings := _settings(layer["config"]))
         }
         for part in inner or ([config] if _layers(config) else [])
     }
@@ -174,7 +173,7 @@ def _layers(layer: Mapping) -> list[Mapping]:
     return layer.get("config", {}).get("layers", [])
 
 
-def _settings(kind: str, config: Mapping) -> dict[str, str]:
+def _settings(config: Mapping) -> dict[str, str]:
     found = {name: config[name] for name in _SETTINGS if name in config}
     # The same text from Python and from JSON.
     return {name: _text(value) for name, value in found.items()}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from st_keras.data import dataset_info, splits
+from st_keras.data import dataset_info, record_labels, splits
 from st_keras.data.sources.class_folders import ClassFolderSource
 
 
@@ -103,7 +103,7 @@ def test_shares_can_be_drawn_with_every_class_in_them(folder, tmp_path):
     folder.picture("bee/0.png", height=90)
     folder.convert(ClassFolderSource(folder.root))
     pattern = f"{folder.output}/train/*.tfrecord"
-    found = splits.read_class_labels(pattern)
+    found = record_labels.classes(pattern)
     assert found == {"bee/0": {2}} | {f"ant/{n}": {1} for n in range(9)}
     table = splits.split(pattern, tmp_path, [20.0], ensure_classes=True)
     ids = splits.read_ids(tmp_path / "fraction_20_seed0.txt")

@@ -19,11 +19,10 @@ def test_a_step_of_many_operations_is_bound_by_compute():
 
 
 def test_a_step_of_much_traffic_is_bound_by_memory():
-    # 275e9 / 275e12 = 1 ms, 6e9 / 1200e9 = 5 ms; the ridge of a v4 is 275 / 1.2.
+    # 275e9 / 275e12 = 1 ms, 6e9 / 1200e9 = 5 ms.
     bound = estimate.roofline(275e9, 6e9, V4)
     assert bound.seconds == pytest.approx(0.005)
     assert bound.bound == "memory"
-    assert bound.ridge == pytest.approx(229.17, abs=0.01)
 
 
 def test_hours_of_a_run_are_its_steps_and_chip_hours_those_of_every_chip():
