@@ -98,6 +98,9 @@ def _check_pseudo(config: Config) -> None:
             "teacher of its own; set `self_training.calibration` for those of the "
             "teacher that is trained here."
         )
+    if config.pseudo.exclude:
+        pictures = unlabeled_pictures(config.self_training)
+        selection.check_excluded(config.pseudo.exclude, *pictures)
 
 
 def _check_classes(config: Config) -> None:

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from st_keras.metrics import confidences
 from st_keras.metrics.box_matching import match
 from st_keras.metrics.mean_iou import confusion
 from st_keras.types import Boxes, Classes, LabelMap
-
-_LEVELS = 256  # Of confidence, in 1/255.
 
 
 class Judged(NamedTuple):
@@ -122,13 +121,14 @@ class JudgedPixels(JudgedLabels):
         is_judged = (true_ids < count) & (ids < count)
         true_ids, ids = true_ids[is_judged], ids[is_judged]
         levels = np.asarray(predicted.confidences)[is_judged]
-        index = ids.astype(np.int64) * _LEVELS + levels
-        counts = np.bincount(index, minlength=count * _LEVELS)
-        right = np.bincount(index[true_ids == ids], minlength=count * _LEVELS)
+        index = ids.astype(np.int64) * confidences.LEVELS + levels
+        counts = np.bincount(index, minlength=count * confidences.LEVELS)
+        right = np.bincount(
+            index[true_ids == ids], minlength=count * confidences.LEVELS
+        )
         (rows,) = np.nonzero(counts)
-        class_ids, levels = np.divmod(rows, _LEVELS)
-        # Computed as wherever a stored confidence is compared with a score.
-        scores = levels / (_LEVELS - 1.0)
+        class_ids, levels = np.divmod(rows, confidences.LEVELS)
+        scores = confidences.SCORES[levels]
         self._add(image_id, class_ids, scores, counts[rows], right[rows], true_counts)
 
     def support(self, judged: Judged) -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from st_keras.metrics.pixel_breakdown import first_kept
+from st_keras.metrics.confidences import first_kept
 from st_keras.metrics.verdicts import (
     DROPPED,
     FALSE,

@@ -5,11 +5,10 @@ import functools
 
 import numpy as np
 
-from st_keras.metrics import score_curves
+from st_keras.metrics import confidences, score_curves
 from st_keras.metrics.mean_iou import MeanIoU
 from st_keras.metrics.thresholds import THRESHOLDS
 
-LEVELS = 256  # Of confidence, in 1/255.
 _CHARTS = [
     {
         "title": "Coverage, accuracy and mean IoU",
@@ -84,9 +83,9 @@ class Breakdown:
                 for chart in _CHARTS
             ],
             "tables": {"By class": self._by_class(min_score)},
-            "histogram": score_curves.histogram(_SCORES, counts, right),
+            "histogram": score_curves.histogram(confidences.SCORES, counts, right),
             "calibration": (
-                score_curves.calibration(_SCORES, counts, right)
+                score_curves.calibration(confidences.SCORES, counts, right)
                 if self.is_judged
                 else None
             ),
@@ -95,7 +94,8 @@ class Breakdown:
     def _line(self, min_score: float) -> dict:
         pictures = max(int(self.best.sum()), 1)
         return self.row(min_score) | {
-            "empty_share": int(self.best[: first_kept(min_score) + 1].sum()) / pictures,
+            "empty_share": int(self.best[: confidences.first_kept(min_score) + 1].sum())
+            / pictures,
             "class_shift": score_curves.class_shift(
                 self._kept(min_score), self.reference
             ),
@@ -114,11 +114,11 @@ class Breakdown:
 
     def _kept(self, min_score: float) -> np.ndarray:
         """Returns [K] kept pixels by pseudo class."""
-        return self.pixels[first_kept(min_score) :, :-1].sum(axis=0)
+        return self.pixels[confidences.first_kept(min_score) :, :-1].sum(axis=0)
 
     def _matrix(self, min_score: float) -> np.ndarray:
         """Returns the [K, K + 1] confusion of what is kept."""
-        matrix = self.confusions[first_kept(min_score) :].sum(axis=0)
+        matrix = self.confusions[confidences.first_kept(min_score) :].sum(axis=0)
         matrix[:, -1] = 0  # Without a class a pixel is not kept.
         return matrix
 
@@ -149,12 +149,4 @@ class Breakdown:
         counts, right = self._by_level
         if right is None:
             return None
-        return score_curves.calibration(_SCORES, counts, right)["error"]
-
-
-def first_kept(min_score: float) -> int:
-    """Returns the lowest confidence, in 1/255, that is kept; 256: none is."""
-    return int(np.searchsorted(_SCORES, min_score))
-
-
-_SCORES = np.arange(LEVELS) / (LEVELS - 1.0)
+        return score_curves.calibration(confidences.SCORES, counts, right)["error"]

@@ -64,7 +64,7 @@ def classifier(
         activation=activation,
         norm=norm,
         flavor=flavor,
-        **({} if drop_connect is None else {"drop_connect": drop_connect}),
+        drop_connect=drop_connect,
     )
     return classifier_on(
         extractor,

@@ -82,7 +82,7 @@ def deeplab_v3_plus(
     _check_numbers(image_size_px, num_classes, output_stride, rates, dropout)
     norm = norm or Norm(momentum=0.9997, epsilon=1e-3)
     style = {"activation": activation, "norm": norm}
-    more = {} if drop_connect is None else {"drop_connect": drop_connect}
+    more = {"flavor": flavor, "drop_connect": drop_connect}
     if backbone != "tiny":
         more["output_stride"] = output_stride
     if backbone.startswith("resnet"):
@@ -90,7 +90,7 @@ def deeplab_v3_plus(
             blocks = DEPTHS[int(backbone.removeprefix("resnet"))].repeats[-1]
             multigrid = _MULTIGRID[:blocks]
         more["multigrid"] = multigrid
-    extractor = build_backbone(backbone, image_size_px, flavor=flavor, **style, **more)
+    extractor = build_backbone(backbone, image_size_px, **style, **more)
     images = tf.keras.layers.Input([*image_size_px, 3], name="images")
     features = extractor(images)
     low, high = features["2"], features["5"]

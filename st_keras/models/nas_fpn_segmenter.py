@@ -65,8 +65,8 @@ def nas_fpn_segmenter(
             f"scales itself, got {backbone!r}."
         )
     style = {"activation": activation, "norm": norm or Norm(epsilon=1e-3)}
-    more = {} if drop_connect is None else {"drop_connect": drop_connect}
-    extractor = build_backbone(backbone, image_size_px, flavor=flavor, **style, **more)
+    more = {"flavor": flavor, "drop_connect": drop_connect}
+    extractor = build_backbone(backbone, image_size_px, **style, **more)
     images = tf.keras.layers.Input([*image_size_px, 3], name="images")
     features = {
         level: feature

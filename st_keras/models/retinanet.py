@@ -87,7 +87,7 @@ def retinanet(
         activation=activation,
         norm=norm,
         flavor=flavor,
-        **({} if drop_connect is None else {"drop_connect": drop_connect}),
+        drop_connect=drop_connect,
     )
     images = tf.keras.layers.Input([*image_size_px, 3], name="images")
     features = {

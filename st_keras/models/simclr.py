@@ -54,7 +54,7 @@ def simclr(
         activation=activation,
         norm=norm,
         flavor=flavor,
-        **({} if drop_connect is None else {"drop_connect": drop_connect}),
+        drop_connect=drop_connect,
     )
     images = layers.Input([*image_size_px, 3], name="images")
     features = extractor(images)

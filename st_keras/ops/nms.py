@@ -84,22 +84,15 @@ def non_max_suppression(
             f"`soft_form` must be one of {', '.join(SOFT_NMS_FORMS)}, got "
             f"{soft_form!r}."
         )
-    if soft_sigma:
-        form = SOFT_NMS_FORMS[soft_form]
+
+    def weaken(iou):
+        if soft_sigma:
+            return SOFT_NMS_FORMS[soft_form](iou, soft_sigma)
+        return tf.cast(iou <= nms_iou, tf.float32)
+
+    if soft_sigma or xla:
         found = _greedy(
-            boxes_yxyx,
-            probabilities,
-            min_score,
-            max_detections,
-            weaken=lambda iou: form(iou, soft_sigma),
-        )
-    elif xla:
-        found = _greedy(
-            boxes_yxyx,
-            probabilities,
-            min_score,
-            max_detections,
-            weaken=lambda iou: tf.cast(iou <= nms_iou, tf.float32),
+            boxes_yxyx, probabilities, min_score, max_detections, weaken=weaken
         )
     else:
         found = tf.image.combined_non_max_suppression(

@@ -36,9 +36,9 @@ def without_excluded(exclude: str, records: str, chosen: str) -> list[str]:
       chosen: File of the ids of those that count; empty: all.
 
     Raises:
-      ValueError: Names ids to exclude that are not among these.
+      ValueError: Names ids to exclude that the records lack.
     """
-    excluded = check_excluded(exclude, records, chosen)
+    excluded = check_excluded(exclude, records)
     ids = splits.chosen(chosen) or dataset_info.picture_digests(records)
     return [image_id for image_id in ids if image_id not in excluded]
 

@@ -14,6 +14,7 @@ from st_keras.data.augment import policies
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record, without_labels
 from st_keras.losses import segmentation as losses
+from st_keras.metrics import confidences
 from st_keras.metrics.judged_labels import JudgedPixels
 from st_keras.metrics.mean_iou import MeanIoU
 from st_keras.metrics.pixel_quality import PixelQuality
@@ -170,8 +171,7 @@ class SegmentationTask(Task):
         min_score: float | Sequence[float],
         soft: bool = False,
     ) -> LabelMap:
-        # The lowest confidence that is kept; 256: none is.
-        lowest = np.searchsorted(np.arange(256) / 255.0, min_score).astype(np.int32)
+        lowest = confidences.first_kept(min_score)
         if np.ndim(min_score):
             of_class = np.full(256, 256, np.int32)  # As many as class ids may be.
             of_class[: len(lowest)] = lowest

@@ -162,6 +162,8 @@ def _ids(config: Config, name: str, ids_file: str) -> list[str] | None:
         return selection.image_ids(config.pseudo)
     if name == "unlabeled" and config.pseudo and config.pseudo.exclude:
         records = config.self_training.unlabeled_records
+        if not config.pseudo.records:  # Otherwise the list is of these.
+            selection.check_excluded(config.pseudo.exclude, records, ids_file)
         return selection.without_excluded(config.pseudo.exclude, records, ids_file)
     return splits.chosen(ids_file)
 

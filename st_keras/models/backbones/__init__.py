@@ -36,6 +36,7 @@ def build_backbone(
     activation: str,
     norm: Norm,
     flavor: str = "authors",
+    drop_connect: float | None = None,
     **more: object,
 ) -> tf.keras.Model:
     """Returns the feature extractor of that name.
@@ -49,6 +50,8 @@ def build_backbone(
       flavor: Whose weights it must fit, where that makes a difference: `authors`; on a
         ResNet or SpineNet `tf_models`, for tf-models-official; on a ResNet `keras`,
         for tf.keras.applications.
+      drop_connect: Share of examples for which the last residual branch is dropped
+        while training; None: what the authors set for the backbone.
       **more: Arguments of this backbone alone, such as `output_stride`.
 
     Returns:
@@ -61,7 +64,9 @@ def build_backbone(
         raise ValueError(
             f"`backbone` must be one of {', '.join(BACKBONES)}, got {name!r}."
         )
-    check_style(activation, more.get("drop_connect"), flavor)
+    check_style(activation, drop_connect, flavor)
+    if drop_connect is not None:
+        more["drop_connect"] = drop_connect
     if name == "tiny" and more:
         raise ValueError(f"`{next(iter(more))}` is not a setting of the tiny backbone.")
     if name.startswith("efficientnet"):

@@ -49,7 +49,7 @@ def test_a_classifier_takes_its_moving_averages(values, tmp_path):
 def test_a_segmenter_takes_the_backbone_only_if_told_so(values, tmp_path):
     prefix = files.write_tf1(tmp_path / "model.ckpt", values)
     model = nas_fpn_segmenter(SIZE, 3, backbone="efficientnet_b0", repeats=1)
-    with pytest.raises(weights.IncompleteError, match="Complete are: backbone; name"):
+    with pytest.raises(weights.IncompleteError, match="are: backbone; `parts`"):
         weights.load_weights(model, prefix)
     report = weights.load_weights(model, prefix, parts=["backbone"])
     test_tf1.assert_loaded(model, {"backbone": NAMES["backbone"]})
