@@ -1,6 +1,7 @@
 """Files that get their names only once they are complete on the disk."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -8,6 +9,8 @@ import socket
 from collections.abc import Iterator
 
 from absl import logging
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -37,7 +40,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename is not None:
+        if error.errno not in _FULL or error.filename is not None:
             raise
         # A full disk does not say where it is full.
         raise OSError(error.errno, error.strerror, str(path)) from None

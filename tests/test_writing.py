@@ -43,6 +43,16 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
         writing.write_text(tmp_path / "a.txt", "content")
 
 
+def test_another_error_is_what_it_was(tmp_path):
+    """As one of a host that is lost while a shard is written: no error of the file."""
+    lost = ConnectionError("host 1 is lost")
+    with pytest.raises(ConnectionError) as caught:
+        with writing.replacing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise lost
+    assert caught.value is lost
+
+
 @pytest.mark.parametrize(
     "module, name, value", [(socket, "gethostname", "another"), (os, "getpid", 1)]
 )

@@ -46,7 +46,7 @@ def test_rows(
     Raises:
       ValueError: Records or checkpoints no longer exist.
     """
-    ids = splits.chosen(ids_file) or all_ids(records)
+    ids = splits.read_ids(ids_file) if ids_file else all_ids(records)
     source = pipeline.open_source(records, spread(ids, count), 0)
     serialized = pipeline.serialized_records(source)
     drawn: dict[str, list[np.ndarray]] = {}

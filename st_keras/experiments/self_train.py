@@ -280,12 +280,12 @@ def _behind(role: str, iterations: int) -> list[str]:
 def verdict(report: dict) -> list[str]:
     """Returns sentences that say who won, by how much, and what that does not show."""
     headline, lines = report["headline"], []
+    if report["student"][headline] < 0:  # As pycocotools says it.
+        return ["The pictures to report on have no label: nothing can be judged."]
     for role, what in (
         ("teacher", "its teacher"),
         ("control", "the supervised control of the same total number of steps"),
     ):
-        if role in report and report["student"][headline] < 0:
-            return ["The pictures to report on have no label: nothing can be judged."]
         if role in report:
             gain = report["student"][headline] - report[role][headline]
             word = "beats" if gain > 0 else "does not beat"

@@ -123,7 +123,7 @@ def _listed(folder: str) -> list[str]:
 
     Not the manager's own list: if the clock has been set back since the run began, that
     list lacks the checkpoints that seem older than the run. If the list on disk is
-    lost, as after a copy of some files or in a full disk, the files themselves count.
+    lost, as after a copy of some files or on a full disk, the files themselves count.
     """
     state = _state(folder)
     if state and state.all_model_checkpoint_paths:

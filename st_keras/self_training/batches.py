@@ -176,8 +176,8 @@ class Batches:
             if is_online:  # The step makes the labels; none are read.
                 prepared = task.prepare_unlabeled(serialized, seed)
             else:
-                more = {"min_score": self._min_scores} if part == "pseudo" else {}
-                prepared = task.prepare(serialized, seed, info, **more)
+                min_score = self._min_scores if part == "pseudo" else None
+                prepared = task.prepare(serialized, seed, info, min_score=min_score)
             labels = prepared.labels
             if part == "pseudo" and not is_online:
                 labels = task.pseudo_label(

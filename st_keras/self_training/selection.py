@@ -39,7 +39,9 @@ def without_excluded(exclude: str, records: str, chosen: str) -> list[str]:
       ValueError: Names ids to exclude that the records lack.
     """
     excluded = check_excluded(exclude, records)
-    ids = splits.chosen(chosen) or dataset_info.picture_digests(records)
+    ids = splits.chosen(chosen)
+    if ids is None:
+        ids = list(dataset_info.picture_digests(records))
     return [image_id for image_id in ids if image_id not in excluded]
 
 

@@ -16,9 +16,9 @@ def built(student_yaml, monkeypatch):
     task, traces = build_task(config), []
     prepare = task.prepare
 
-    def counted(*args):
+    def counted(*args, **more):
         traces.append(args)
-        return prepare(*args)
+        return prepare(*args, **more)
 
     monkeypatch.setattr(task, "prepare", counted)
     return Batches(config, task), traces

@@ -51,14 +51,16 @@ def is_image(entry: Any) -> bool:
 
 
 def guess_split(path: pathlib.Path) -> str:
-    """Returns `train`, `val` or `test`: whichever the name contains, or the folder's.
+    """Returns `train`, `val` or `test`, whichever the name contains first.
 
-    The name comes first: `train/instances_val.json` is of val. Roboflow writes
+    Otherwise the folder tells, if it has the name of a split: Roboflow writes
     `valid/_annotations.coco.json`.
     """
-    for name in (path.stem.lower(), path.absolute().parent.name.lower()):
+    folder = path.absolute().parent.name
+    names = [path.stem, *([folder] if source.is_split_name(folder) else [])]
+    for name in names:
         for split in source.USUAL_SPLITS:
-            if split in name:
+            if split in name.lower():
                 return split
     return source.DEFAULT_SPLIT
 

@@ -107,6 +107,7 @@ def test_image_ids_are_the_jsons(convert):
         ("test/_annotations.coco.json", "test"),
         ("valid/_annotations.coco.json", "val"),
         ("train/instances_val.json", "val"),
+        ("latest/labels.json", "train"),  # No name of a split, though `test` is in it.
     ],
 )
 def test_the_split_is_called_after_the_json(folder, name, split):
