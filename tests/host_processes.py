@@ -20,7 +20,7 @@ def start_hosts(command: list[str], folder: pathlib.Path, count: int = 2):
       folder: For what they print: host_0.log, ...
       count: Hosts.
     """
-    addresses = _free_addresses(count)
+    addresses = free_addresses(count)
     return [start_host(command, folder, addresses, number) for number in range(count)]
 
 
@@ -64,7 +64,8 @@ def said(folder: pathlib.Path) -> str:
     return "\n".join(p.read_text() for p in sorted(folder.glob("host_*.log")))
 
 
-def _free_addresses(count: int) -> list[str]:
+def free_addresses(count: int) -> list[str]:
+    """Returns addresses of this machine that nothing listens at."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -10,7 +10,14 @@ import tensorflow as tf
 from st_keras import config as config_lib
 from st_keras.runtime.run_log import read_rows
 from st_keras.training.loop import train
-from tests.host_processes import ROOT, said, start_hosts, wait_for
+from tests.host_processes import (
+    ROOT,
+    free_addresses,
+    said,
+    start_host,
+    start_hosts,
+    wait_for,
+)
 
 # Adam divides by the root of its second moment, so where a gradient is nothing but
 # rounding, rounding decides its direction: SGD keeps the runs comparable.
@@ -33,11 +40,14 @@ def weights(workdir):
     }
 
 
-def start(student_yaml, workdir, overrides):
+def command_of(student_yaml, workdir, overrides):
     command = [ROOT / "tools/train.py", "--config", student_yaml]
     command += ["--workdir", workdir / "run", "--strategy", "multi_worker"]
-    command += [part for text in overrides for part in ("--set", text)]
-    return start_hosts(command, workdir)
+    return command + [part for text in overrides for part in ("--set", text)]
+
+
+def start(student_yaml, workdir, overrides):
+    return start_hosts(command_of(student_yaml, workdir, overrides), workdir)
 
 
 def train_in_one_process(student_yaml, workdir, overrides):
@@ -73,6 +83,20 @@ def test_two_hosts_train_like_two_replicas_of_one(student_yaml, tmp_path):
     assert len(list((tmp_path / "run/tensorboard").iterdir())) == 1
     names = {path.name for path in (tmp_path / "one").iterdir()}
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
+
+
+def test_hosts_with_other_configs_stop_before_they_build_a_model(
+    student_yaml, tmp_path
+):
+    """Of another shape, its variables would be waited for for ever."""
+    addresses, processes = free_addresses(2), []
+    for number, filters in enumerate((16, 24)):
+        overrides = [*SHORT, f"detection.neck_filters={filters}"]
+        command = command_of(student_yaml, tmp_path, overrides)
+        processes.append(start_host(command, tmp_path, addresses, number))
+    assert wait_for(processes, tmp_path, 120) == [1, 1], said(tmp_path)
+    assert said(tmp_path).count("The config must be the same on all hosts") == 2
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
