@@ -1,44 +1,47 @@
 """The paper's settings, to show where a config deviates from them.
 
-Source: Zoph et al. 2020, arXiv:2006.06882, section 3 and appendix B. Learning rates of
-SpineNet and of the segmenters are from the configs of its authors; numbers that these
-lack are quoted second-hand.
+Source: the authors' configs of SpineNet and of the segmenters; what these lack is
+quoted second-hand (docs/deviations.md). Settings of which nothing is known, such as the
+weight of the pseudo loss, are not compared.
 """
 
 from st_keras.config.schema import Config
 
-# By task, then by setting: every value that a table of the paper was made with.
+_NAMES = ("images_per_step", "learning_rate", "steps", "image_size_px")
+# By task, then by backbone: the values of `_NAMES`.
 _OF_TASK = {
     "detection": {
-        "images_per_step": (256,),
-        "learning_rate": (0.32, 0.28, 0.3),  # EfficientNet-B7; SpineNet-143 and 190.
-        # Augment-S1 and S4, from random weights; SpineNet-143 and 190.
-        "steps": (45_000, 120_000, 231_500, 185_200),
-        "image_size_px": ((640, 640), (1280, 1280)),
+        # Steps of Augment-S1 and S4, from random weights.
+        "efficientnet_b7": ((256,), (0.32,), (45_000, 120_000), ((640, 640),)),
+        "spinenet_143": ((256,), (0.28,), (231_500,), ((1280, 1280),)),
+        "spinenet_190": ((256,), (0.3,), (185_200,), ((1280, 1280),)),
     },
     "segmentation": {
-        "images_per_step": (256, 128),  # EfficientNet-B7 and L2, as below.
-        "learning_rate": (0.08, 0.2),
-        "steps": (40_000, 20_000),
-        "image_size_px": ((512, 512),),
+        # 40,000 second-hand; the authors' config of the same model has 20,000.
+        "efficientnet_b7": ((256,), (0.08,), (40_000, 20_000), ((512, 512),)),
+        # Of a teacher, and of each part of a student.
+        "efficientnet_l2": ((256, 128), (0.2,), (20_000,), ((512, 512),)),
     },
 }
-# The weight of the pseudo loss is not stated for the main tables; 1 weighs both alike.
-_OF_PSEUDO = {
-    "weight": (1.0,),
-    "min_score": (0.5,),
-    "decay": (0.9997,),
-}
+_OF_PSEUDO = {"min_score": (0.5,), "decay": (0.9997,)}
 
 
 def differences(config: Config) -> list[tuple[str, str, str]]:
     """Returns (setting, value here, the paper's) where the two differ.
 
-    Nothing for tasks that only pre-train a backbone: the paper has no table of them.
+    A backbone that the paper does not have is compared with all that it has. Nothing
+    for tasks that only pre-train a backbone: the paper has no table of them.
     """
-    of_task = _OF_TASK.get(config.task_name)
-    if of_task is None:
+    of_backbones = _OF_TASK.get(config.task_name)
+    if of_backbones is None:
         return []
+    chosen = of_backbones.get(config.section.backbone)
+    of_task = {
+        name: tuple(dict.fromkeys(value for one in values for value in one))
+        for name, *values in zip(
+            _NAMES, *([chosen] if chosen else of_backbones.values()), strict=True
+        )
+    }
     values = {
         "human.images_per_step": config.human.images_per_step,
         "optimization.learning_rate": config.scaled_optimization.learning_rate,

@@ -155,8 +155,8 @@ class SelfTrainingConfig:
     test_ids: str = ""
     teacher_steps: int = 0  # 0: as many as the student's `training.steps`.
     # Of teacher and control. 0: as many as the student's human and pseudo parts
-    # together, so that a step costs the same in every run. The paper's teachers take as
-    # many as one part.
+    # together, so that a step costs the same in every run. The paper's teachers take
+    # 256, mostly half of that.
     teacher_images_per_step: int = 0
     teacher_joint: bool = True  # Whether the teacher has the student's `joint` part.
     control: bool = True  # Also train on human labels for teacher + student steps.

@@ -104,7 +104,7 @@ class SegmentationConfig(TaskConfig):
     class_weights: tuple[float, ...] = ()  # By class id; empty: equal.
     top_share: float = 1.0  # Only this share of an image's pixels counts, the hardest.
     evaluation_views: ViewsConfig = ViewsConfig()
-    # The paper's scales; whether it also mirrored is not published.
+    # The paper's scales, second-hand; whether it also mirrored is not published.
     labeling_views: ViewsConfig = ViewsConfig(
         scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75), flip=True
     )

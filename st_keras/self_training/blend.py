@@ -16,7 +16,8 @@ class Blend(tf.Module):
     A mean starts at the first loss it sees, not at zero: the sums of losses and of
     their weights decay alike, and their quotient is a weighted mean at every step.
 
-    Source: Zoph et al. 2020, arXiv:2006.06882, appendix on loss normalization.
+    Source: Zoph et al. 2020, arXiv:2006.06882, appendix on loss normalization, as
+    quoted second-hand; what the means start at is ours.
     """
 
     def __init__(

@@ -3,17 +3,18 @@
 | name     | scale jitter | operations             | source                            |
 | -------- | ------------ | ---------------------- | --------------------------------- |
 | S1       | 0.8 to 1.2   | none                   | paper: flip and crop              |
-| S2       | 0.8 to 1.2   | AutoAugment            | paper                             |
+| S2       | 0.8 to 1.2   | AutoAugment            | paper; the authors' AutoAugment   |
 | S3       | 0.5 to 2.0   | AutoAugment            | paper: stronger jitter            |
 | S4       | 0.5 to 2.0   | RandAugment            | paper: magnitude 10               |
 | spinenet | 0.1 to 1.9   | none                   | configs of SpineNet-143 and -190  |
 | pascal   | 0.2 to 1.5   | none                   | configs of the PASCAL models      |
 
 All of them flip left to right with probability 0.5 (a setting, since it harms letters
-and digits) and crop to the network's input. Which of AutoAugment's policies the paper
-used is not published; v0 is that of the authors' own detection paper. RandAugment's
-two layers are the default of the code it came from. For classifiers, a random part of
-the picture replaces the jitter.
+and digits) and crop to the network's input. The ranges of S1, S3 and S4 and the
+magnitude are quoted second-hand. Which of AutoAugment's policies the paper used is not
+published; v0 is that of the authors' own detection paper. RandAugment's two layers are
+the default of the code it came from. For classifiers, a random part of the picture
+replaces the jitter.
 """
 
 import dataclasses

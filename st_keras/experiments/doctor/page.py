@@ -83,7 +83,8 @@ def _looked_at(case: Case, name: str) -> list[str]:
         if survey := case.surveys.get(set_name):
             lines += _wrap("  ", _surveyed(survey))
     if rows := paper.differences(config):
-        lines += ["", *_table([("unlike the paper", "here", "paper"), *rows])]
+        head = ("unlike the paper", "here", "paper, in part second-hand")
+        lines += ["", *_table([head, *rows])]
     return lines
 
 
