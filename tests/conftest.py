@@ -76,6 +76,7 @@ def _nothing_left_behind():
     process.disable_op_determinism()
     tf.keras.backend.clear_session()
     gc.collect()
+    gc.freeze()  # What is left will stay: no later module has to look through it again.
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,7 @@ def test_a_row_is_a_picture_and_five_draws(tiny_records, tmp_path):
     assert sheet.shape == (2 * (288 + 20 + 6) + 6, 6 * (400 + 6) + 6, 3)
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_sheet_and_another_does_not(
     tiny_records, tmp_path
 ):

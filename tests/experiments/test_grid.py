@@ -62,6 +62,7 @@ def test_a_control_costs_what_the_arm_costs_with_its_teacher_and_labels(finished
     assert theirs <= ours < theirs * (1 + 1 / 8)
 
 
+@pytest.mark.slow
 def test_a_control_needs_no_more_of_the_other_arm_than_its_result(finished, tmp_path):
     """As where cells are spread over machines and their results put together."""
     path, workdir, results = finished

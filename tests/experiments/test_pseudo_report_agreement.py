@@ -113,6 +113,7 @@ def roads(street_records, road_run, tmp_path_factory):
     return str(folder / "labels"), run
 
 
+@pytest.mark.slow
 def test_a_teacher_of_maps_is_shown_its_pictures_again(roads, tmp_path):
     labels, _ = roads
     report, shown = pseudo_report.report_pseudo(

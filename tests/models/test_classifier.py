@@ -118,7 +118,12 @@ def test_what_does_not_fit_is_named(settings, message):
 
 
 @pytest.mark.parametrize(
-    "backbone", ["tiny", "resnet18", "spinenet_mobile_49", "efficientnet_b0"]
+    "backbone",
+    [
+        *("tiny", "resnet18"),
+        pytest.param("spinenet_mobile_49", marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", marks=pytest.mark.slow),
+    ],
 )
 def test_on_the_layers_of_another_model_it_has_a_size_of_its_own(backbone):
     extractor = build_backbone(backbone, (128, 256), activation="relu", norm=Norm())

@@ -161,6 +161,7 @@ def test_the_pyramid_sees_the_same_distance_at_each_output_stride():
         assert tuple(rates) == wanted
 
 
+@pytest.mark.slow
 def test_the_last_stage_has_a_multigrid_if_it_is_dilated():
     def dilations(backbone, stride, **settings):
         stages = small(backbone, stride, **settings).get_layer("backbone")

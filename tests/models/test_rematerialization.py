@@ -72,6 +72,7 @@ def test_it_changes_no_loss_no_gradient_and_no_average(backbone, settings, jit):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_replicas_do_so_too():
     strategy = tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()

@@ -151,7 +151,10 @@ def test_operations_without_magnitude_in_range_are_refused_before_a_task_is_buil
         config.AugmentConfig(where="tpu")
 
 
-@pytest.mark.parametrize("operations", ["autoaugment_v0", "autoaugment_v2"])
+@pytest.mark.parametrize(
+    "operations",
+    ["autoaugment_v0", pytest.param("autoaugment_v2", marks=pytest.mark.slow)],
+)
 def test_the_device_gets_the_same_labels_and_ends_at_the_same_image(operations):
     settings = {"policy": "S3", "operations": operations}
     of_host = prepared(task_of(**settings), record(), 12)

@@ -128,6 +128,7 @@ def finished(student_yaml, tmp_path_factory):
     return workdir, train(config.from_dict(settings), workdir)
 
 
+@pytest.mark.slow
 def test_the_loss_falls_below_that_of_guessing(finished):
     workdir, summary = finished
     losses = [row["human/contrast"] for row in read_rows(workdir) if "loss" in row]

@@ -75,6 +75,7 @@ def test_the_head_is_part_of_the_checkpoint_and_not_of_the_model(finished):
     assert all("predict/" not in variable.name for variable in run.model.variables)
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_in_between_ends_as_if_it_had_not(
     finished, joint_teacher, tmp_path, monkeypatch
 ):

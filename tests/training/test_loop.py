@@ -113,6 +113,7 @@ def finished(student_yaml, tmp_path_factory):
     return config, workdir, train(config, str(workdir))
 
 
+@pytest.mark.slow
 def test_same_seed_same_run_and_another_seed_another(finished, tmp_path):
     config, workdir, _ = finished
     train(config, str(tmp_path / "again"))
@@ -157,6 +158,7 @@ def test_a_run_whose_data_has_changed_is_refused(finished, tmp_path):
         train(config, str(tmp_path / "copy"))
 
 
+@pytest.mark.slow
 def test_two_replicas_train_like_one(ready_student, tmp_path):
     # Adam divides by the root of its second moment, so where a gradient is nothing
     # but rounding, rounding decides its direction: SGD keeps the two comparable.
@@ -175,6 +177,7 @@ def test_two_replicas_train_like_one(ready_student, tmp_path):
             assert other[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
 
 
+@pytest.mark.slow
 def test_a_run_that_keeps_fewer_activations_learns_the_same(teacher_config, tmp_path):
     config = with_training(teacher_config, steps=4)
     train(config, str(tmp_path / "all"))
@@ -301,6 +304,7 @@ def test_a_run_killed_ten_times_at_random_ends_like_one_never_killed(
     assert_same_run(never_killed, tmp_path)
 
 
+@pytest.mark.slow
 def test_what_was_learned_is_kept_before_it_is_judged(finished, tmp_path, monkeypatch):
     config, _, _ = finished
     evaluation = dataclasses.replace(config.evaluation, every_steps=4)

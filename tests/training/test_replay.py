@@ -167,6 +167,7 @@ def test_a_loss_that_is_nan_is_named_with_its_image(write_box, monkeypatch):
     assert "those of the run" in page
 
 
+@pytest.mark.slow
 def test_a_layer_that_overflows_is_named_with_the_size_of_the_weights(write_box):
     _, model, write = write_box
     kernels = [v for v in model.trainable_variables if "kernel" in v.name]

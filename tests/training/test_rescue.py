@@ -63,6 +63,7 @@ def assert_same_run(first, second):
     assert events[0] == events[1]
 
 
+@pytest.mark.slow
 def test_abort_stops_and_says_how_to_find_out_why(config, poisoned, tmp_path):
     with pytest.raises(NonFiniteError) as stopped:
         train(config, str(tmp_path))

@@ -28,6 +28,7 @@ def test_pictures_are_the_same_whenever_they_are_made(pictures):
     assert pictures.class_ids.min() >= 1 and pictures.class_ids.max() <= 4
 
 
+@pytest.mark.slow
 def test_the_two_steps_have_the_same_loss(pair, pictures):
     before = [v.numpy() for v in pair.model.trainable_variables]
     step = steps.ours(pair.config, pair.task, pair.model)

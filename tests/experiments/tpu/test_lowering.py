@@ -106,6 +106,7 @@ def test_its_layers_are_those_of_a_run_on_many_replicas(student):
     assert not instructions(student, "batch-norm-training")
 
 
+@pytest.mark.slow
 def test_what_is_not_kept_is_computed_again(student, tmp_path):
     config = load(tmp_path, DETECTION, "training.rematerialize=true")
     again = lowering.lower(config, "train", PARTS)

@@ -61,7 +61,13 @@ def test_another_epsilon_is_that_of_the_output(checkpoint, tmp_path):
         weights.load_weights(test_tf1.small(), str(tmp_path / "m.keras"))
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "m.keras",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("m.weights.h5", "m")),
+    ],
+)
 def test_an_output_is_refused_by_a_model_of_another_function(
     checkpoint, tmp_path, name
 ):
