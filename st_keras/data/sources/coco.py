@@ -110,12 +110,16 @@ class CocoSource(source.Source):
         )
         if not isinstance(bbox, list) or len(bbox) != 4 or category_id is None:
             return image_id, SourceBox(told, problem=Reason.MALFORMED)
+        is_crowd = coco_json.is_crowd(annotation)
+        if is_crowd is None:
+            told += f", iscrowd {json.dumps(annotation['iscrowd'])}: not 0 or 1"
+            return image_id, SourceBox(told, problem=Reason.MALFORMED)
         left, top, width, height = (source.number(value) for value in bbox)
         return image_id, SourceBox(
             told,
             (top, left, top + height, left + width),
             self._labels.get(coco_json.id_text(category_id)),
-            is_crowd=bool(annotation.get("iscrowd", 0)),
+            is_crowd=is_crowd,
         )
 
 

@@ -45,6 +45,18 @@ def id_text(value: Any) -> str:
     return source.storable(str(value))
 
 
+def is_crowd(annotation: dict[str, Any]) -> bool | None:
+    """Says whether an annotation is of a crowd; None if `iscrowd` is neither 0 nor 1.
+
+    Absent, null and NaN, which pandas writes for absent, mean 0.
+    """
+    told = annotation.get("iscrowd")
+    if told is None or told != told:  # Only NaN is not itself.
+        return False
+    value = source.number(int(told) if isinstance(told, bool) else told)
+    return bool(value) if value in (0, 1) else None
+
+
 def is_image(entry: Any) -> bool:
     """Says whether an entry of `images` tells its id and its file."""
     return isinstance(entry, dict) and {"id", "file_name"} <= entry.keys()

@@ -188,7 +188,10 @@ class CocoSegmentationSource(source.Source):
         if class_id is None:
             # Something is there, so it must not count as background.
             return IGNORED, [Problem(index, Reason.UNKNOWN_CLASS, _told(told))]
-        if told.get("iscrowd"):
+        is_crowd = coco_json.is_crowd(told)
+        if is_crowd is None:
+            return IGNORED, [Problem(index, Reason.MALFORMED, _told(told))]
+        if is_crowd:
             return IGNORED, [Problem(index, Reason.CROWD, _told(told))]
         return class_id, []
 

@@ -89,6 +89,26 @@ def test_crowds_are_kept_and_listed(convert):
     assert out.skipped() == [("5", "0", "crowd (kept, never trained on)")]
 
 
+@pytest.mark.parametrize("told", [0, "0", 0.0, False, None, float("nan")])
+def test_what_says_no_crowd_is_none(convert, told):
+    out = convert(content([annotation(1, 5, [10, 20, 30, 15], iscrowd=told)]))
+    assert out.records()["5"]["is_crowd"] == [0]
+
+
+@pytest.mark.parametrize("told", ["1", 1.0, True])
+def test_a_crowd_may_be_told_as_pandas_or_a_person_writes_it(convert, told):
+    out = convert(content([annotation(1, 5, [10, 20, 30, 15], iscrowd=told)]))
+    assert out.records()["5"]["is_crowd"] == [1]
+
+
+@pytest.mark.parametrize("told", [2, "no", "", [1]])
+def test_neither_crowd_nor_object_is_skipped_by_name(convert, told):
+    boxes = [annotation(1, 5, [10, 20, 30, 15], iscrowd=told)]
+    out = convert(content([*boxes, annotation(2, 5, [1, 2, 3, 4])]))
+    assert out.records()["5"]["boxes"] == [[2, 1, 6, 4]]
+    assert out.skipped() == [("5", "0", "malformed")]
+
+
 def test_image_ids_are_the_jsons(convert):
     entries = [{"id": 90, "file_name": "a.png"}, {"id": "x", "file_name": "b.png"}]
     records = convert(content([], entries)).records()

@@ -12,6 +12,7 @@ from st_keras.data.sources import coco_shapes
 from st_keras.data.sources.coco_segmentation import CocoSegmentationSource
 
 HEIGHT, WIDTH = 4, 6
+NAN = float("nan")
 CATEGORIES = [{"id": 90, "name": "dog"}, {"id": 7, "name": "cat"}]  # 7 is value 1.
 
 
@@ -111,6 +112,16 @@ def test_crowds_are_ignored_and_objects_on_them_are_not(coco, folder):
     assert folder.skipped() == [("5", "0", "crowd (kept, never trained on)")]
 
 
+def test_a_crowd_is_what_says_1(coco, folder):
+    coco(
+        annotation(box(0, 0, 1, 2), iscrowd="0"),
+        annotation(box(1, 0, 2, 2), iscrowd=NAN),
+        annotation(box(2, 0, 3, 2), iscrowd="many"),
+    )
+    assert [row[0] for row in stored(folder)] == [1, 1, 255, 0]
+    assert folder.skipped() == [("5", "2", "malformed")]
+
+
 def test_an_unknown_category_is_ignored_and_counted(coco, folder):
     coco(annotation(box(0, 0, 1, 2), category_id=8))
     assert stored(folder)[0] == [255, 255, 0, 0, 0, 0]
@@ -125,7 +136,6 @@ def runs(counts, size=(HEIGHT, WIDTH)):
     return {"size": list(size), "counts": counts}
 
 
-NAN = float("nan")
 BROKEN_SHAPES = {
     "nothing": (None, "malformed"),
     "no polygon": ([], "malformed"),
