@@ -1,6 +1,5 @@
 """Reads COCO's detection JSON (instances_*.json)."""
 
-import collections
 import functools
 import json
 import os
@@ -9,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from st_keras.data.skipping import Reason
-from st_keras.data.sources import coco_json, source
+from st_keras.data.sources import coco_entries, coco_json, source
 from st_keras.data.sources.source import Item, Scene, SourceBox
 
 
@@ -54,7 +53,6 @@ class CocoSource(source.Source):
         self._labels, self._class_names = coco_json.number_categories(
             self._json.get("categories", []), keep_category_ids, path, classes
         )
-        self._shared_ids = coco_json.shared_ids(self._json["images"])
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -66,73 +64,68 @@ class CocoSource(source.Source):
 
     def items(self, split: str) -> list[Item]:
         source.check_split(split, self.splits)
-        boxes = collections.defaultdict(list)
-        for annotation in self._json.get("annotations", []):
-            image_id, box = self._box(annotation)
-            boxes[image_id].append(box)
-        entries = self._json["images"]
-        items = source.mixed([self._item(entry, boxes) for entry in entries])
-        known = {item.image_id for item in items} - {coco_json.NO_ID}
-        for image_id in sorted(boxes.keys() - known):
-            for box in boxes[image_id]:
-                reason = box.problem or Reason.UNKNOWN_IMAGE
-                items.append(Item(image_id, source.skipped(reason, box.told)))
+        entries, lost = coco_entries.match(
+            self._json["images"], self._json.get("annotations", [])
+        )
+        items = source.mixed([self._item(entry) for entry in entries])
+        for image_id, annotation in lost:
+            box = self._box(annotation)
+            reason = box.problem or Reason.UNKNOWN_IMAGE
+            items.append(Item(image_id, source.skipped(reason, box.told)))
         return items
 
-    def _item(self, entry: Any, boxes: dict[str, list[SourceBox]]) -> Item:
-        if not coco_json.is_image(entry):
-            read = source.skipped(Reason.MALFORMED, f"image {json.dumps(entry)}")
-            return Item(coco_json.NO_ID, read)
-        image_id = coco_json.id_text(entry["id"])
-        if image_id in self._shared_ids and image_id in boxes:
-            told = f"{entry['file_name']}: other files have this id too"
-            return Item(image_id, source.skipped(Reason.DUPLICATE_IMAGE_ID, told))
-        size = source.stated_size(entry.get("height"), entry.get("width"))
-        read = functools.partial(
-            Scene,
-            self._folder / str(entry["file_name"]),
-            _without_repeats(boxes.get(image_id, [])),
-            stated_size_px=size,
-        )
-        return Item(image_id, read)
+    def _item(self, entry: coco_entries.Entry) -> Item:
+        if entry.problem:
+            return Item(entry.image_id, source.skipped(*entry.problem))
+        return Item(entry.image_id, functools.partial(self._read, entry))
 
-    def _box(self, annotation: Any) -> tuple[str, SourceBox]:
-        """Returns an annotation's image id and its box."""
+    def _read(self, entry: coco_entries.Entry) -> Scene:
+        return Scene(
+            self._folder / entry.file_name,
+            self._boxes(entry.annotations),
+            stated_size_px=entry.size_px,
+        )
+
+    def _boxes(self, annotations: Sequence[Any]) -> list[SourceBox]:
+        """Returns the boxes of a picture; those that repeat another one are marked.
+
+        That is one with the same id, class and place, or one that another id of the
+        picture has at the same place. Two different boxes with one id are both kept:
+        merged files restart their ids.
+        """
+        told: set[str] = set()
+        places: dict[tuple, str] = {}  # To the id of the picture that had it first.
+        boxes = []
+        for annotation in annotations:
+            box, image_id = self._box(annotation), coco_entries.image_id(annotation)
+            place = (box.label, box.box_yxyx, box.is_crowd)
+            if box.problem is None and (
+                box.told in told or places.setdefault(place, image_id) != image_id
+            ):
+                box = box._replace(problem=Reason.DUPLICATE_ANNOTATION)
+            told.add(box.told)
+            boxes.append(box)
+        return boxes
+
+    def _box(self, annotation: Any) -> SourceBox:
         if not isinstance(annotation, dict):
-            told = json.dumps(annotation)
-            return coco_json.NO_ID, SourceBox(told, problem=Reason.MALFORMED)
-        image_id = coco_json.id_text(annotation.get("image_id", coco_json.NO_ID))
+            return SourceBox(json.dumps(annotation), problem=Reason.MALFORMED)
         bbox = annotation.get("bbox")
         category_id = annotation.get("category_id")
         told = (
-            f"id {annotation.get('id')}, image_id {image_id}, "
+            f"id {annotation.get('id')}, image_id {coco_entries.image_id(annotation)}, "
             f"category_id {category_id}, bbox {json.dumps(bbox)}"
         )
         if not isinstance(bbox, list) or len(bbox) != 4 or category_id is None:
-            return image_id, SourceBox(told, problem=Reason.MALFORMED)
+            return SourceBox(told, problem=Reason.MALFORMED)
         is_crowd = coco_json.is_crowd(annotation)
         if is_crowd is None:
             told += f", iscrowd {json.dumps(annotation['iscrowd'])}: not 0 or 1"
-            return image_id, SourceBox(told, problem=Reason.MALFORMED)
+            return SourceBox(told, problem=Reason.MALFORMED)
         left, top, width, height = (source.number(value) for value in bbox)
-        return image_id, SourceBox(
+        return SourceBox(
             told,
             (top, left, top + height, left + width),
             self._labels.get(coco_json.id_text(category_id)),
             is_crowd=is_crowd,
         )
-
-
-def _without_repeats(boxes: list[SourceBox]) -> list[SourceBox]:
-    """Marks annotations that repeat another one's id, class and box.
-
-    Two different boxes with one id are both kept: merged files restart their ids.
-    """
-    seen = set()
-    result = []
-    for box in boxes:
-        if box.told in seen and box.problem is None:
-            box = box._replace(problem=Reason.DUPLICATE_ANNOTATION)
-        seen.add(box.told)
-        result.append(box)
-    return result

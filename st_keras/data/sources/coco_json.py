@@ -1,6 +1,5 @@
 """What all readers of COCO's JSON share: its lists, checked, and its categories."""
 
-import collections
 import json
 import pathlib
 from collections.abc import Sequence
@@ -75,17 +74,6 @@ def guess_split(path: pathlib.Path) -> str:
             if split in name.lower():
                 return split
     return source.DEFAULT_SPLIT
-
-
-def shared_ids(images: list[Any]) -> set[str]:
-    """Returns the ids that entries of different files share, as in merged JSONs.
-
-    Which of them an annotation means cannot be known.
-    """
-    files = collections.defaultdict(set)
-    for entry in filter(is_image, images):
-        files[id_text(entry["id"])].add(str(entry["file_name"]))
-    return {image_id for image_id, names in files.items() if len(names) > 1}
 
 
 def number_categories(

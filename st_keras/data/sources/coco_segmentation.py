@@ -1,6 +1,5 @@
 """Reads COCO's JSON for its masks: instances_*, stuff_* or panoptic_*.json."""
 
-import collections
 import functools
 import json
 import math
@@ -13,7 +12,13 @@ from PIL import Image
 
 from st_keras.data import mask_checks
 from st_keras.data.skipping import Reason, SkipPicture
-from st_keras.data.sources import coco_json, coco_shapes, mask_files, source
+from st_keras.data.sources import (
+    coco_entries,
+    coco_json,
+    coco_shapes,
+    mask_files,
+    source,
+)
 from st_keras.data.sources.source import Item, Problem, Scene
 from st_keras.types import IGNORED
 
@@ -65,7 +70,6 @@ class CocoSegmentationSource(source.Source):
         self._labels, names = coco_json.number_categories(
             content.get("categories", []), False, path, classes
         )
-        self._shared_ids = coco_json.shared_ids(self._entries)
         self.label_map_names = source.label_map_names([_BACKGROUND, *names])
         self._masks = None if masks is None else source.existing_folder(masks, "masks")
         panoptic = any(
@@ -92,45 +96,29 @@ class CocoSegmentationSource(source.Source):
 
     def items(self, split: str) -> list[Item]:
         source.check_split(split, self.splits)
-        by_image = collections.defaultdict(list)
-        for annotation in self._annotations:
-            is_object = isinstance(annotation, dict)
-            image_id = annotation.get("image_id") if is_object else None
-            key = coco_json.NO_ID if image_id is None else coco_json.id_text(image_id)
-            by_image[source.storable(key)].append(annotation)
-        items = source.mixed([self._item(entry, by_image) for entry in self._entries])
-        known = {item.image_id for item in items} - {coco_json.NO_ID}
-        for image_id in sorted(by_image.keys() - known):
+        entries, lost = coco_entries.match(self._entries, self._annotations)
+        items = source.mixed([self._item(entry) for entry in entries])
+        for image_id, annotation in lost:
             no_id = image_id == coco_json.NO_ID
             reason = Reason.MALFORMED if no_id else Reason.UNKNOWN_IMAGE
-            for annotation in by_image[image_id]:
-                items.append(Item(image_id, source.skipped(reason, _told(annotation))))
+            items.append(Item(image_id, source.skipped(reason, _told(annotation))))
         return items
 
-    def _item(self, entry: Any, by_image: dict[str, list]) -> Item:
-        if not coco_json.is_image(entry):
-            read = source.skipped(Reason.MALFORMED, f"image {json.dumps(entry)}")
-            return Item(coco_json.NO_ID, read)
-        image_id = coco_json.id_text(entry["id"])
-        path = self._folder / str(entry["file_name"])
-        if image_id in self._shared_ids and image_id in by_image:
-            told = f"{path.name}: other files have this id too"
-            return Item(image_id, source.skipped(Reason.DUPLICATE_IMAGE_ID, told))
-        size = source.stated_size(entry.get("height"), entry.get("width"))
-        # An annotation without an id has no image, not even one whose id is `NO_ID`.
-        is_known = image_id != coco_json.NO_ID
-        annotations = by_image.get(image_id, []) if is_known else []
-        if self._masks is not None:
-            read = functools.partial(self._read_mask, path, size, annotations)
+    def _item(self, entry: coco_entries.Entry) -> Item:
+        path, size = self._folder / entry.file_name, entry.size_px
+        if entry.problem:
+            read = source.skipped(*entry.problem)
+        elif self._masks is not None:
+            read = functools.partial(self._read_mask, path, size, entry.annotations)
         elif size is None:
-            detail = f"image {json.dumps(entry)}: no height and width"
+            detail = f"image {entry.file_name}: no height and width"
             read = source.skipped(Reason.MALFORMED, detail)
         else:
-            read = functools.partial(self._read_shapes, path, size, annotations)
-        return Item(image_id, read)
+            read = functools.partial(self._read_shapes, path, size, entry.annotations)
+        return Item(entry.image_id, read)
 
     def _read_shapes(
-        self, path: pathlib.Path, size_px: tuple[int, int], annotations: list[dict]
+        self, path: pathlib.Path, size_px: tuple[int, int], annotations: Sequence[dict]
     ) -> Scene:
         if math.prod(size_px) > Image.MAX_IMAGE_PIXELS:
             # No picture of this size would be read; drawing it may be impossible.
@@ -156,7 +144,7 @@ class CocoSegmentationSource(source.Source):
         self,
         path: pathlib.Path,
         size_px: tuple[int, int] | None,
-        annotations: list[dict],
+        annotations: Sequence[dict],
     ) -> Scene:
         if not annotations:
             raise SkipPicture(Reason.MISSING_FILE, f"no annotation for {path.name}")

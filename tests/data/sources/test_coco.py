@@ -198,6 +198,42 @@ def test_boxes_of_an_id_that_two_files_have_are_given_to_neither(convert):
     assert out.skipped()[:2] == [("5", "-", "duplicate_image_id")] * 2
 
 
+def test_a_file_under_two_ids_has_the_boxes_of_both(convert):
+    # As in an export that was put together with another of the same pictures.
+    entries = [{"id": i, "file_name": "a.png"} for i in (4, 5, 105)]
+    cat, dog = [10, 20, 30, 15], [1, 2, 30, 15]
+    boxes = [
+        annotation(1, 5, cat),
+        annotation(2, 105, dog, category_id=7),
+        annotation(3, 105, cat),  # The one that 5 has.
+        annotation(4, 105, cat, category_id=7),
+    ]
+    out = convert(content(boxes, entries))
+    record = out.records()["5"]
+    assert record["texts"] == ["cat", "dog", "dog"]
+    assert record["boxes"] == [[20, 10, 35, 40], [2, 1, 17, 31], [20, 10, 35, 40]]
+    assert set(out.records()) == {"5"}
+    assert out.skipped() == [
+        ("105", "-", "duplicate_file"),
+        ("4", "-", "duplicate_file"),
+        ("5", "2", "duplicate_annotation"),
+    ]
+
+
+def test_boxes_of_a_file_whose_two_entries_state_other_sizes_are_not_joined(convert):
+    entries = [
+        {"id": 5, "file_name": "a.png", "height": 60, "width": 100},
+        {"id": 6, "file_name": "./a.png", "height": 100, "width": 60},
+        {"id": 7, "file_name": "b.png"},
+    ]
+    boxes = [annotation(i, i, [10, 20, 30, 15]) for i in (5, 6, 7)]
+    out = convert(content(boxes, entries))
+    assert set(out.records()) == {"7"}
+    assert out.skipped() == [(i, "-", "duplicate_file") for i in ("5", "6")]
+    told = (out.output / "train" / "skipped.txt").read_text()
+    assert "a.png: listed as 5, 6 with 60 x 100 and 100 x 60 pixels" in told
+
+
 def test_a_list_of_classes_numbers_jsons_alike_whose_categories_differ(convert):
     boxes = [
         annotation(1, 5, [10, 20, 30, 15], category_id=7),

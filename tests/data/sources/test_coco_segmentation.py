@@ -205,6 +205,15 @@ def test_a_broken_image_is_skipped_by_name(coco, folder, entry, line):
     assert set(folder.records()) == {"5"}
 
 
+def test_a_file_under_two_ids_has_the_shapes_of_both(coco, folder):
+    size = {"height": HEIGHT, "width": WIDTH}
+    entries = [{"id": i, "file_name": "a.png", **size} for i in (4, 5, 105)]
+    shapes = [annotation(box(0, 0, 1, 2)), annotation(box(1, 0, 2, 3), image_id=105)]
+    coco(*shapes, entries=entries)
+    assert [sum(row) for row in stored(folder)] == [2, 3, 0, 0]
+    assert folder.skipped() == [(i, "-", "duplicate_file") for i in ("105", "4")]
+
+
 def test_annotations_of_no_image_are_listed(coco, folder):
     coco(annotation(box(0, 0, 2, 2), image_id=99), "text", {})
     assert folder.skipped() == [
