@@ -101,7 +101,8 @@ class _Conversion:
         self._tally = dataset_info.Tally()
         self._labels_by_id: dict[str, set[int]] = {}
         self._files: set[pathlib.Path | bytes] = set()
-        self._boxes_told = 0  # By the source, of pictures that can be used.
+        # Boxes and shapes of pictures that can be used.
+        self._objects_told = self._objects_kept = 0
 
     def run(
         self, items: list[Item], folder: pathlib.Path, num_shards: int
@@ -118,7 +119,7 @@ class _Conversion:
                         writer.write(record)
                         self._tally.add(record)
                 self._check_any_written(len(items), folder)
-                self._check_any_box(folder)
+                self._check_any_object(folder)
                 (folder / dataset_info.FILE_NAME).unlink(missing_ok=True)
         except tf.errors.OpError as error:
             raise OSError(f"{folder}: cannot be written: {error.message}") from None
@@ -176,7 +177,9 @@ class _Conversion:
             for box, result in zip(scene.boxes, checked, strict=True)
             if result.box_yxyx is not None
         ]
-        self._boxes_told += len(scene.boxes)
+        unread = sum(problem.reason not in KEPT for problem in scene.problems)
+        self._objects_told += len(scene.boxes) + scene.shapes + unread
+        self._objects_kept += len(kept) + scene.shapes
         self._files.add(scene.picture)
         self._labels_by_id[item.image_id] = {box.label for box, _ in kept}
         return self._assemble(item, scene, picture, kept, mask)
@@ -229,11 +232,12 @@ class _Conversion:
             f"because of: {self._log.first}.{self._listed(folder)}"
         )
 
-    def _check_any_box(self, folder: pathlib.Path) -> None:
+    def _check_any_object(self, folder: pathlib.Path) -> None:
         """Refuses a split that would be trained on as if nothing were in it."""
-        if self._boxes_told and not any(self._labels_by_id.values()):
+        if self._objects_told and not self._objects_kept:
+            kind = "boxes" if self._source.class_names else "shapes"
             raise ValueError(
-                f"`{self._split}`: none of its {self._boxes_told} boxes can be used "
+                f"`{self._split}`: none of its {self._objects_told} {kind} can be used "
                 f"({_counted(self._log.counts)}), the first because of: "
                 f"{self._log.first}.{self._listed(folder)}"
             )

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from st_keras.data import mask_checks
-from st_keras.data.skipping import Reason, SkipPicture
+from st_keras.data.skipping import KEPT, Reason, SkipPicture
 from st_keras.data.sources import (
     coco_entries,
     coco_json,
@@ -30,8 +30,9 @@ class CocoSegmentationSource(source.Source):
     """One JSON, the folder of its pictures and, if it is panoptic, that of its masks.
 
     Value 0 is the background; categories are 1 to K in the order of their ids. Smaller
-    shapes are drawn over larger ones. Crowds, shapes of unknown categories and what a
-    panoptic mask leaves blank are ignored. Image ids are the JSON's, as strings.
+    shapes are drawn over larger ones. Crowds, shapes of unknown categories, the boxes
+    of shapes that cannot be read and what a panoptic mask leaves blank are ignored.
+    Image ids are the JSON's, as strings.
 
     Source: https://cocodataset.org/#format-data.
     """
@@ -124,20 +125,26 @@ class CocoSegmentationSource(source.Source):
             # No picture of this size would be read; drawing it may be impossible.
             detail = f"stated are {size_px[0]} x {size_px[1]} pixels (height x width)"
             raise SkipPicture(Reason.TOO_MANY_PIXELS, detail)
-        canvas, problems = coco_shapes.Canvas(size_px), []
+        canvas, problems, shapes = coco_shapes.Canvas(size_px), [], 0
         for index, annotation in enumerate(annotations):
             inside = coco_shapes.rasterize(annotation.get("segmentation"), size_px)
             if isinstance(inside, Reason):
                 problems.append(Problem(index, inside, _told(annotation)))
+                # Something is there, so it must not count as background.
+                canvas.draw(
+                    coco_shapes.around(annotation.get("bbox"), size_px), IGNORED
+                )
                 continue
             class_id, problem = self._class_id(index, annotation)
             problems += problem
+            shapes += _is_used(problem)
             canvas.draw(inside, class_id)
         return Scene(
             path,
             stated_size_px=size_px,
             label_map=canvas.label_map,
             problems=problems,
+            shapes=shapes,
         )
 
     def _read_mask(
@@ -156,18 +163,23 @@ class CocoSegmentationSource(source.Source):
             Problem(index, Reason.DUPLICATE_ANNOTATION, _told(annotation))
             for index, annotation in enumerate(annotations[1:], start=1)
         ]
-        class_ids = {0: IGNORED}
+        class_ids, shapes = {0: IGNORED}, 0
         for index, segment in enumerate(segments):
             if not isinstance(segment, dict) or type(segment.get("id")) is not int:
                 problems.append(Problem(index, Reason.MALFORMED, json.dumps(segment)))
                 continue
             class_id, problem = self._class_id(index, segment)
             problems += problem
+            shapes += _is_used(problem)
             class_ids[segment["id"]] = class_id
         values = mask_files.read_colors(self._masks / file_name)
         label_map = mask_checks.relabel(values, class_ids, mask_files.told_segment)
         return Scene(
-            path, stated_size_px=size_px, label_map=label_map, problems=problems
+            path,
+            stated_size_px=size_px,
+            label_map=label_map,
+            problems=problems,
+            shapes=shapes,
         )
 
     def _class_id(self, index: int, told: dict) -> tuple[int, list[Problem]]:
@@ -182,6 +194,10 @@ class CocoSegmentationSource(source.Source):
         if is_crowd:
             return IGNORED, [Problem(index, Reason.CROWD, _told(told))]
         return class_id, []
+
+
+def _is_used(problems: list[Problem]) -> bool:
+    return all(problem.reason in KEPT for problem in problems)
 
 
 def _told(annotation: Any) -> str:

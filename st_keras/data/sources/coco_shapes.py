@@ -1,5 +1,6 @@
 """Turns a COCO annotation's polygons or run lengths into pixels."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,24 @@ def rasterize(segmentation: Any, size_px: tuple[int, int]) -> np.ndarray | Reaso
     return drawn
 
 
+def around(bbox: Any, size_px: tuple[int, int]) -> np.ndarray:
+    """Returns [H, W] bool: the pixels that a box touches; none if it cannot be read.
+
+    Args:
+      bbox: COCO's left, top, width and height.
+      size_px: Height and width of the picture.
+    """
+    inside = np.zeros(size_px, bool)
+    if isinstance(bbox, list) and len(bbox) == 4:
+        left, top, width, height = (source.number(value) for value in bbox)
+        edges = (top, left, top + height, left + width)
+        if all(math.isfinite(edge) for edge in edges):
+            y0, x0 = (max(math.floor(edge), 0) for edge in edges[:2])
+            y1, x1 = (max(math.ceil(edge), 0) for edge in edges[2:])
+            inside[y0:y1, x0:x1] = True
+    return inside
+
+
 class Canvas:
     """A label map on which shapes are drawn, smaller ones over larger ones.
 
@@ -60,8 +79,10 @@ def _from_polygons(polygons: list, size_px: tuple[int, int]) -> np.ndarray | Rea
         if not isinstance(polygon, list) or len(polygon) % 2:
             return Reason.MALFORMED
         if len(polygon) < _FEWEST_NUMBERS:
-            return Reason.DEGENERATE
+            continue  # A leftover point or line has no pixel; other parts may.
         corners.append(np.array([source.number(v) for v in polygon]).reshape([-1, 2]))
+    if not corners:
+        return Reason.DEGENERATE
     points_xy = np.concatenate(corners)
     if not np.isfinite(points_xy).all():
         return Reason.NOT_A_NUMBER

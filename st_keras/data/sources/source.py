@@ -52,6 +52,7 @@ class Scene(NamedTuple):
     # [H, W] integers, upright: positions in `Source.label_map_names`, or `IGNORED`.
     label_map: np.ndarray | None = None
     problems: Sequence[Problem] = ()  # Of annotations that `label_map` is made of.
+    shapes: int = 0  # How many annotations `label_map` shows, crowds among them.
     image_class: int | None = None  # Of the whole picture, from 1; None: not known.
 
 

@@ -123,7 +123,7 @@ def test_a_crowd_is_what_says_1(coco, folder):
 
 
 def test_an_unknown_category_is_ignored_and_counted(coco, folder):
-    coco(annotation(box(0, 0, 1, 2), category_id=8))
+    coco(annotation(box(0, 0, 1, 2), category_id=8), annotation(box(3, 0, 4, 1)))
     assert stored(folder)[0] == [255, 255, 0, 0, 0, 0]
     assert folder.skipped() == [("5", "0", "unknown_class")]
 
@@ -143,7 +143,6 @@ BROKEN_SHAPES = {
     "numbers without a list": ([0, 0, 3, 0, 3, 3], "malformed"),
     "half a point": ([[0, 0, 3, 0, 3, 3, 1]], "malformed"),
     "two points": ([[0, 0, 3, 3]], "degenerate"),
-    "a second polygon of two points": (box(0, 0, 2, 2) + [[0, 0, 3, 3]], "degenerate"),
     "nan": ([[0, 0, 3, 0, 3, NAN]], "not_a_number"),
     "a word": ([[0, 0, 3, 0, 3, "three"]], "not_a_number"),
     "no pixel": (box(1, 1, 1.1, 1.1), "degenerate"),
@@ -167,6 +166,57 @@ def test_a_broken_shape_is_skipped_by_name(coco, folder, shape, reason):
     coco(annotation(box(0, 4, 1, 6)), annotation(shape))
     assert folder.skipped() == [("5", "1", reason)]
     assert stored(folder)[0] == [0, 0, 0, 0, 1, 1]
+
+
+def test_a_part_without_area_takes_nothing_from_its_object(coco, folder):
+    coco(annotation([[0, 0, 3, 3], *box(0, 0, 1, 2), [1, 1]]))
+    assert stored(folder)[0] == [1, 1, 0, 0, 0, 0]
+    assert folder.skipped() == []
+
+
+def test_the_box_of_a_shape_that_cannot_be_read_is_ignored(coco, folder):
+    # Rows 1 and 2, columns 1 to 3; another object is on it.
+    unread = annotation("polygon", bbox=[1.5, 1, 2, 1.5])
+    coco(unread, annotation(box(1, 2, 2, 3)))
+    assert stored(folder) == [
+        [0, 0, 0, 0, 0, 0],
+        [0, 255, 1, 255, 0, 0],
+        [0, 255, 255, 255, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+    ]
+    assert folder.skipped() == [("5", "0", "malformed")]
+
+
+BOXES = {
+    "around the picture": ([-9, -9, 1e300, 99], HEIGHT * WIDTH),
+    "beside the picture": ([-9, 0, 3, 2], 0),
+    "nan": ([0, 0, NAN, 2], 0),
+    "three numbers": ([0, 0, 2], 0),
+    "nothing": (None, 0),
+}
+
+
+@pytest.mark.parametrize("bbox, pixels", BOXES.values(), ids=BOXES)
+def test_the_pixels_around_a_shape_are_those_in_the_picture(bbox, pixels):
+    assert coco_shapes.around(bbox, (HEIGHT, WIDTH)).sum() == pixels
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        # As an export of boxes alone.
+        [annotation([], bbox=[1, 1, 2, 2]), annotation([], bbox=[0, 0, 2, 2])],
+        [annotation(box(0, 0, 1, 2), category_id=8), annotation([[0, 0]])],
+    ],
+)
+def test_a_json_without_a_shape_that_can_be_used_is_refused(coco, annotations):
+    with pytest.raises(ValueError, match="none of its 2 shapes can be used"):
+        coco(*annotations)
+
+
+def test_crowds_alone_are_shapes(coco, folder):
+    coco(annotation(box(0, 0, 1, 2), iscrowd=1))
+    assert stored(folder)[0] == [255, 255, 0, 0, 0, 0]
 
 
 def test_part_of_a_polygon_may_lie_outside(coco, folder):
