@@ -10,6 +10,7 @@ from st_keras.data import dataset_info, decode, records
 from st_keras.types import IGNORED, Labels
 
 _BATCH = 64
+_DRAWN_ON_BACKGROUND = "coco_segmentation"  # A source; its background is label 1.
 
 
 def read(pattern: str) -> tuple[dict[str, set[int]], tuple[str, ...]]:
@@ -29,6 +30,21 @@ def read(pattern: str) -> tuple[dict[str, set[int]], tuple[str, ...]]:
     if not info.class_names and info.image_class_names:
         return classes(pattern), info.image_class_names
     return boxes(pattern), info.class_names
+
+
+def unlabeled(pattern: str) -> frozenset[int]:
+    """Returns the labels that a picture in records shows though nobody labelled it.
+
+    COCO's JSON draws the background where it has no shape, also in a whole picture.
+
+    Args:
+      pattern: Glob of TFRecords.
+
+    Raises:
+      ValueError: No file matches, or there is no dataset.json beside them.
+    """
+    is_drawn = dataset_info.load(pattern).source == _DRAWN_ON_BACKGROUND
+    return frozenset([1] if is_drawn else [])
 
 
 def label_maps(pattern: str) -> dict[str, set[int]]:

@@ -172,7 +172,8 @@ def split(
       ids_file: Ids of the pictures to draw from; empty: all.
       seed: See `draw`, also for the next two.
       only_labeled: Draws from the pictures that have a label, and fractions are shares
-        of those; the others are among the ids that remain.
+        of those; the others are among the ids that remain. A map of COCO's JSON that is
+        all background has none.
       without: Globs of other records, whose pictures count as absent.
 
     Returns:
@@ -211,7 +212,8 @@ def split(
         labels_by_id, whole = left, f"{whole} without those of {', '.join(without)}"
     drawn_from = labels_by_id
     if only_labeled:
-        drawn_from = {i: labels for i, labels in labels_by_id.items() if labels}
+        background = record_labels.unlabeled(pattern)
+        drawn_from = {i: n for i, n in labels_by_id.items() if set(n) - background}
         whole = f"{len(drawn_from)} labelled pictures of {whole}"
         if not drawn_from:
             raise ValueError(f"`only_labeled`: no picture of `{pattern}` has a label.")

@@ -193,6 +193,31 @@ class TestSplit:
         rest = set(splits.read_ids(tmp_path / "fraction_100_seed0_rest.txt"))
         assert rest == {f"images/{i}" for i in range(10)} - labeled
 
+    def test_the_background_of_coco_is_no_label_that_a_person_gave(
+        self, folder, tmp_path
+    ):
+        from st_keras.data.sources.coco_segmentation import CocoSegmentationSource
+
+        size = {"height": 4, "width": 6}
+        shape = {"category_id": 2, "segmentation": [[0, 0, 3, 0, 3, 2]]}
+        content = {
+            "images": [{"id": i, "file_name": f"{i}.png", **size} for i in range(7)],
+            # Of picture 5, only a crowd is known.
+            "annotations": [
+                {"id": i, "image_id": i, "iscrowd": i == 5, **shape} for i in (2, 4, 5)
+            ],
+            "categories": [{"id": 2, "name": "cat"}],
+        }
+        for i in range(7):
+            folder.write(f"{i}.png", images.encode_png(np.full([4, 6], i, np.uint8)))
+        path = folder.write("train.json", content)
+        folder.convert(CocoSegmentationSource(folder.root, path))
+        pattern = str(folder.output / "train" / "*.tfrecord")
+        splits.split(pattern, tmp_path, [100], only_labeled=True)
+        assert set(splits.read_ids(tmp_path / "fraction_100_seed0.txt")) == {"2", "4"}
+        rest = splits.read_ids(tmp_path / "fraction_100_seed0_rest.txt")
+        assert rest == ["0", "1", "3", "5", "6"]
+
     def test_a_copy_of_a_drawn_picture_is_not_among_the_rest(self, folder, tmp_path):
         from st_keras.data.sources.yolo import YoloSource
 
