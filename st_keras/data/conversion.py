@@ -66,12 +66,12 @@ def convert(
     items = {split: source.items(split) for split in chosen}
     folders = {split: pathlib.Path(output).expanduser() / split for split in chosen}
     for split in chosen:
-        if not items[split]:
+        if not _pictures(items[split]):
             raise ValueError(f"`{split}`: the source has no picture in it.")
         _check_folder(folders[split], overwrite)
     infos = {}
     for split in chosen:
-        count = len(items[split])
+        count = _pictures(items[split])
         shards = min(num_shards or math.ceil(count / records.PICTURES_PER_SHARD), count)
         conversion = _Conversion(source, split, max_side_px, SkipLog(strict))
         infos[split] = conversion.run(items[split], folders[split], shards)
@@ -101,7 +101,7 @@ class _Conversion:
         self._tally = dataset_info.Tally()
         self._labels_by_id: dict[str, set[int]] = {}
         self._files: set[pathlib.Path | bytes] = set()
-        # Boxes and shapes of pictures that can be used.
+        # Boxes and shapes of pictures that can be used, and of none.
         self._objects_told = self._objects_kept = 0
 
     def run(
@@ -118,7 +118,7 @@ class _Conversion:
                     if record is not None:
                         writer.write(record)
                         self._tally.add(record)
-                self._check_any_written(len(items), folder)
+                self._check_any_written(_pictures(items), folder)
                 self._check_any_object(folder)
                 (folder / dataset_info.FILE_NAME).unlink(missing_ok=True)
         except tf.errors.OpError as error:
@@ -162,6 +162,8 @@ class _Conversion:
         item, scene, picture, checked, mask, skip = found
         problem = (scene and self._seen_before(item, scene)) or skip
         if problem:
+            # What is of no picture, as if ids were written in two ways.
+            self._objects_told += problem.reason is Reason.UNKNOWN_IMAGE
             self._log.add(item.image_id, problem.reason, problem.detail)
             return None
         for index, (box, result) in enumerate(zip(scene.boxes, checked, strict=True)):
@@ -260,6 +262,10 @@ class _Conversion:
         note = f"of {folder}, seed {self._source.seed}"
         splits.write_ids(folder / f"labeled_{count}.txt", sorted(labeled), note)
         splits.write_ids(folder / f"unlabeled_{len(rest)}.txt", rest, note)
+
+
+def _pictures(items: Sequence[Item]) -> int:
+    return sum(item.is_picture for item in items)
 
 
 def _check_folder(folder: pathlib.Path, overwrite: bool) -> None:

@@ -71,7 +71,7 @@ class CocoSource(source.Source):
         for image_id, annotation in lost:
             box = self._box(annotation)
             reason = box.problem or Reason.UNKNOWN_IMAGE
-            items.append(Item(image_id, source.skipped(reason, box.told)))
+            items.append(Item(image_id, source.skipped(reason, box.told), False))
         return items
 
     def _item(self, entry: coco_entries.Entry) -> Item:

@@ -102,7 +102,8 @@ class CocoSegmentationSource(source.Source):
         for image_id, annotation in lost:
             no_id = image_id == coco_json.NO_ID
             reason = Reason.MALFORMED if no_id else Reason.UNKNOWN_IMAGE
-            items.append(Item(image_id, source.skipped(reason, _told(annotation))))
+            read = source.skipped(reason, _told(annotation))
+            items.append(Item(image_id, read, is_picture=False))
         return items
 
     def _item(self, entry: coco_entries.Entry) -> Item:

@@ -61,6 +61,7 @@ class Item(NamedTuple):
 
     image_id: str
     read: Callable[[], Scene]  # May raise SkipPicture.
+    is_picture: bool = True  # Otherwise an annotation of none, only to be listed.
 
 
 class Source(abc.ABC):

@@ -234,6 +234,26 @@ def test_boxes_of_a_file_whose_two_entries_state_other_sizes_are_not_joined(conv
     assert "a.png: listed as 5, 6 with 60 x 100 and 100 x 60 pixels" in told
 
 
+def test_ids_that_are_written_in_two_ways_are_refused(convert):
+    entries = [{"id": "0005", "file_name": "a.png"}, {"id": "7", "file_name": "b.png"}]
+    boxes = [annotation(1, 5, [10, 20, 30, 15]), annotation(2, 5, [1, 2, 30, 15])]
+    with pytest.raises(ValueError, match="none of its 2 boxes .*unknown_image 2"):
+        convert(content(boxes, entries))
+
+
+def test_annotations_of_no_picture_make_no_shards(convert, folder):
+    boxes = [annotation(i, 6, [10, 20, 30, 15]) for i in range(700)]
+    boxes.append(annotation(700, 5, [10, 20, 30, 15]))
+    convert(content(boxes))
+    assert len(list((folder.output / "train").glob("*.tfrecord"))) == 1
+    assert folder.skipped() == [("6", "-", "unknown_image")] * 700
+
+
+def test_annotations_alone_are_no_pictures(convert):
+    with pytest.raises(ValueError, match="no picture in it"):
+        convert({"images": [], "annotations": [annotation(1, 5, [1, 2, 3, 4])]})
+
+
 def test_a_list_of_classes_numbers_jsons_alike_whose_categories_differ(convert):
     boxes = [
         annotation(1, 5, [10, 20, 30, 15], category_id=7),

@@ -265,7 +265,8 @@ def test_a_file_under_two_ids_has_the_shapes_of_both(coco, folder):
 
 
 def test_annotations_of_no_image_are_listed(coco, folder):
-    coco(annotation(box(0, 0, 2, 2), image_id=99), "text", {})
+    good = annotation(box(0, 0, 2, 2))
+    coco(good, annotation(box(0, 0, 2, 2), image_id=99), "text", {})
     assert folder.skipped() == [
         ("99", "-", "unknown_image"),
         ("?", "-", "malformed"),
