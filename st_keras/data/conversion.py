@@ -151,8 +151,8 @@ class _Conversion:
                 raise SkipPicture(Reason.UNREADABLE_FILE, problem)
             boxes = [box_checks.check_box(b, scene, picture) for b in scene.boxes]
             # Once more, for pictures without boxes.
-            box_checks.needs_turn(scene, picture)
-            mask = self._checked_map(scene, picture)
+            turns = box_checks.needs_turn(scene, picture)
+            mask = self._checked_map(scene, picture, turns)
         except SkipPicture as skip:
             return _Found(item, scene, skip=skip)
         return _Found(item, scene, picture, boxes, mask)
@@ -187,12 +187,16 @@ class _Conversion:
         return self._assemble(item, scene, picture, kept, mask)
 
     def _checked_map(
-        self, scene: Scene, picture: images.Picture
+        self, scene: Scene, picture: images.Picture, turns: bool
     ) -> mask_checks.Checked | None:
-        if scene.label_map is None:
+        label_map = scene.label_map
+        if label_map is None:
             return None
+        # Not a mask that is upright beside a JSON that states the size of the file.
+        if turns and label_map.shape == scene.stated_size_px:
+            label_map = mask_checks.turn_upright(label_map, picture.orientation)
         num_classes = len(self._source.label_map_names)
-        return mask_checks.check_label_map(scene.label_map, picture, num_classes)
+        return mask_checks.check_label_map(label_map, picture, num_classes)
 
     def _assemble(self, item, scene, picture, kept, mask) -> records.Record:
         size_px = (picture.height_px, picture.width_px)

@@ -50,6 +50,20 @@ def check_label_map(
     return Checked(known, int(np.count_nonzero(known != IGNORED)))
 
 
+def turn_upright(label_map: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns a map by a quarter, as `images.read_picture` turns the pixels under it.
+
+    Args:
+      label_map: [H, W], as the picture lies in its file.
+      orientation: EXIF's 5 to 8, those that swap height and width.
+
+    Returns:
+      [W, H].
+    """
+    quarters = {5: 0, 6: 1, 7: 2, 8: 3}[orientation]
+    return np.rot90(label_map.T if quarters % 2 == 0 else label_map, -quarters)
+
+
 def told_value(value: int) -> str:
     """Returns a grey value or palette index as it stands in skipped.txt."""
     return f"value {value}"

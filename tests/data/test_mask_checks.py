@@ -1,9 +1,12 @@
 """What the checks of label maps promise."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from st_keras.data import mask_checks
+from st_keras.data import images, mask_checks
 from st_keras.data.images import Picture
 from st_keras.data.skipping import Reason, SkipPicture
 
@@ -23,6 +26,18 @@ def test_a_good_map_stays_as_it_is_in_8_bits():
     assert checked.label_map.tolist() == [[0, 1, 255], [2, 1, 0]]
     assert checked.label_map.dtype == np.uint8
     assert checked.labeled_pixels == 5
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_map_turns_as_the_picture_under_it(orientation):
+    stored = np.arange(8, dtype=np.uint8).reshape([2, 4])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(stored).save(buffer, "PNG", exif=exif)
+    shown = Image.open(io.BytesIO(images.read_picture(buffer.getvalue()).encoded))
+    turned = mask_checks.turn_upright(stored, orientation)
+    assert turned.tolist() == np.asarray(shown).tolist()
 
 
 def test_a_shrunk_map_has_the_class_of_the_nearest_pixel():

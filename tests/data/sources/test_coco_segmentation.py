@@ -231,6 +231,28 @@ def test_a_polygon_from_far_away_does_not_keep_the_machine_busy():
     )
 
 
+# As shown, 4 x 6, or as it lies in the file, 6 x 4, which EXIF 6 turns to the right:
+# the lower left corner of the file is shown at the upper left.
+@pytest.mark.parametrize(
+    "size, corner",
+    [
+        ((HEIGHT, WIDTH), box(0, 0, 1, 2)),
+        ((WIDTH, HEIGHT), box(WIDTH - 2, 0, WIDTH, 1)),
+    ],
+    ids=["as shown", "as stored"],
+)
+def test_shapes_follow_the_size_that_their_json_states(coco, folder, size, corner):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (HEIGHT, WIDTH)).save(buffer, "PNG", exif=exif)
+    folder.write("images/b.png", buffer.getvalue())
+    entry = {"id": 5, "file_name": "b.png", "height": size[0], "width": size[1]}
+    coco(annotation(corner), entries=[entry])
+    assert stored(folder)[0] == [1, 1, 0, 0, 0, 0]
+    assert np.sum(stored(folder)) == 2
+
+
 BROKEN_ENTRIES = {
     "no size": ({"id": 6, "file_name": "b.png"}, ("6", "-", "malformed")),
     "another size": (
