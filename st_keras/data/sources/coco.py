@@ -38,7 +38,7 @@ class CocoSource(source.Source):
           images: Folder.
           annotations: Path.
           split: Its name in the output; empty means `train`, `val` or `test`,
-            whichever the JSON's name contains, and `train` if none.
+            whichever is a word of the JSON's name, and `train` if none.
           keep_category_ids: See the class.
           classes: Names, label 1 first, for several JSONs whose categories differ;
             boxes of others are skipped. Empty: all categories.

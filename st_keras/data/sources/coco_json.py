@@ -2,12 +2,21 @@
 
 import json
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from st_keras.data.sources import source
 
 NO_ID = "?"  # Of an entry too damaged to have one.
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+")
+# Also as in trainval35k, minival2014 and valminusminival2014, and as in testset.
+_SPLIT_WORD = re.compile(
+    "(?:mini)?(?:(?P<train>train(?:ing|val)?)"
+    "|(?P<val>(?:val(?:id(?:ation)?)?|eval(?:uation)?)(?:minusminival)?)"
+    "|(?P<test>test(?:ing)?))"
+    "(?:set|split|data|images?|labels?|annotations?|instances)?"
+)
 
 
 def load(path: pathlib.Path) -> dict[str, Any]:
@@ -62,17 +71,17 @@ def is_image(entry: Any) -> bool:
 
 
 def guess_split(path: pathlib.Path) -> str:
-    """Returns `train`, `val` or `test`, whichever the name contains first.
+    """Returns `train`, `val` or `test`, whichever is the first such word of the name.
 
-    Otherwise the folder tells, if it has the name of a split: Roboflow writes
-    `valid/_annotations.coco.json`.
+    `instances_train2017`, `trainAnnotations` and `my-test-set` have one, `latest` and
+    `intervals` have none. Without one the folder tells, if it has the name of a split:
+    Roboflow writes `valid/_annotations.coco.json`.
     """
     folder = path.absolute().parent.name
     names = [path.stem, *([folder] if source.is_split_name(folder) else [])]
-    for name in names:
-        for split in source.USUAL_SPLITS:
-            if split in name.lower():
-                return split
+    for word in _WORD.findall(" ".join(names)):
+        if found := _SPLIT_WORD.fullmatch(word.lower()):
+            return found.lastgroup
     return source.DEFAULT_SPLIT
 
 

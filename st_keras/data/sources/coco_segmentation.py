@@ -54,7 +54,7 @@ class CocoSegmentationSource(source.Source):
           annotations: Path.
           masks: Folder of the PNGs of a panoptic JSON; others have none.
           split: Its name in the output; empty means `train`, `val` or `test`,
-            whichever the JSON's name contains, and `train` if none.
+            whichever is a word of the JSON's name, and `train` if none.
           classes: Names of categories, value 1 first, for several JSONs whose
             categories differ; shapes of others are ignored. Empty: all of them.
 

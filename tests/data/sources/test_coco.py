@@ -128,6 +128,15 @@ def test_image_ids_are_the_jsons(convert):
         ("valid/_annotations.coco.json", "val"),
         ("train/instances_val.json", "val"),
         ("latest/labels.json", "train"),  # No name of a split, though `test` is in it.
+        ("labels_latest.json", "train"),
+        ("val/constraints.json", "val"),
+        ("test/intervals.json", "test"),
+        ("image_info_test-dev2017.json", "test"),
+        ("instances_valminusminival2014.json", "val"),
+        ("minival.json", "val"),
+        ("catsTest.json", "test"),
+        ("VALIDATION.json", "val"),
+        ("testset_v2.json", "test"),
     ],
 )
 def test_the_split_is_called_after_the_json(folder, name, split):
