@@ -65,9 +65,11 @@ def convert(
     chosen = tuple(dict.fromkeys(split_names)) or source.splits
     items = {split: source.items(split) for split in chosen}
     folders = {split: pathlib.Path(output).expanduser() / split for split in chosen}
+    filled = [split for split in chosen if _pictures(items[split])]
     for split in chosen:
-        if not _pictures(items[split]):
-            raise ValueError(f"`{split}`: the source has no picture in it.")
+        if split not in filled:
+            fix = f" Leave it away: --splits {','.join(filled)}." if filled else ""
+            raise ValueError(f"`{split}`: the source has no picture in it.{fix}")
         _check_folder(folders[split], overwrite)
     infos = {}
     for split in chosen:

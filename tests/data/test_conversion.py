@@ -183,6 +183,20 @@ def test_an_unknown_split_is_refused_before_anything_is_written(pictures):
     assert not pictures.output.exists()
 
 
+def test_a_split_without_a_picture_is_refused_with_a_way_out(folder):
+    for split, stems in (("train", "a\n"), ("val", ""), ("test", "b\n")):
+        folder.write(f"ImageSets/Main/{split}.txt", stems)
+    for stem in "ab":
+        folder.picture(f"JPEGImages/{stem}.png")
+        folder.write(f"Annotations/{stem}.xml", "<annotation/>")
+    source = VocSource(folder.root)
+    with pytest.raises(ValueError, match="`val`: .* no picture .*--splits train,test"):
+        folder.convert(source)
+    assert not folder.output.exists()
+    folder.convert(source, split_names=["train", "test"])
+    assert set(folder.records("test")) == {"b"}
+
+
 def test_boxes_shrink_with_their_picture(folder):
     # 60 x 100 to at most 25: a quarter.
     folder.picture("JPEGImages/a.png")
