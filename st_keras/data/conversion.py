@@ -1,5 +1,6 @@
 """Turns a data set of any kind into record shards, in one pass."""
 
+import itertools
 import math
 import pathlib
 from collections.abc import Sequence
@@ -21,7 +22,13 @@ from st_keras.data import (
 )
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.skipping import KEPT, Reason, SkipLog, SkipPicture
-from st_keras.data.sources.source import Item, Scene, Source, storable
+from st_keras.data.sources.source import (
+    Item,
+    Scene,
+    Source,
+    check_class_names,
+    storable,
+)
 
 SKIPPED_FILE = "skipped.txt"
 _SHARDS = "records-*-of-*.tfrecord"
@@ -62,6 +69,8 @@ def convert(
     for name, value in (("num_shards", num_shards), ("max_side_px", max_side_px)):
         if value < 0:
             raise ValueError(f"`{name}` must be 0 or more, got {value}.")
+    kinds = (source.class_names, source.label_map_names, source.image_class_names)
+    check_class_names(itertools.chain(*kinds), f"`--source {source.name}`")
     chosen = tuple(dict.fromkeys(split_names)) or source.splits
     items = {split: source.items(split) for split in chosen}
     folders = {split: pathlib.Path(output).expanduser() / split for split in chosen}

@@ -13,6 +13,7 @@ from st_keras.data.sources.coco import CocoSource
 from st_keras.data.sources.folders import FolderSource
 from st_keras.data.sources.masks import MaskSource
 from st_keras.data.sources.voc import VocSource
+from st_keras.data.sources.yolo import YoloSource
 
 
 @pytest.fixture
@@ -195,6 +196,17 @@ def test_a_split_without_a_picture_is_refused_with_a_way_out(folder):
     assert not folder.output.exists()
     folder.convert(source, split_names=["train", "test"])
     assert set(folder.records("test")) == {"b"}
+
+
+@pytest.mark.parametrize("name", ["cat\ndog", "", "cat\u2028", "\ud800"])
+def test_a_class_whose_name_is_no_line_is_refused(folder, name):
+    folder.picture("images/a.png")
+    folder.write("data.yaml", json.dumps({"names": ["cow", name], "train": "images"}))
+    with pytest.raises(
+        ValueError, match="source yolo`: the name of a class must be .*"
+    ):
+        folder.convert(YoloSource(folder.root))
+    assert not folder.output.exists()
 
 
 def test_boxes_shrink_with_their_picture(folder):

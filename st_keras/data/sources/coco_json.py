@@ -108,15 +108,18 @@ def number_categories(
     names: dict[int, str] = {}
     for category in categories:
         try:
-            category_id, name = int(category["id"]), str(category["name"])
-        except (KeyError, TypeError, ValueError):
+            category_id, name = int(category["id"]), category["name"]
+        except (KeyError, TypeError, ValueError, OverflowError):
+            name = None
+        if name is None:
             raise ValueError(
                 f"{path}: a category must have an integer `id` and a `name`, got "
                 f"{json.dumps(category)}."
-            ) from None
+            )
         if category_id in names:
             raise ValueError(f"{path}: two categories have the id {category_id}.")
-        names[category_id] = name
+        names[category_id] = str(name)
+    source.check_class_names(names.values(), str(path))
     if classes and keep_ids:
         raise ValueError("`classes` and `keep_category_ids` cannot both be given.")
     if classes:

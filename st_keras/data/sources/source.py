@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +22,8 @@ USUAL_SPLITS = ("train", "val", "test")
 _SPLIT_NAME = re.compile(
     r"(train(ing)?|val(id(ation)?)?|dev|eval(uation)?|test(ing)?)([-_]?\d{4})?"
 )
+# Unicode's control characters, halves of characters, and ends of lines and paragraphs.
+_NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")
 _Picture = TypeVar("_Picture")
 
 
@@ -230,6 +233,26 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
         count = names[: len(result)].count(name) + 1
         result.append(name if count == 1 else f"{name}_{count}")
     return tuple(result)
+
+
+def check_class_names(names: Iterable[str], where: str) -> None:
+    """Makes sure that every name can stand in a record and in a row of a table.
+
+    Args:
+      names: Of classes.
+      where: What the message begins with, such as a file.
+
+    Raises:
+      ValueError: A name is blank, has a line break or another control character, or
+        half of a character.
+    """
+    for name in names:
+        odd = any(unicodedata.category(c) in _NOT_IN_A_LINE for c in name)
+        if odd or not name.strip():
+            raise ValueError(
+                f"{where}: the name of a class must be text in one line, got {name!r}. "
+                "Rename it."
+            )
 
 
 def label_map_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -178,6 +178,13 @@ def test_more_than_a_hundred_objects_are_all_kept(convert):
         ('{"info": 1}', "list `images`, got an object with 'info'"),
         ('{"images": [], "annotations": {}}', "`annotations` must be a list"),
         ('{"images": [], "categories": [5]}', "a category must have .* got 5"),
+        ('{"images": [], "categories": [{"id": 1e999, "name": "a"}]}', "got .*Inf"),
+        ('{"images": [], "categories": [{"id": 1, "name": null}]}', "got .*null"),
+        ('{"images": [], "categories": [{"id": 1, "name": " "}]}', "one line, got ' '"),
+        (
+            '{"images": [], "categories": [{"id": 1, "name": "a\\ud800"}]}',
+            r"one line, got 'a\\ud800'",
+        ),
         (
             '{"images": [], "categories": [{"id": 1, "name": "a"}, '
             '{"id": 1, "name": "b"}]}',
