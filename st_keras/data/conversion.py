@@ -31,6 +31,7 @@ from st_keras.data.sources.source import (
 )
 
 SKIPPED_FILE = "skipped.txt"
+_LARGEST_SHARE = 1.01  # With rounding.
 _SHARDS = "records-*-of-*.tfrecord"
 
 
@@ -114,6 +115,7 @@ class _Conversion:
         self._files: set[pathlib.Path | bytes] = set()
         # Boxes and shapes of pictures that can be used, and of none.
         self._objects_told = self._objects_kept = 0
+        self._farthest_end_px = 0.0  # Of boxes whose source tells pixels.
 
     def run(
         self, items: list[Item], folder: pathlib.Path, num_shards: int
@@ -131,6 +133,7 @@ class _Conversion:
                         self._tally.add(record)
                 self._check_any_written(_pictures(items), folder)
                 self._check_any_object(folder)
+                self._check_in_pixels()
                 (folder / dataset_info.FILE_NAME).unlink(missing_ok=True)
         except tf.errors.OpError as error:
             raise OSError(f"{folder}: cannot be written: {error.message}") from None
@@ -193,6 +196,9 @@ class _Conversion:
         unread = sum(problem.reason not in KEPT for problem in scene.problems)
         self._objects_told += len(scene.boxes) + scene.shapes + unread
         self._objects_kept += len(kept) + scene.shapes
+        if not scene.boxes_are_shares:
+            ends = [max(box.box_yxyx) for box, _ in kept]
+            self._farthest_end_px = max([self._farthest_end_px, *ends])
         self._files.add(scene.picture)
         self._labels_by_id[item.image_id] = {box.label for box, _ in kept}
         return self._assemble(item, scene, picture, kept, mask)
@@ -257,6 +263,16 @@ class _Conversion:
                 f"`{self._split}`: none of its {self._objects_told} {kind} can be used "
                 f"({_counted(self._log.counts)}), the first because of: "
                 f"{self._log.first}.{self._listed(folder)}"
+            )
+
+    def _check_in_pixels(self) -> None:
+        """Refuses shares in place of pixels: each would be a box in one corner."""
+        if 0 < self._farthest_end_px <= _LARGEST_SHARE:
+            raise ValueError(
+                f"`{self._split}`: boxes must be in pixels, but none ends farther than "
+                f"{self._farthest_end_px:.3g} from the upper left corner, as if they "
+                "were shares of the picture. Multiply x and width by its width, y and "
+                "height by its height."
             )
 
     def _listed(self, folder: pathlib.Path) -> str:

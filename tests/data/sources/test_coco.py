@@ -270,6 +270,15 @@ def test_annotations_alone_are_no_pictures(convert):
         convert({"images": [], "annotations": [annotation(1, 5, [1, 2, 3, 4])]})
 
 
+def test_boxes_in_shares_of_the_picture_are_refused(convert):
+    shares = [annotation(1, 5, [0.1, 0.3, 0.2, 0.35]), annotation(2, 5, [0, 0, 1, 1])]
+    with pytest.raises(ValueError, match="must be in pixels, .* farther than 1 .*Mult"):
+        convert(content(shares))
+    # One in pixels shows that the others are small.
+    out = convert(content([*shares, annotation(3, 5, [10, 20, 30, 15])]))
+    assert len(out.records()["5"]["boxes"]) == 3
+
+
 def test_a_list_of_classes_numbers_jsons_alike_whose_categories_differ(convert):
     boxes = [
         annotation(1, 5, [10, 20, 30, 15], category_id=7),
