@@ -12,6 +12,7 @@ import tqdm
 
 from st_keras.data import (
     box_checks,
+    copies,
     dataset_info,
     decode,
     images,
@@ -88,6 +89,8 @@ def convert(
         conversion = _Conversion(source, split, max_side_px, SkipLog(strict))
         infos[split] = conversion.run(items[split], folders[split], shards)
         print(_summary(folders[split], infos[split]))
+        if note := conversion.copies.note():
+            print(f"  {note}")
     return infos
 
 
@@ -110,6 +113,7 @@ class _Conversion:
         self._split = split
         self._max_side_px = max_side_px
         self._log = log
+        self.copies = copies.Copies()
         self._tally = dataset_info.Tally()
         self._labels_by_id: dict[str, set[int]] = {}
         self._files: set[pathlib.Path | bytes] = set()
@@ -129,7 +133,7 @@ class _Conversion:
                 for found in threads.in_order(self._read, bar):
                     record = self._record(found)
                     if record is not None:
-                        writer.write(record)
+                        self.copies.add(record, writer.write(record))
                         self._tally.add(record)
                 self._check_any_written(_pictures(items), folder)
                 self._check_any_object(folder)

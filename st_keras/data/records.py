@@ -172,13 +172,15 @@ class ShardWriter:
         self._writers = [enter(tf.io.TFRecordWriter(str(t))) for t in temporaries]
         return self
 
-    def write(self, record: Record) -> None:
-        """Appends one record to the next shard."""
+    def write(self, record: Record) -> str:
+        """Appends one record to the next shard; returns the digest of its picture."""
         serialized = to_example(record).SerializeToString(deterministic=True)
         self._hash.update(serialized)
         self._writers[self._count % len(self._writers)].write(serialized)
         self._count += 1
-        self._images.append(f"{record.image_id}\t{digest(record)}\n")
+        of_picture = digest(record)
+        self._images.append(f"{record.image_id}\t{of_picture}\n")
+        return of_picture
 
     def __exit__(self, error_type, error, traceback) -> None:
         self._files.__exit__(error_type, error, traceback)
