@@ -246,9 +246,7 @@ class _Conversion:
         if item.image_id in self._labels_by_id:
             return SkipPicture(Reason.DUPLICATE_IMAGE_ID, "listed before")
         if scene.picture in self._files:
-            detail = f"{scene.picture}: used before"
-            detail += f"; its {len(scene.boxes)} boxes are lost" * bool(scene.boxes)
-            return SkipPicture(Reason.DUPLICATE_FILE, detail)
+            return SkipPicture(Reason.DUPLICATE_FILE, f"{scene.picture}: used before")
         return None
 
     def _check_any_written(self, count: int, folder: pathlib.Path) -> None:
