@@ -36,6 +36,7 @@ _FEWEST_OF_16_BITS = 1 << 12  # A brightest pixel under it: 12 bits in a file of
 _GREY_MODES = ("1", "L", "LA", "La")
 _JPEG_OPTIONS = {"quality": 95, "subsampling": 0}
 _PNG_DEPTH_AND_COLOR = slice(24, 26)  # In the IHDR chunk, which always comes first.
+_BITS_TAG = 0x0102  # TIFF's BitsPerSample.
 _PNG_PLAIN = (b"\x08\x00", b"\x08\x02")  # 8 bits; grey or RGB.
 _PNG_END = b"IEND\xae\x42\x60\x82"
 
@@ -77,6 +78,10 @@ def read_picture(file: pathlib.Path | bytes, max_side_px: int = 0) -> Picture:
 def _read(content: bytes, max_side_px: int) -> Picture:
     image = Image.open(io.BytesIO(content), formats=_FORMATS)
     image.load()
+    if image.mode in ("RGB", "RGBA") and _bits_per_channel(image, content) == 16:
+        # Pillow has kept the upper bytes alone, so that 255 stands for any lower one.
+        # Black is refused too: it may be 8 bits in a file of 16.
+        _check_brightness((max(high for _, high in image.getextrema()[:3]) << 8) + 255)
     orientation = _orientation(image)
     lossy = _is_lossy(image.format, content)
     plain = _is_plain(image, content) and orientation == 1
@@ -196,6 +201,12 @@ def _is_plain(image: Image.Image, content: bytes) -> bool:
     )
 
 
+def _bits_per_channel(image: Image.Image, content: bytes) -> int:
+    if image.format == "PNG":
+        return content[_PNG_DEPTH_AND_COLOR][0]
+    return int(np.max(image.tag_v2.get(_BITS_TAG, 8))) if image.format == "TIFF" else 8
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Returns the picture in mode L or RGB."""
     if image.mode in ("L", "RGB"):
@@ -215,15 +226,19 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 def _upper_bits(pixels: np.ndarray) -> Image.Image:
     """Returns 16-bit pixels as 8-bit ones."""
-    brightest = int(pixels.max())
-    if 0 < brightest < _FEWEST_OF_16_BITS:
+    if pixels.any():  # An empty picture is black in any range.
+        _check_brightness(int(pixels.max()))
+    return Image.fromarray((pixels >> 8).astype(np.uint8))
+
+
+def _check_brightness(brightest: int) -> None:
+    if brightest < _FEWEST_OF_16_BITS:
         # Not stretched: what is bright in one picture must be as bright in the next.
         detail = (
             f"16 bits per pixel, but none above {brightest}: it would be black; "
             "scale the pixels of all pictures to 16 or 8 bits"
         )
         raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
-    return Image.fromarray((pixels >> 8).astype(np.uint8))
 
 
 def _encode(image: Image.Image, lossy: bool, effort: int = 6) -> bytes:

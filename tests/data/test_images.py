@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from st_keras.data import images
@@ -121,6 +122,42 @@ def test_twelve_bits_in_a_file_of_sixteen_are_not_made_black():
         dark = np.full([2, 3], brightest, np.uint16)
         picture = images.read_picture(encode(dark, "PNG"))
         assert decode(picture).max() == brightest >> 8
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("brightest", [255, 1023, 4095])
+def test_few_of_sixteen_bits_per_colour_are_not_made_black(channels, brightest):
+    pixels = np.full([60, 100, channels], 17, np.uint16)
+    pixels[7, 9, 0] = brightest
+    if channels in (2, 4):
+        pixels[..., -1] = 65535  # Not transparent.
+    with pytest.raises(SkipPicture, match="16 bits per pixel, but none above"):
+        images.read_picture(tf.io.encode_png(pixels).numpy())
+    pixels[7, 9, 0] = 4096
+    picture = images.read_picture(tf.io.encode_png(pixels).numpy())
+    assert decode(picture)[7, 9].flat[0] == 16  # 4096 / 256.
+
+
+@pytest.mark.parametrize("brightest, is_read", [(1023, False), (65535, True)])
+def test_the_same_holds_for_a_tiff(brightest, is_read):
+    # One directory with entries (tag, type, count, value), then the bits of the three
+    # channels, then 1 x 2 pixels.
+    bits, pixels = 8 + 2 + 9 * 12 + 4, 8 + 2 + 9 * 12 + 4 + 6
+    entries = [
+        *((256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 3, bits), (259, 3, 1, 1)),
+        *((262, 3, 1, 2), (273, 4, 1, pixels), (277, 3, 1, 3), (278, 3, 1, 1)),
+        (279, 4, 1, 12),
+    ]
+    content = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    content += b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    content += struct.pack("<3H", 16, 16, 16)
+    content += struct.pack("<6H", 0, 17, 200, 300, brightest, 5)
+    if is_read:
+        picture = images.read_picture(content)
+        np.testing.assert_array_equal(decode(picture), [[[0, 0, 0], [1, 255, 0]]])
+        return
+    with pytest.raises(SkipPicture, match="none above 1023"):
+        images.read_picture(content)
 
 
 def test_transparency_is_dropped():
