@@ -14,7 +14,10 @@ from st_keras.data import pillow_warnings
 from st_keras.data.skipping import Reason, SkipPicture
 
 EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp"),
+        *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    )
 )
 
 # Others are not tried: Pillow hands EPS files to Ghostscript, for one. A phone's MPO

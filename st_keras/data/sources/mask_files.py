@@ -14,6 +14,7 @@ _FORMATS = ("PNG", "GIF", "BMP", "DIB", "TIFF", "PPM")
 _PNG_DEPTH, _PNG_COLOR = 24, 25  # Bytes of the IHDR chunk, which always comes first.
 _GREY = 0
 _COLOR_BASE = 256
+_UNSCALED = (255, 65535)  # Largest values of a PGM that Pillow leaves as they are.
 
 
 def read_values(path: pathlib.Path) -> np.ndarray:
@@ -83,15 +84,27 @@ def _open(path: pathlib.Path) -> tuple[bytes, Image.Image]:
     with pillow_warnings.silenced():
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            _check_scale(image, path)
             image.load()
             return content, images.turned_upright(image)
         except (*pillow_warnings.BOMBS, MemoryError) as error:
             detail = f"mask {path.name}: {error}"
             raise SkipPicture(Reason.TOO_MANY_PIXELS, detail) from None
+        except SkipPicture:
+            raise
         # Pillow's parsers let struct.error, KeyError, SyntaxError and more escape.
         except Exception as error:
             detail = f"mask {path.name}: {type(error).__name__}: {error}"
             raise SkipPicture(Reason.UNREADABLE_FILE, detail) from None
+
+
+def _check_scale(image: Image.Image, path: pathlib.Path) -> None:
+    """Refuses a PGM or PPM whose values Pillow would stretch to 0 to 255 or 65535."""
+    args = image.tile[0][-1] if image.format == "PPM" else ()
+    largest = args[-1] if isinstance(args, tuple) and len(args) == 2 else 255
+    if largest not in _UNSCALED:
+        detail = f"mask {path.name}: values up to {largest}, not 255; save masks as PNG"
+        raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
 
 
 def _grey_step(image: Image.Image, content: bytes) -> int:

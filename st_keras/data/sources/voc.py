@@ -54,8 +54,10 @@ class VocSource(source.Source):
                     f"got {root}: no {folder.name}."
                 )
         self._first_pixel = 0 if voc_zero_based else 1
-        self._pictures = voc_folder.by_stem(pictures, images_module.EXTENSIONS)
-        self._annotations = voc_folder.by_stem(annotations, (".xml",))
+        self._pictures, self._unknown = voc_folder.by_stem(
+            pictures, images_module.EXTENSIONS
+        )
+        self._annotations = voc_folder.by_stem(annotations, (".xml",)).known
         found = self._discover_classes()
         self._class_names = source.distinct(classes) or found
         # Lists of one class, such as cat_train.txt: also of those that are left out.
@@ -78,10 +80,12 @@ class VocSource(source.Source):
 
     def items(self, split: str) -> list[Item]:
         source.check_split(split, tuple(self._lists) or self.splits)
-        # Labels without a picture are skipped by name.
+        # Labels without a picture, and pictures of another kind, are skipped by name.
         stems = source.mixed(sorted(self._pictures.keys() | self._annotations.keys()))
+        stems += sorted(self._unknown.keys() - self._annotations.keys())
         if self._lists:
-            stems = voc_folder.listed(self._lists[split], self._pictures)
+            known = self._pictures.keys() | self._unknown.keys()
+            stems = voc_folder.listed(self._lists[split], known)
         return [Item(stem, functools.partial(self._read, stem)) for stem in stems]
 
     def _discover_classes(self) -> tuple[str, ...]:
@@ -95,7 +99,8 @@ class VocSource(source.Source):
 
     def _read(self, stem: str) -> Scene:
         if stem not in self._pictures:
-            raise SkipPicture(Reason.MISSING_FILE, f"no JPEGImages/{stem}.*")
+            told = f"no JPEGImages/{stem}.*"
+            raise voc_folder.absent(stem, self._unknown, told)
         if stem not in self._annotations:
             raise SkipPicture(Reason.MISSING_FILE, f"no Annotations/{stem}.xml")
         annotation = _parse(self._annotations[stem][0])

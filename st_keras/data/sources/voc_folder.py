@@ -1,21 +1,50 @@
 """Finds the files of a PASCAL VOC folder: pictures by stem, and lists of stems."""
 
+import itertools
 import os
 import pathlib
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
+from typing import NamedTuple
 
+from st_keras.data.skipping import Reason, SkipPicture
 from st_keras.data.sources import source
 
 _FLAG = re.compile(r"\s+(-1|0|1)$")  # "000012 -1": whether a class is in the picture.
 
 
-def by_stem(
-    folder: pathlib.Path, extensions: Container[str]
-) -> dict[str, list[pathlib.Path]]:
-    """Returns the files below a folder with these extensions, in any case."""
-    files = [p for p in source.files_below(folder) if p.suffix.lower() in extensions]
-    return source.by_stem(files, folder)
+class Files(NamedTuple):
+    """The files below a folder by stem."""
+
+    known: dict[str, list[pathlib.Path]]
+    unknown: dict[str, list[pathlib.Path]]  # Stems of which there are only others.
+
+
+def by_stem(folder: pathlib.Path, extensions: Container[str]) -> Files:
+    """Returns the files below a folder by whether their extension is one of these.
+
+    The extensions are in lower case, those of the files in any.
+    """
+    files = source.files_below(folder)
+    is_known = [path.suffix.lower() in extensions for path in files]
+    known = source.by_stem(list(itertools.compress(files, is_known)), folder)
+    unknown = source.by_stem(files, folder)
+    return Files(known, {s: p for s, p in unknown.items() if s not in known})
+
+
+def absent(
+    stem: str, unknown: Mapping[str, Sequence[pathlib.Path]], told: str
+) -> SkipPicture:
+    """Returns why a stem has no file: nothing is there, or of another extension.
+
+    Args:
+      stem: Of the picture.
+      unknown: As in `Files`.
+      told: What to say if nothing is there.
+    """
+    if stem in unknown:
+        return SkipPicture(Reason.UNKNOWN_EXTENSION, unknown[stem][0].name)
+    return SkipPicture(Reason.MISSING_FILE, told)
 
 
 def split_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Sequence
 
 from st_keras.data import images as images_module
-from st_keras.data.skipping import Reason, SkipPicture
 from st_keras.data.sources import mask_files, source, voc_folder
 from st_keras.data.sources.source import Item, Scene
 
@@ -56,8 +55,12 @@ class VocSegmentationSource(source.Source):
         inside = root / pathlib.Path(masks).expanduser()
         folder = inside if inside.is_dir() else source.existing_folder(masks, "masks")
         self._lists = voc_folder.split_files(root / "ImageSets" / "Segmentation")
-        self._pictures = voc_folder.by_stem(pictures, images_module.EXTENSIONS)
-        self._masks = voc_folder.by_stem(folder, images_module.EXTENSIONS)
+        self._pictures, self._unknown = voc_folder.by_stem(
+            pictures, images_module.EXTENSIONS
+        )
+        self._masks, self._unknown_masks = voc_folder.by_stem(
+            folder, images_module.EXTENSIONS
+        )
         self.label_map_names = source.label_map_names(list(classes) or CLASSES)
 
     @property
@@ -73,14 +76,17 @@ class VocSegmentationSource(source.Source):
     def items(self, split: str) -> list[Item]:
         source.check_split(split, tuple(self._lists) or self.splits)
         stems = source.mixed(sorted(self._pictures.keys() | self._masks.keys()))
+        stems += sorted(self._unknown.keys() - self._masks.keys())
         if self._lists:
-            stems = voc_folder.listed(self._lists[split], self._pictures)
+            known = self._pictures.keys() | self._unknown.keys()
+            stems = voc_folder.listed(self._lists[split], known)
         return [Item(stem, functools.partial(self._read, stem)) for stem in stems]
 
     def _read(self, stem: str) -> Scene:
         if stem not in self._pictures:
-            raise SkipPicture(Reason.MISSING_FILE, f"no JPEGImages/{stem}.*")
+            told = f"no JPEGImages/{stem}.*"
+            raise voc_folder.absent(stem, self._unknown, told)
         if stem not in self._masks:
-            raise SkipPicture(Reason.MISSING_FILE, f"no mask {stem}.*")
+            raise voc_folder.absent(stem, self._unknown_masks, f"no mask {stem}.*")
         values = mask_files.read_values(mask_files.preferred(self._masks[stem]))
         return Scene(self._pictures[stem][0], label_map=values)

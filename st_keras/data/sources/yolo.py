@@ -14,6 +14,8 @@ from st_keras.data.sources.source import Item, Scene, SourceBox
 
 _SPLITS = ("train", "val", "valid", "test")
 _BOX_COLUMNS = 5  # Class, centre x, centre y, width, height.
+_YAML_SUFFIXES = (".yaml", ".yml")
+_TEXT_SUFFIXES = (*_YAML_SUFFIXES, ".txt", ".cache")  # Laid beside pictures by tools.
 _FEWEST_POLYGON_COLUMNS = 7  # Class and three points.
 
 
@@ -23,8 +25,8 @@ class YoloSource(source.Source):
     The labels of `.../images/.../a.jpg` are in `.../labels/.../a.txt`, or beside a
     picture that is in no `images` folder. A picture without that file has no objects.
     Segmentation polygons become their bounding boxes; of poses, only the box is read. A
-    label without a picture is skipped by name. Image ids are paths relative to the
-    folder.
+    label without a picture is skipped by name, and so is a file of another extension
+    that lies beside no picture of its name. Image ids are paths relative to the folder.
 
     Source: https://docs.ultralytics.com/datasets/detect/.
     """
@@ -65,7 +67,11 @@ class YoloSource(source.Source):
 
     def items(self, split: str) -> list[Item]:
         source.check_split(split, self.splits)
-        paths = [path for place in self._folders[split] for path in _pictures(place)]
+        paths, others = [], []
+        for place in self._folders[split]:
+            pictures, rest = _files(place)
+            paths += pictures
+            others += rest
         if paths and not any(_label_file(path) for path in paths):
             # Without labels, every picture would silently count as empty.
             raise ValueError(
@@ -78,7 +84,13 @@ class YoloSource(source.Source):
             Item(image_id, functools.partial(self._read, path))
             for image_id, path in zip(ids, paths, strict=True)
         ]
-        return source.mixed(items) + self._alone(split, paths)
+        items = source.mixed(items)
+        ids = source.image_ids(others, self._root)
+        for image_id, path in zip(ids, others, strict=True):
+            told = path.suffix or "none"
+            read = source.skipped(Reason.UNKNOWN_EXTENSION, told)
+            items.append(Item(image_id, read))
+        return items + self._alone(split, paths + others)
 
     def _alone(self, split: str, paths: list[pathlib.Path]) -> list[Item]:
         """Returns an item, to be skipped, for each label file without a picture."""
@@ -86,7 +98,12 @@ class YoloSource(source.Source):
             return []  # A list may leave pictures out on purpose.
         pictures = {label for path in paths for label in _label_files(path)}
         folders = {_label_files(path)[0].parent for path in paths}
-        found = {p for folder in folders for p in folder.glob("*.[tT][xX][tT]")}
+        found = {
+            path
+            for folder in folders
+            for path in folder.glob("*.[tT][xX][tT]")
+            if not path.name.startswith(".")  # As macOS leaves on other disks.
+        }
         others = sorted(found - pictures - {f / "classes.txt" for f in folders})
         return [
             Item(
@@ -127,7 +144,11 @@ class YoloSource(source.Source):
 def _load_yaml(root: pathlib.Path) -> tuple[dict[str, Any], pathlib.Path]:
     """Returns the settings, empty if there are none, and their path."""
     path = root / "data.yaml"
-    others = sorted(p for p in root.iterdir() if p.suffix in (".yaml", ".yml"))
+    others = sorted(
+        path
+        for path in root.iterdir()
+        if path.suffix in _YAML_SUFFIXES and not path.name.startswith(".")
+    )
     if not path.exists() and len(others) == 1:
         path = others[0]
     if not path.exists():
@@ -211,15 +232,27 @@ def _usual_folders(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return folders or {source.DEFAULT_SPLIT: [pictures]}
 
 
-def _pictures(place: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the pictures of a folder, or those a txt file lists."""
+def _files(place: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Returns the pictures of a folder, or those a txt file lists, and other files.
+
+    The others may be pictures of an unknown kind: `b.heic`, but not `a.npy` beside
+    `a.jpg`, which some tool has made of it.
+    """
     if place.is_dir():
-        return [p for p in source.files_below(place) if source.is_picture_name(p)]
+        files = source.files_below(place)
+        pictures = [path for path in files if source.is_picture_name(path)]
+        known = {path.with_suffix("") for path in pictures}
+        return pictures, [
+            path
+            for path in files
+            if path.suffix.lower() not in _TEXT_SUFFIXES
+            and path.with_suffix("") not in known
+        ]
     try:
         lines = place.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{place}: not a list in UTF-8: {error}.") from None
-    return [place.parent / line.strip() for line in lines if line.strip()]
+    return [place.parent / line.strip() for line in lines if line.strip()], []
 
 
 def _label_file(picture: pathlib.Path) -> pathlib.Path | None:

@@ -138,6 +138,20 @@ def test_a_broken_mask_skips_its_picture_by_name(masks, folder, content, reason)
     assert set(folder.records()) == {"good"}
 
 
+@pytest.mark.parametrize("largest", [255, 20])
+def test_a_pgm_is_read_if_its_values_are_kept(masks, folder, largest):
+    masks.add("a")
+    (folder.root / "masks" / "a.png").unlink()
+    folder.write("masks/a.pgm", b"P5 3 2 %d " % largest + bytes([0, 1, 2, 2, 1, 0]))
+    if largest == 255:
+        masks.convert()
+        assert stored(folder) == [[0, 1, 2], [2, 1, 0]]
+        return
+    # Pillow would read 1 of 20 as 13 of 255.
+    with pytest.raises(ValueError, match="mask a.pgm: values up to 20, not 255"):
+        masks.convert()
+
+
 def test_what_has_no_partner_is_listed(masks, folder):
     masks.add("a").add("x/b")
     (folder.root / "images/a.png").unlink()

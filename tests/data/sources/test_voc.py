@@ -155,7 +155,21 @@ def test_a_stated_size_of_zero_states_nothing(voc):
 def test_without_lists_a_label_of_an_unknown_picture_is_skipped_by_name(voc):
     out = voc("a", box())
     voc("b", box())
-    (out.root / "JPEGImages" / "b.png").rename(out.root / "JPEGImages" / "b.heic")
+    (out.root / "JPEGImages" / "b.png").unlink()
     out.convert(VocSource(out.root))
     assert set(out.records()) == {"a"}
     assert out.skipped() == [("b", "-", "missing_file")]
+
+
+@pytest.mark.parametrize("listed", ["", "a\nb\nc.mov\n"])
+def test_pictures_of_other_kinds_are_listed_as_such(voc, listed):
+    voc("a", box())
+    out = voc("b", box())
+    (out.root / "JPEGImages" / "b.png").rename(out.root / "JPEGImages" / "b.heic")
+    out.write("JPEGImages/c.mov", b"...")
+    out.write("JPEGImages/a.json", b"...")
+    if listed:
+        out.write("ImageSets/Main/train.txt", listed)
+    out.convert(VocSource(out.root))
+    assert set(out.records()) == {"a"}
+    assert out.skipped() == [(stem, "-", "unknown_extension") for stem in "bc"]

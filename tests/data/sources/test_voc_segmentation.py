@@ -88,6 +88,16 @@ def test_what_has_no_partner_is_listed(voc, folder):
     ]
 
 
+def test_files_of_other_kinds_are_listed_as_such(voc, folder):
+    voc("a")
+    folder.write("JPEGImages/b.heic", b"...")
+    folder.picture("JPEGImages/c.png", height=2, width=3)
+    folder.write("SegmentationClass/c.npy", b"...")
+    folder.convert(VocSegmentationSource(folder.root))
+    assert set(folder.records()) == {"a"}
+    assert folder.skipped() == [(stem, "-", "unknown_extension") for stem in "bc"]
+
+
 def test_a_list_may_name_what_is_not_there(voc, folder):
     voc("a")
     folder.write("ImageSets/Segmentation/train.txt", "a\ngone\n")

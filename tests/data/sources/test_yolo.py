@@ -160,6 +160,27 @@ def test_labels_without_a_picture_are_listed(yolo):
     assert yolo.skipped() == [("gone", "-", "missing_file")]
 
 
+def test_pictures_of_other_kinds_are_listed_as_such(yolo):
+    for name in ("images/b.heic", "images/sub/c.MOV", "images/a.npy", "images/a.json"):
+        yolo.write(name, b"...")
+    yolo.write("labels/b.txt", LINE)
+    yolo.picture("images/d.ppm")  # The content counts.
+    yolo.convert(YoloSource(yolo.root))
+    assert set(yolo.records()) == {"images/a", "images/d"}
+    assert yolo.skipped() == [
+        ("images/b", "-", "unknown_extension"),
+        ("images/sub/c", "-", "unknown_extension"),
+    ]
+
+
+def test_hidden_files_of_macos_do_not_matter(yolo):
+    (yolo.root / "data.yaml").rename(yolo.root / "mine.yaml")
+    for name in ("._mine.yaml", "labels/._a.txt", "images/._a.png"):
+        yolo.write(name, b"\0\5\x16\7")
+    yolo.convert(YoloSource(yolo.root), strict=True)
+    assert set(yolo.records()) == {"images/a"}
+
+
 def test_a_split_whose_every_box_is_left_out_is_refused(yolo):
     yolo.picture("images/b.png")  # Nothing is in it.
     yolo.write("labels/a.txt", "7 0.3 0.5 0.2 0.4\n" * 2)
