@@ -39,7 +39,7 @@ _OF_SOURCE = [
     flags.DEFINE_string("masks", None, "Folder of masks, where a kind has one."),
     flags.DEFINE_string("annotations", None, "COCO: the JSON."),
     flags.DEFINE_string("split", None, "COCO, images, masks: the split's name."),
-    flags.DEFINE_list("classes", None, "Names, first id first. Masks: or a text file."),
+    flags.DEFINE_list("classes", None, "Names in order. Masks, VOC, YOLO: or a file."),
     flags.DEFINE_list("ignore", None, "Masks: values to ignore besides 255."),
     flags.DEFINE_bool("keep_category_ids", None, "COCO: labels are ids, with gaps."),
     flags.DEFINE_bool("voc_zero_based", None, "VOC: boxes are edges counted from 0."),

@@ -1,4 +1,4 @@
-"""Which class a value or a colour of a mask means: `--classes` and `--ignore`."""
+"""What `--classes` and `--ignore` mean: names, and values or colours of masks."""
 
 import pathlib
 import re
@@ -41,7 +41,7 @@ def read_classes(classes: Sequence[str], ignore: Sequence[str | int] = ()) -> Cl
       ValueError: The file cannot be read or a line is not like the first one; a value
         is there twice or is no number; there is no class or there are too many.
     """
-    path = _file(classes)
+    path = file_of(classes)
     lines = [name.strip() for name in classes] if path is None else _lines(path)
     if "" in lines:
         raise ValueError(f"`classes` must not be empty names, got {','.join(lines)}.")
@@ -72,14 +72,39 @@ def read_classes(classes: Sequence[str], ignore: Sequence[str | int] = ()) -> Cl
     return ClassList(names, class_ids, is_color)
 
 
-def _file(classes: Sequence[str]) -> pathlib.Path | None:
+def read_names(classes: Sequence[str]) -> list[str]:
+    """Returns names as they are given, or the lines of the one text file.
+
+    Empty lines and those that start with `#` do not count.
+
+    Raises:
+      ValueError: The file cannot be read or has no name in it.
+    """
+    path = file_of(classes)
+    if path is None:
+        return list(classes)
+    names = _lines(path)
+    if not names:
+        raise ValueError(f"`classes`: {path}: no name in it; write one per line.")
+    return names
+
+
+def file_of(classes: Sequence[str]) -> pathlib.Path | None:
+    """Returns the file that `classes` is the path of; None if they are names.
+
+    Raises:
+      ValueError: It looks like a path, and there is no such file.
+    """
     if len(classes) != 1:
         return None
     path = pathlib.Path(classes[0]).expanduser()
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
-        raise ValueError(f"`classes`: no such file: {path}.")
+        raise ValueError(
+            f"`classes`: no such file: {path}. If it is a name, write it into a text "
+            "file and pass that."
+        )
     return None
 
 

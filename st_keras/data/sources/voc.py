@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from st_keras.data import images as images_module
 from st_keras.data.skipping import Reason, SkipPicture
-from st_keras.data.sources import source, voc_folder
+from st_keras.data.sources import class_list, source, voc_folder
 from st_keras.data.sources.source import Item, Scene, SourceBox
 
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
@@ -36,13 +36,13 @@ class VocSource(source.Source):
 
         Args:
           images: The folder that holds JPEGImages.
-          classes: Names, label 1 first; empty means those that occur in any split,
-            sorted.
+          classes: Names, label 1 first, or a text file with one per line; empty means
+            those that occur in any split, sorted.
           voc_zero_based: Take `xmin` ... `ymax` as edges counted from 0, as some tools
             write them.
 
         Raises:
-          ValueError: It is not a VOC folder.
+          ValueError: It is not a VOC folder, or the classes cannot be read.
         """
         root = source.existing_folder(images, "images")
         self._lists = voc_folder.split_files(root / "ImageSets" / "Main")
@@ -59,7 +59,7 @@ class VocSource(source.Source):
         )
         self._annotations = voc_folder.by_stem(annotations, (".xml",)).known
         found = self._discover_classes()
-        self._class_names = source.distinct(classes) or found
+        self._class_names = source.distinct(class_list.read_names(classes)) or found
         # Lists of one class, such as cat_train.txt: also of those that are left out.
         self._of_one_class = {
             f"{name}_{split}"

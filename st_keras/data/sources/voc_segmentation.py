@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from st_keras.data import images as images_module
-from st_keras.data.sources import mask_files, source, voc_folder
+from st_keras.data.sources import class_list, mask_files, source, voc_folder
 from st_keras.data.sources.source import Item, Scene
 
 _MASKS = "SegmentationClass"
@@ -40,11 +40,12 @@ class VocSegmentationSource(source.Source):
         Args:
           images: The folder that holds JPEGImages.
           masks: Folder in it such as SegmentationClassAug, or anywhere.
-          classes: Names, value 0 first; empty means VOC's 21, the background first.
+          classes: Names, value 0 first, or a text file with one per line; empty means
+            VOC's 21, the background first.
 
         Raises:
-          ValueError: It is not a VOC folder, there are no masks, or there are too many
-            classes.
+          ValueError: It is not a VOC folder, there are no masks, or the classes
+            cannot be read or are too many.
         """
         root = source.existing_folder(images, "images")
         pictures = root / "JPEGImages"
@@ -61,7 +62,8 @@ class VocSegmentationSource(source.Source):
         self._masks, self._unknown_masks = voc_folder.by_stem(
             folder, images_module.EXTENSIONS
         )
-        self.label_map_names = source.label_map_names(list(classes) or CLASSES)
+        names = class_list.read_names(classes) or CLASSES
+        self.label_map_names = source.label_map_names(names)
 
     @property
     def splits(self) -> tuple[str, ...]:

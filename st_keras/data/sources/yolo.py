@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from st_keras.data.skipping import Reason, SkipPicture
-from st_keras.data.sources import source
+from st_keras.data.sources import class_list, source
 from st_keras.data.sources.source import Item, Scene, SourceBox
 
 _SPLITS = ("train", "val", "valid", "test")
@@ -38,14 +38,15 @@ class YoloSource(source.Source):
 
         Args:
           images: The folder that holds data.yaml, or `images` and classes.txt.
-          classes: Names, id 0 first; empty means those in the files.
+          classes: Names, id 0 first, or a file like data.yaml or classes.txt; empty
+            means those in the folder's own.
 
         Raises:
           ValueError: The names or the pictures cannot be found.
         """
         self._root = source.existing_folder(images, "images")
         settings, path = _load_yaml(self._root)
-        names = list(classes) or _names(settings, path) or _read_classes(self._root)
+        names = _chosen(classes) or _names(settings, path) or _read_classes(self._root)
         if not names:
             raise ValueError(
                 f"{self._root}: found neither a data.yaml with `names` nor a "
@@ -141,6 +142,17 @@ class YoloSource(source.Source):
         return SourceBox(line, box, label)
 
 
+def _chosen(classes: Sequence[str]) -> list[str]:
+    path = class_list.file_of(classes)
+    if path is None:
+        return list(classes)
+    is_yaml = path.suffix in _YAML_SUFFIXES
+    names = _names(_read_yaml(path), path) if is_yaml else _lines(path)
+    if not names:
+        raise ValueError(f"`classes`: {path}: no name in it.")
+    return names
+
+
 def _load_yaml(root: pathlib.Path) -> tuple[dict[str, Any], pathlib.Path]:
     """Returns the settings, empty if there are none, and their path."""
     path = root / "data.yaml"
@@ -153,6 +165,10 @@ def _load_yaml(root: pathlib.Path) -> tuple[dict[str, Any], pathlib.Path]:
         path = others[0]
     if not path.exists():
         return {}, path
+    return _read_yaml(path), path
+
+
+def _read_yaml(path: pathlib.Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -161,7 +177,7 @@ def _load_yaml(root: pathlib.Path) -> tuple[dict[str, Any], pathlib.Path]:
         raise ValueError(
             f"{path}: must have `names` and `train`, got a {type(settings).__name__}."
         )
-    return settings, path
+    return settings
 
 
 def _names(settings: dict[str, Any], path: pathlib.Path) -> list[str]:
@@ -184,14 +200,18 @@ def _names(settings: dict[str, Any], path: pathlib.Path) -> list[str]:
 def _read_classes(root: pathlib.Path) -> list[str]:
     for path in (root / "classes.txt", root / "labels" / "classes.txt"):
         if path.is_file():
-            try:
-                text = path.read_text(encoding="utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}: not UTF-8 text: {error}.") from None
-            lines = [line.strip() for line in text.rstrip().splitlines()]
-            # An empty line still has a number.
-            return [line or f"unused_{i}" for i, line in enumerate(lines)]
+            return _lines(path)
     return []
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text: {error}.") from None
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    # An empty line still has a number.
+    return [line or f"unused_{i}" for i, line in enumerate(lines)]
 
 
 def _folders_of_yaml(

@@ -74,6 +74,16 @@ def test_chosen_classes_leave_the_others_out_by_name(voc):
     assert out.skipped() == [("a", "0", "unknown_class")]
 
 
+def test_classes_may_be_the_lines_of_a_file(voc):
+    out = voc("a", box("dog"), box("cat"))
+    path = out.write("classes.txt", "\ufeffcat\r\n\r\ndog\r\n")
+    source = VocSource(out.root, classes=[str(path)])
+    assert source.class_names == ("cat", "dog")
+    path.write_text("# none\n")
+    with pytest.raises(ValueError, match="classes.txt: no name in it"):
+        VocSource(out.root, classes=[str(path)])
+
+
 def test_parts_of_an_object_are_no_objects(voc):
     head = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
     out = voc("a", box("person").replace("</object>", f"{head}</object>"))

@@ -59,6 +59,13 @@ def test_other_classes_and_other_masks_replace_them(voc):
     assert out.convert(source)["train"].pixels_per_class["c15"] == 1
 
 
+def test_classes_may_be_the_lines_of_a_file(voc):
+    out = voc("a")
+    path = out.write("classes.txt", "sky\nroad\n")
+    source = VocSegmentationSource(out.root, classes=[str(path)])
+    assert source.label_map_names == ("sky", "road")
+
+
 def test_lists_are_those_of_segmentation(voc, folder):
     for stem in "abc":
         voc(stem)

@@ -145,6 +145,24 @@ def test_missing_class_names_are_asked_for(folder):
     assert YoloSource(folder.root, classes=["x"]).class_names == ("x",)
 
 
+@pytest.mark.parametrize(
+    "name, text",
+    [("n.txt", "\ufeffcat\r\n\r\ndog\n"), ("n.yaml", "names: {0: cat, 2: dog}\n")],
+)
+def test_class_names_may_be_in_a_file_that_is_passed(yolo, name, text):
+    source = YoloSource(yolo.root, classes=[str(yolo.write(name, text))])
+    assert source.class_names == ("cat", "unused_1", "dog")
+
+
+@pytest.mark.parametrize(
+    "name, message", [("empty.txt", "no name in it"), ("gone.txt", "no such file")]
+)
+def test_a_passed_file_without_names_is_refused(yolo, name, message):
+    yolo.write("empty.txt", "\n")
+    with pytest.raises(ValueError, match=f"`classes`: .*{message}"):
+        YoloSource(yolo.root, classes=[str(yolo.root / name)])
+
+
 def test_a_pose_is_read_for_its_box(yolo):
     yolo.write("data.yaml", "names: [cat, dog]\ntrain: images\nkpt_shape: [2, 2]\n")
     # Two points after the box: as many columns as a polygon of four has.
