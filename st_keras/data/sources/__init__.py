@@ -27,9 +27,11 @@ SOURCES: dict[str, type[Source]] = {
     "class_folders": ClassFolderSource,
 }
 
+_SHOWN = 5  # Paths in a note.
+
 
 def open_source(kind: str, **options) -> Source:
-    """Returns the data set that flags describe.
+    """Returns the data set that flags describe; prints what it does not read.
 
     Args:
       kind: A key of `SOURCES`.
@@ -50,4 +52,12 @@ def open_source(kind: str, **options) -> Source:
     for name, parameter in taken.items():
         if parameter.default is parameter.empty and name not in given:
             raise ValueError(f"`--source {kind}` needs `--{name}`, got none.")
-    return SOURCES[kind](**given)
+    source = SOURCES[kind](**given)
+    if source.unread:
+        more = len(source.unread) - _SHOWN
+        print(
+            f"Not read, as it is in no split: {', '.join(source.unread[:_SHOWN])}"
+            f"{f' and {more} more' if more > 0 else ''}. Move it into the folder of a "
+            "split, or convert it by itself, if it is needed."
+        )
+    return source

@@ -40,6 +40,7 @@ class ClassFolderSource(source.Source):
         """
         root = source.existing_folder(images, "images")
         self._roots = {name: root / name for name in _splits(root)} or {split: root}
+        self.unread = source.beside(root, self._roots.values())
         found = {name for folder in self._roots.values() for name in _folders(folder)}
         names = list(classes) or sorted(found)
         if len(names) < 2:

@@ -48,7 +48,9 @@ class MaskSource(source.Source):
           ValueError: There is no such folder, the classes cannot be read, or no
             picture has a mask.
         """
-        self._folders = _split_folders(os.fspath(images), os.fspath(masks), split)
+        self._folders, self.unread = _split_folders(
+            os.fspath(images), os.fspath(masks), split
+        )
         self._classes = class_list.read_classes(classes, ignore)
         self.label_map_names = self._classes.names
 
@@ -108,8 +110,8 @@ class MaskSource(source.Source):
 
 def _split_folders(
     images: str, masks: str, split: str
-) -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
-    """Returns the folder of pictures and that of masks by split.
+) -> tuple[dict[str, tuple[pathlib.Path, pathlib.Path]], tuple[str, ...]]:
+    """Returns the folder of pictures and that of masks by split, and what is in none.
 
     Raises:
       ValueError: One of them does not exist, or they are the same.
@@ -133,22 +135,44 @@ def _split_folders(
         if any(map(source.is_split_name, found)):
             # Read as one split, test pictures would be trained on.
             (images, masks), names = inside, found
-    return {name: _pair(images, masks, name) for name in names}
+    folders = {name: _pair(images, masks, name) for name in names}
+    chosen = split or _SPLIT not in images
+    return folders, () if chosen else _unread(images, masks, names)
 
 
 def _common_splits(images: str, masks: str) -> list[str]:
     """Returns the names for which both folders exist; train, val and test first."""
-    parts = pathlib.Path(images).expanduser().parts
-    place = next(i for i, part in enumerate(parts) if _SPLIT in part)
-    before, _, after = parts[place].partition(_SPLIT)
-    parent = source.existing_folder(pathlib.Path(*parts[:place]), "images")
-    names = {p.name.removeprefix(before).removesuffix(after) for p in parent.iterdir()}
     return source.usual_first(
         name
-        for name in names - {""}
-        if not name.startswith(".")
-        and all(_folder(path, name).is_dir() for path in (images, masks))
+        for name in set(_names(images, "images").values())
+        if all(_folder(path, name).is_dir() for path in (images, masks))
     )
+
+
+def _unread(images: str, masks: str, splits: Sequence[str]) -> tuple[str, ...]:
+    """Returns the folders, and pictures beside them, that are like those of splits."""
+    read = {_folder(path, name) for path in (images, masks) for name in splits}
+    found = {}
+    for path, flag in ((images, "images"), (masks, "masks")):
+        for entry, name in sorted(_names(path, flag).items()):
+            folder = _folder(path, name)
+            is_beside = entry == folder and source.is_picture_name(entry)
+            if folder not in read and (folder.is_dir() or is_beside):
+                found[str(folder)] = None
+    return tuple(found)
+
+
+def _names(path: str, flag: str) -> dict[pathlib.Path, str]:
+    """Returns what `{split}` may stand for, by the file or folder that has it."""
+    parts = pathlib.Path(path).expanduser().parts
+    place = next(i for i, part in enumerate(parts) if _SPLIT in part)
+    before, _, after = parts[place].partition(_SPLIT)
+    parent = source.existing_folder(pathlib.Path(*parts[:place]), flag)
+    names = {
+        entry: entry.name.removeprefix(before).removesuffix(after)
+        for entry in parent.iterdir()
+    }
+    return {entry: name for entry, name in names.items() if name and name[0] != "."}
 
 
 def _pair(images: str, masks: str, split: str) -> tuple[pathlib.Path, pathlib.Path]:

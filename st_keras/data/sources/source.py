@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -74,6 +74,7 @@ class Source(abc.ABC):
     seed: int = 0  # Of whatever is drawn.
     label_map_names: tuple[str, ...] = ()  # Value 0 first, where there are maps.
     image_class_names: tuple[str, ...] = ()  # Label 1 first, where pictures have one.
+    unread: tuple[str, ...] = ()  # Folders and pictures beside the folders of splits.
 
     @property
     @abc.abstractmethod
@@ -149,6 +150,24 @@ def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
         visited.add(real)
         found += [pathlib.Path(parent, n) for n in names if not n.startswith(".")]
     return sorted(found, key=lambda path: path.as_posix())
+
+
+def beside(parent: pathlib.Path, read: Collection[pathlib.Path]) -> tuple[str, ...]:
+    """Returns the folders and pictures directly in a folder that are not read.
+
+    Args:
+      parent: The folder.
+      read: Folders that are read whole; nothing is beside them if it is among them.
+    """
+    if parent in read:
+        return ()
+    return tuple(
+        str(path)
+        for path in sorted(parent.iterdir())
+        if not path.name.startswith(".")
+        and path not in read
+        and (path.is_dir() or is_picture_name(path))
+    )
 
 
 def by_stem(

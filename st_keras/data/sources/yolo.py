@@ -54,9 +54,11 @@ class YoloSource(source.Source):
             )
         self._class_names = source.distinct(names)
         self._has_keypoints = "kpt_shape" in settings  # After the columns of the box.
-        self._folders = _folders_of_yaml(self._root, settings, path) or _usual_folders(
-            self._root
-        )
+        self._folders = _folders_of_yaml(self._root, settings, path)
+        if not self._folders:
+            self._folders = _usual_folders(self._root)
+            read = [place for places in self._folders.values() for place in places]
+            self.unread = source.beside(self._root / "images", read)
 
     @property
     def splits(self) -> tuple[str, ...]:

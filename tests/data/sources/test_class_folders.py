@@ -26,8 +26,10 @@ def test_the_folder_is_the_class_and_labels_start_at_1(folder):
 def test_folders_of_splits_have_the_same_classes(folder):
     for name in ("train/cat/a.png", "train/ant/b.png", "val/cat/c.png"):
         folder.picture(name)
+    folder.picture("test/d.png")  # In no folder of a class.
     source = ClassFolderSource(folder.root)
     assert source.splits == ("train", "val")
+    assert source.unread == (str(folder.root / "test"),)
     infos = folder.convert(source)
     assert infos["val"].image_class_names == ("ant", "cat")
     assert infos["val"].images_per_class == {"ant": 0, "cat": 1}

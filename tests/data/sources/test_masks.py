@@ -262,6 +262,7 @@ def test_a_name_with_both_folders_is_a_split(folder):
     source = MaskSource(images, masks, CLASSES)
     # No valannot; and trainannot has no trainannotannot.
     assert source.splits == ("train", "test", "extra")
+    assert source.unread == (str(folder.root / "val"),)
     folder.convert(source)
     assert folder.records("test")["a"]["size"] == (2, 3)
     assert folder.records("train")["a"]["size"] == (4, 3)
@@ -277,7 +278,10 @@ def test_a_named_split_is_the_only_one(folder):
 def test_pictures_for_training_and_for_testing_do_not_become_one_split(masks, folder):
     masks.add("train/a").add("test/b").add("extra/c")
     folder.picture("images/valid/d.png")
+    folder.write("masks/e.png", png(MASK))
     source = masks.source()
+    unread = ("images/valid", "masks/e.png")
+    assert source.unread == tuple(str(folder.root / name) for name in unread)
     assert source.splits == ("train", "test", "extra")
     folder.convert(source)
     assert set(folder.records("train")) == {"a"}

@@ -35,6 +35,22 @@ def test_options_reach_their_source(folder):
     assert folder.convert(source)["val"].ignored_pixels == 6
 
 
+def test_what_lies_beside_the_splits_is_named(folder, capsys):
+    folder.write("classes.txt", "cat\ndog\n")
+    for name in ("train/a", "val/b", "batch2/c", ".cache/d", "e"):
+        folder.picture(f"images/{name}.png")
+        folder.write(f"labels/{name}.txt", "1 0.3 0.5 0.2 0.4\n")
+    source = open_source("yolo", images=folder.root)
+    unread = [str(folder.root / "images" / name) for name in ("batch2", "e.png")]
+    assert list(source.unread) == unread
+    assert f"Not read, as it is in no split: {unread[0]}, " in capsys.readouterr().out
+    (folder.root / "images" / "train").rename(folder.root / "images" / "one")
+    (folder.root / "images" / "val").rename(folder.root / "images" / "two")
+    # All of `images` is one split now.
+    assert not open_source("yolo", images=folder.root).unread
+    assert not capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "kind, options, message",
     [
