@@ -57,6 +57,7 @@ class VocSource(source.Source):
         self._pictures, self._unknown = voc_folder.by_stem(
             pictures, images_module.EXTENSIONS
         )
+        self._all_pictures = self._pictures.keys() | self._unknown.keys()
         self._annotations = voc_folder.by_stem(annotations, (".xml",)).known
         found = self._discover_classes()
         self._class_names = source.distinct(class_list.read_names(classes)) or found
@@ -70,7 +71,7 @@ class VocSource(source.Source):
     @property
     def splits(self) -> tuple[str, ...]:
         """All except those of one class and a trainval that only repeats two others."""
-        names = voc_folder.without_repeats(list(self._lists))
+        names = voc_folder.without_repeats(self._lists, self._all_pictures)
         chosen = [name for name in names if name not in self._of_one_class]
         return tuple(chosen) or (source.DEFAULT_SPLIT,)
 
@@ -84,8 +85,7 @@ class VocSource(source.Source):
         stems = source.mixed(sorted(self._pictures.keys() | self._annotations.keys()))
         stems += sorted(self._unknown.keys() - self._annotations.keys())
         if self._lists:
-            known = self._pictures.keys() | self._unknown.keys()
-            stems = voc_folder.listed(self._lists[split], known)
+            stems = voc_folder.listed(self._lists[split], self._all_pictures)
         return [Item(stem, functools.partial(self._read, stem)) for stem in stems]
 
     def _discover_classes(self) -> tuple[str, ...]:

@@ -55,10 +55,24 @@ def split_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return {name: files[name] for name in source.usual_first(files)}
 
 
-def without_repeats(names: list[str]) -> list[str]:
-    """Leaves trainval out if it only repeats two others."""
-    repeated = {"trainval"} if {"train", "val"} <= set(names) else set()
-    return [name for name in names if name not in repeated]
+def without_repeats(
+    lists: Mapping[str, pathlib.Path], stems: Container[str]
+) -> list[str]:
+    """Returns the names of lists, without trainval if it only repeats train and val.
+
+    Args:
+      lists: As from `split_files`.
+      stems: Of all pictures.
+
+    Raises:
+      ValueError: One of the three is no text.
+    """
+    if not {"train", "val", "trainval"} <= set(lists):
+        return list(lists)
+    train, val, both = (
+        set(listed(lists[name], stems)) for name in ("train", "val", "trainval")
+    )
+    return [name for name in lists if name != "trainval" or not both <= train | val]
 
 
 def listed(path: pathlib.Path, stems: Container[str]) -> list[str]:

@@ -59,6 +59,7 @@ class VocSegmentationSource(source.Source):
         self._pictures, self._unknown = voc_folder.by_stem(
             pictures, images_module.EXTENSIONS
         )
+        self._all_pictures = self._pictures.keys() | self._unknown.keys()
         self._masks, self._unknown_masks = voc_folder.by_stem(
             folder, images_module.EXTENSIONS
         )
@@ -68,7 +69,7 @@ class VocSegmentationSource(source.Source):
     @property
     def splits(self) -> tuple[str, ...]:
         """All but trainval, if it only repeats two others."""
-        chosen = voc_folder.without_repeats(list(self._lists))
+        chosen = voc_folder.without_repeats(self._lists, self._all_pictures)
         return tuple(chosen) or (source.DEFAULT_SPLIT,)
 
     @property
@@ -80,8 +81,7 @@ class VocSegmentationSource(source.Source):
         stems = source.mixed(sorted(self._pictures.keys() | self._masks.keys()))
         stems += sorted(self._unknown.keys() - self._masks.keys())
         if self._lists:
-            known = self._pictures.keys() | self._unknown.keys()
-            stems = voc_folder.listed(self._lists[split], known)
+            stems = voc_folder.listed(self._lists[split], self._all_pictures)
         return [Item(stem, functools.partial(self._read, stem)) for stem in stems]
 
     def _read(self, stem: str) -> Scene:

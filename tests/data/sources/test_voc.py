@@ -103,6 +103,14 @@ def test_trainval_and_sets_of_one_class_are_converted_only_when_chosen(voc, fold
     assert folder.records("trainval").keys() == folder.records("cat_train").keys()
 
 
+def test_a_trainval_with_pictures_of_its_own_is_a_split(voc, folder):
+    for stem in "abc":
+        voc(stem, box())
+    for name, lines in {"train": "a\n", "val": "b\n", "trainval": "b\nc\n"}.items():
+        folder.write(f"ImageSets/Main/{name}.txt", lines)
+    assert VocSource(folder.root).splits == ("train", "val", "trainval")
+
+
 def test_lines_of_a_set_are_found_in_every_spelling(voc, folder):
     for stem in ("a b 1", "c", "d", "ünï/e"):
         voc(stem, box())

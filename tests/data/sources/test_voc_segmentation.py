@@ -95,6 +95,15 @@ def test_what_has_no_partner_is_listed(voc, folder):
     ]
 
 
+def test_a_trainval_with_pictures_of_its_own_is_a_split(voc, folder):
+    for stem in "abc":
+        voc(stem)
+    for name, lines in {"train": "a\n", "val": "b\n", "trainval": "a\nc\n"}.items():
+        folder.write(f"ImageSets/Segmentation/{name}.txt", lines)
+    source = VocSegmentationSource(folder.root)
+    assert source.splits == ("train", "val", "trainval")
+
+
 def test_files_of_other_kinds_are_listed_as_such(voc, folder):
     voc("a")
     folder.write("JPEGImages/b.heic", b"...")
