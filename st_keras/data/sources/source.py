@@ -137,19 +137,27 @@ def mixed(pictures: Sequence[_Picture]) -> list[_Picture]:
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns all files of a folder and its sub-folders, sorted by path.
 
-    Follows symlinks, each folder once; leaves hidden files and folders out.
+    Follows symlinks, each folder once; leaves hidden files and folders out, and
+    `lost+found`, which a disk has at its root for no user to read.
+
+    Raises:
+      OSError: A folder cannot be read.
     """
     found = []
     visited = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=_fail, followlinks=True):
         real = os.path.realpath(parent)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        folders[:] = sorted(f for f in folders if f[0] != "." and f != "lost+found")
         if real in visited:
             folders.clear()
             continue
         visited.add(real)
         found += [pathlib.Path(parent, n) for n in names if not n.startswith(".")]
     return sorted(found, key=lambda path: path.as_posix())
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def beside(parent: pathlib.Path, read: Collection[pathlib.Path]) -> tuple[str, ...]:

@@ -1,5 +1,9 @@
 """What reading a folder of unlabelled pictures promises."""
 
+import errno
+import os
+import pathlib
+
 import pytest
 
 from st_keras.data import splits
@@ -40,6 +44,24 @@ def test_other_files_are_listed(folder):
         ("README", "-", "unknown_extension"),
         ("phone", "-", "unknown_extension"),
     ]
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(folder, monkeypatch):
+    for name in ("a.png", "locked/b.png", "lost+found/c.png"):
+        folder.picture(name)
+    scandir = os.scandir
+
+    def locked(path):  # As without permission, which an administrator always has.
+        if pathlib.Path(path).name in ("locked", "lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(OSError, match="Permission denied: '.*/locked'"):
+        folder.convert(FolderSource(folder.root))
+    (folder.root / "locked").rename(folder.root / "open")
+    folder.convert(FolderSource(folder.root))
+    assert set(folder.records()) == {"a", "open/b"}
 
 
 def test_links_are_followed_once(folder, tmp_path):
