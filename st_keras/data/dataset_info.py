@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from st_keras import writing
+from st_keras.data import path_globs
 from st_keras.data.records import IMAGES_FILE
 from st_keras.types import IGNORED
 
@@ -180,7 +181,7 @@ def shard_paths(records: str) -> list[str]:
     Raises:
       ValueError: No file matches, or files of several folders do.
     """
-    paths = sorted(glob.glob(os.path.expanduser(records)))
+    paths = path_globs.paths(records)
     if not paths:
         raise ValueError(
             f"`{records}`: no such file. Records are made by tools/make_records.py; "

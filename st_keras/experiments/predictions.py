@@ -1,6 +1,5 @@
 """A trained model looks at a user's own picture files."""
 
-import glob
 import io
 import json
 import os
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from st_keras.data import decode, drawing, images, records
+from st_keras.data import decode, drawing, images, path_globs, records
 from st_keras.data.skipping import Reason, SkipLog, SkipPicture
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import restore_run
@@ -41,7 +40,8 @@ def predict_files(
 
     Args:
       checkpoint: Workdir of a run, or a checkpoint prefix inside it.
-      pattern: Glob of picture files of any kind; `**` goes through sub-folders.
+      pattern: Glob of picture files of any kind; `**` goes through sub-folders, each
+        of them once.
       output: Folder to write.
       min_score: In [0, 1); boxes at or under it are left out. A label map always says
         the most probable class.
@@ -161,8 +161,8 @@ def _read(files: list[pathlib.Path], skipped: SkipLog) -> Iterator[records.Recor
 def _find_files(pattern: str, output: str) -> list[pathlib.Path]:
     pattern = os.path.expanduser(pattern)
     # `photo[1].jpg` may name a file, but as a glob it matches another.
-    found = [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
-    files = [pathlib.Path(path) for path in sorted(found) if os.path.isfile(path)]
+    found = [pattern] if os.path.isfile(pattern) else path_globs.files(pattern)
+    files = [pathlib.Path(path) for path in found]
     if not files:
         is_folder = os.path.isdir(pattern)
         fix = (

@@ -123,6 +123,8 @@ def test_the_shards_of_a_folder_are_found_whatever_it_is_called(tmp_path):
     (path,) = dataset_info.shard_paths(dataset_info.shards_of(f"{folder}/"))
     assert path == str(folder / "records-00000-of-00001.tfrecord")
     assert dataset_info.shards_of("runs/labels_1") == "runs/labels_1/*.tfrecord"
+    written_by_hand = f"{folder}/*.tfrecord"
+    assert dataset_info.shard_paths(written_by_hand) == [path]
 
 
 def test_records_of_two_conversions_are_not_one_set(tmp_path):
