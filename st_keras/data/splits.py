@@ -180,9 +180,11 @@ def split(
       A table for people: pictures with each class in each set.
 
     Raises:
-      ValueError: A fraction is out of range, or no such sets can be drawn, or a file
-        exists with other ids.
+      ValueError: A fraction is out of range or there is none, or no such sets can be
+        drawn, or a file exists with other ids.
     """
+    if not fractions:
+        raise ValueError("`fractions` must have a number or more, got none.")
     for fraction in fractions:
         if not 0 < fraction <= 100:
             raise ValueError(f"`fractions` must be in (0, 100], got {fraction:g}.")

@@ -172,6 +172,11 @@ class TestSplit:
         with pytest.raises(ValueError, match=rf"in \(0, 100\], got {fraction}"):
             splits.split(pattern, tmp_path, [fraction])
 
+    @pytest.mark.parametrize("ensure_classes", [False, True])
+    def test_no_fraction_is_refused(self, pattern, tmp_path, ensure_classes):
+        with pytest.raises(ValueError, match="`fractions` must have a number"):
+            splits.split(pattern, tmp_path, [], ensure_classes=ensure_classes)
+
     def test_of_partly_labelled_pictures_those_with_a_label_are_drawn(
         self, folder, tmp_path
     ):

@@ -163,12 +163,12 @@ def test_files_of_a_list_are_read_whatever_their_names(tmp_path):
     for name in ("a.png", "b"):
         (tmp_path / name).write_bytes(png(5))
     listed = tmp_path / "list.txt"
-    listed.write_text(f"b\n\n{tmp_path}/a.png\nmissing.png\n")
+    listed.write_text(f"b\n\n{tmp_path}/a.png\nmissing.png\n.\n")
     pictures = FilePictures(str(listed))
     skipped = SkipLog()
-    read = [picture.image_id for picture in pictures.read(0, 3, skipped)]
+    read = [picture.image_id for picture in pictures.read(0, 4, skipped)]
     assert sorted(read) == ["a", "b"]
-    assert skipped.counts == {"missing_file": 1}
+    assert skipped.counts == {"missing_file": 1, "unreadable_file": 1}
     # Another content, another fingerprint.
     (tmp_path / "a.png").write_bytes(png(50))
     assert FilePictures(str(listed)).fingerprint != pictures.fingerprint

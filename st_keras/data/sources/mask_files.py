@@ -92,6 +92,12 @@ def _open(path: pathlib.Path) -> tuple[bytes, Image.Image]:
             raise SkipPicture(Reason.TOO_MANY_PIXELS, detail) from None
         except SkipPicture:
             raise
+        except Image.UnidentifiedImageError:
+            detail = (
+                f"mask {path.name}: none of {', '.join(_FORMATS)}; save masks as PNG; "
+                f"{len(content)} bytes starting {content[:12]!r}"
+            )
+            raise SkipPicture(Reason.UNREADABLE_FILE, detail) from None
         # Pillow's parsers let struct.error, KeyError, SyntaxError and more escape.
         except Exception as error:
             detail = f"mask {path.name}: {type(error).__name__}: {error}"

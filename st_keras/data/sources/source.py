@@ -198,18 +198,21 @@ def image_ids(paths: Sequence[pathlib.Path], root: pathlib.Path) -> list[str]:
     """Returns paths relative to `root` without extension.
 
     Files that differ only in the extension keep it, as does `a.jpg.json` beside
-    `a.jpg`; files outside `root` keep their whole path.
+    `a.jpg`; files outside `root` keep their whole path, and `root` itself is `.`.
     """
     whole = [_relative(path, root) for path in paths]
-    stems = [
-        storable(str(pathlib.PurePosixPath(name).with_suffix(""))) for name in whole
-    ]
+    stems = [_without_suffix(name) for name in whole]
     taken = collections.Counter([*stems, *set(whole)])
     return [
         # A name without an extension is its own stem.
         stem if taken[stem] == 1 + (stem == name) else name
         for stem, name in zip(stems, whole, strict=True)
     ]
+
+
+def _without_suffix(name: str) -> str:
+    path = pathlib.PurePosixPath(name)
+    return storable(str(path.with_suffix(""))) if path.name else name
 
 
 def skipped(reason: Reason, detail: str) -> Callable[[], Scene]:
@@ -255,10 +258,14 @@ def usual_first(splits: Iterable[str]) -> list[str]:
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
     """Numbers repeated class names: two of one name would share a row in each table."""
-    result = []
+    told = set(names)
+    result: dict[str, None] = {}
     for name in names:
-        count = names[: len(result)].count(name) + 1
-        result.append(name if count == 1 else f"{name}_{count}")
+        chosen, count = name, 1
+        while chosen in result or (count > 1 and chosen in told):
+            count += 1
+            chosen = f"{name}_{count}"
+        result[chosen] = None
     return tuple(result)
 
 

@@ -152,6 +152,15 @@ def test_a_pgm_is_read_if_its_values_are_kept(masks, folder, largest):
         masks.convert()
 
 
+def test_a_mask_of_an_unknown_kind_is_told_by_its_name(masks, folder):
+    buffer = io.BytesIO()
+    Image.fromarray(MASK).save(buffer, "WEBP", lossless=True)
+    masks.add("broken", buffer.getvalue()).add("good").convert()
+    text = (folder.output / "train" / "skipped.txt").read_text()
+    assert "\tunreadable_file\tmask broken.png: none of PNG, GIF, " in text
+    assert "b'RIFF" in text and "object at" not in text
+
+
 def test_what_has_no_partner_is_listed(masks, folder):
     masks.add("a").add("x/b")
     (folder.root / "images/a.png").unlink()
