@@ -23,10 +23,11 @@ class YoloSource(source.Source):
     """A YOLO folder, as Ultralytics, Roboflow and LabelImg write it.
 
     The labels of `.../images/.../a.jpg` are in `.../labels/.../a.txt`, or beside a
-    picture that is in no `images` folder. A picture without that file has no objects.
-    Segmentation polygons become their bounding boxes; of poses, only the box is read. A
-    label without a picture is skipped by name, and so is a file of another extension
-    that lies beside no picture of its name. Image ids are paths relative to the folder.
+    picture that is in no `images` folder of the data set. A picture without that file
+    has no objects. Segmentation polygons become their bounding boxes; of poses, only
+    the box is read. A label without a picture is skipped by name, and so is a file of
+    another extension that lies beside no picture of its name. Image ids are paths
+    relative to the folder.
 
     Source: https://docs.ultralytics.com/datasets/detect/.
     """
@@ -75,12 +76,13 @@ class YoloSource(source.Source):
             pictures, rest = _files(place)
             paths += pictures
             others += rest
-        if paths and not any(_label_file(path) for path in paths):
+        if paths and not any(_label_file(path, self._root) for path in paths):
             # Without labels, every picture would silently count as empty.
+            expected = _label_files(paths[0], self._root)[0]
             raise ValueError(
                 f"`{split}`: none of the {len(paths)} pictures has labels; expected "
-                f"{_label_files(paths[0])[0]}, for one. Leave the split out with "
-                "--splits, or use --source images."
+                f"{expected}, for one. Leave the split out with --splits, or use "
+                "--source images."
             )
         ids = source.image_ids(paths, self._root)
         items = [
@@ -99,8 +101,8 @@ class YoloSource(source.Source):
         """Returns an item, to be skipped, for each label file without a picture."""
         if not all(place.is_dir() for place in self._folders[split]):
             return []  # A list may leave pictures out on purpose.
-        pictures = {label for path in paths for label in _label_files(path)}
-        folders = {_label_files(path)[0].parent for path in paths}
+        pictures = {file for path in paths for file in _label_files(path, self._root)}
+        folders = {file.parent for file in pictures}
         found = {
             path
             for folder in folders
@@ -117,7 +119,7 @@ class YoloSource(source.Source):
         ]
 
     def _read(self, path: pathlib.Path) -> Scene:
-        label_file = _label_file(path)
+        label_file = _label_file(path, self._root)
         if label_file is None:
             return Scene(path)
         try:
@@ -274,20 +276,27 @@ def _files(place: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]
         lines = place.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{place}: not a list in UTF-8: {error}.") from None
-    return [place.parent / line.strip() for line in lines if line.strip()], []
+    pictures = [place.parent / line.strip() for line in lines if line.strip()]
+    if not all(path.name for path in pictures):
+        raise ValueError(f"{place}: a line such as `.` or `/` names no picture.")
+    return pictures, []
 
 
-def _label_file(picture: pathlib.Path) -> pathlib.Path | None:
-    return next((p for p in _label_files(picture) if p.exists()), None)
+def _label_file(picture: pathlib.Path, root: pathlib.Path) -> pathlib.Path | None:
+    return next((p for p in _label_files(picture, root) if p.exists()), None)
 
 
-def _label_files(picture: pathlib.Path) -> list[pathlib.Path]:
+def _label_files(picture: pathlib.Path, root: pathlib.Path) -> list[pathlib.Path]:
+    """Returns where the labels of a picture may be, the likeliest first."""
+    stems = [picture]
     parts = list(picture.parts)
     if "images" in parts[:-1]:
         last = len(parts) - 2 - parts[-2::-1].index("images")
         parts[last] = "labels"
-    stem = pathlib.Path(*parts)
-    return [stem.with_suffix(".txt"), stem.with_suffix(".TXT")]
+        is_above = picture.is_relative_to(root) and last < len(root.parts)
+        # A folder above the data set may be called `images` for another reason.
+        stems = [pathlib.Path(*parts), *(stems if is_above else [])]
+    return [stem.with_suffix(end) for stem in stems for end in (".txt", ".TXT")]
 
 
 def _around(

@@ -112,12 +112,23 @@ def test_splits_are_known_by_the_years_of_coco(folder):
     assert YoloSource(folder.root).splits == ("train2017", "val2017")
 
 
-def test_labels_may_lie_beside_the_pictures(folder):
-    folder.write("data.yaml", "names: [cat, dog]\ntrain: photos\n")
-    folder.picture("photos/a.png")
-    folder.write("photos/a.txt", LINE)
-    folder.convert(YoloSource(folder.root))
+@pytest.mark.parametrize("above", ["", "images/mine/"])
+def test_labels_may_lie_beside_the_pictures(folder, above):
+    folder.write(f"{above}data.yaml", "names: [cat, dog]\ntrain: photos\n")
+    folder.picture(f"{above}photos/a.png")
+    folder.write(f"{above}photos/a.txt", LINE)
+    folder.write(f"{above}photos/gone.txt", LINE)
+    folder.convert(YoloSource(folder.root / above))
     assert folder.records()["photos/a"]["boxes"] == [BOX]
+    assert folder.skipped() == [("gone", "-", "missing_file")]
+
+
+def test_a_line_of_a_list_that_names_no_file_is_refused(yolo, monkeypatch):
+    yolo.write("data.yaml", "names: [cat, dog]\ntrain: list.txt\n")
+    yolo.write("list.txt", "images/a.png\n.\n")
+    monkeypatch.chdir(yolo.root)
+    with pytest.raises(ValueError, match="list.txt: a line such as `.` .*no picture"):
+        yolo.convert(YoloSource("."))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +147,13 @@ def test_a_broken_yaml_is_one_clear_error(folder, text, message):
     folder.write("data.yaml", text)
     with pytest.raises(ValueError, match=f"data.yaml: .*{message}"):
         YoloSource(folder.root)
+
+
+def test_repeated_class_names_are_told_apart(folder):
+    folder.picture("images/a.png")
+    names = ["a", "a", "a_2", "b", "a"]
+    source = YoloSource(folder.root, classes=names)
+    assert source.class_names == ("a", "a_3", "a_2", "b", "a_4")
 
 
 def test_missing_class_names_are_asked_for(folder):
