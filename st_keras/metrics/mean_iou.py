@@ -31,11 +31,11 @@ class MeanIoU:
         Args:
           image_id: Unique; a second time is an error.
           truth: NumPy arrays [H, W].
-          predicted: Of the same size.
+          predicted: Of the same size; an id without a name is no prediction.
 
         Raises:
-          ValueError: The picture was added before, the sizes differ, or a true class
-            has no name. The picture is not counted then.
+          ValueError: The picture was added before, the sizes differ, a true class has
+            no name, or an id is negative. The picture is not counted then.
         """
         if image_id in self._image_ids:
             raise ValueError(f"Picture `{image_id}` was added twice to the metric.")
@@ -81,7 +81,8 @@ def confusion(truth: LabelMap, predicted: LabelMap, num_classes: int) -> np.ndar
     """Returns [K, K + 1] int64, pixels by true and by predicted class; last: by none.
 
     Raises:
-      ValueError: The sizes differ, or a true class is neither in [0, K) nor `IGNORED`.
+      ValueError: The sizes differ, a true class is neither in [0, K) nor `IGNORED`, or
+        a predicted one is negative.
     """
     everything = np.zeros(np.shape(truth.class_ids), np.uint8)
     counts = np.zeros([1, num_classes, num_classes + 1], np.int64)
@@ -112,6 +113,13 @@ def add_confusions(
     num_classes = counts.shape[1]
     is_known = true_ids != IGNORED
     true_ids = true_ids[is_known]
+    for numbers in (true_ids, ids):
+        # It would be counted in the place of another class.
+        if numbers.size and numbers.min() < 0:
+            raise ValueError(
+                f"A class id must not be negative, got {numbers.min()}; a pixel whose "
+                f"class is not known is {IGNORED}."
+            )
     if true_ids.size and true_ids.max() >= num_classes:
         raise ValueError(
             f"A true class must be in [0, {num_classes}) or {IGNORED}, got "

@@ -155,6 +155,17 @@ def test_what_cannot_be_counted_is_refused():
         metric.add("0", label_map([[0]]), label_map([[0]]))
 
 
+def test_a_negative_id_is_refused_and_counts_for_no_other_class():
+    unknown = LabelMap(np.array([[0, 0, 1, -1, -1]]), np.full([1, 5], 255))
+    known = label_map([[0, 0, 1, 0, 1]])
+    for truth, predicted in ((unknown, known), (known, unknown)):
+        metric = MeanIoU(("sky", "road"))
+        with pytest.raises(ValueError, match="negative, got -1; .* is 255"):
+            metric.add("a", truth, predicted)
+        metric.add("a", known, known)
+        assert metric.result()["mIoU"] == 100.0
+
+
 def test_a_picture_that_was_refused_can_still_be_added():
     metric = MeanIoU(NAMES)
     with pytest.raises(ValueError):
