@@ -45,13 +45,15 @@ class AveragePrecision:
           predicted: [M, ...], the same; its scores rank the boxes.
 
         Raises:
-          ValueError: The picture was added before.
+          ValueError: The picture was added before, fields have a batch axis, or a class
+            has no name. The picture is not counted then.
         """
         if image_id in self._image_ids:
             raise ValueError(f"Picture `{image_id}` was added twice to the metric.")
+        true_rows, rows = self._counting(truth), self._counting(predicted)
         self._image_ids.add(image_id)
-        self._truth.append(_chosen(truth, truth.weights > 0))
-        self._predicted.append(_chosen(predicted, predicted.weights > 0))
+        self._truth.append(true_rows)
+        self._predicted.append(rows)
 
     def result(self) -> dict:
         """Returns the 12 COCO numbers in percent, and `per_class`: name to AP, AP50.
@@ -65,6 +67,23 @@ class AveragePrecision:
             evaluation = self._evaluate()
         numbers = dict(zip(NAMES, (evaluation.stats * 100).tolist(), strict=True))
         return numbers | {"per_class": self._per_class(evaluation)}
+
+    def _counting(self, boxes: Boxes) -> Boxes:
+        shape = np.shape(boxes.boxes_yxyx)
+        if len(shape) != 2:
+            raise ValueError(
+                f"Boxes of one picture are [N, 4], got {shape}; add the pictures of a "
+                "batch one by one."
+            )
+        boxes = _chosen(boxes, boxes.weights > 0)
+        class_ids, count = np.asarray(boxes.class_ids), len(self._class_names)
+        unnamed = class_ids[(class_ids < 0) | (class_ids >= count)]
+        if unnamed.size:
+            raise ValueError(
+                f"A class must be in [0, {count}), got {unnamed[0]}. Are the class "
+                "names those of other records?"
+            )
+        return boxes
 
     def _evaluate(self):
         parts = []

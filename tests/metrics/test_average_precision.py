@@ -199,6 +199,22 @@ class AveragePrecisionTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "Picture `a` was added twice"):
             metric.add("a", labels(), labels())
 
+    @parameterized.parameters(3, -1)
+    def test_a_class_without_a_name_is_refused_unless_it_is_padding(self, unnamed):
+        known, odd = labels([BOX], [2]), labels([BOX, FAR], [2, unnamed])
+        for truth, predicted in ((odd, known), (known, odd)):
+            metric = AveragePrecision(CLASSES)
+            with self.assertRaisesRegex(ValueError, rf"in \[0, 3\), got {unnamed}\."):
+                metric.add("a", truth, predicted)
+            padded = labels([BOX, FAR], [2, unnamed], weights=[1, 0])
+            metric.add("a", padded, known)
+            self.assertAllClose(metric.result()["AP"], 100.0)
+
+    def test_a_batch_is_refused(self):
+        batch = Boxes(*(np.stack([field] * 3) for field in labels([BOX, FAR])))
+        with self.assertRaisesRegex(ValueError, r"\[N, 4\], got \(3, 2, 4\); add"):
+            AveragePrecision(CLASSES).add("a", batch, batch)
+
     def test_no_picture_is_an_error_and_not_a_number(self):
         with self.assertRaisesRegex(ValueError, "No picture was added"):
             AveragePrecision(CLASSES).result()
