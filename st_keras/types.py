@@ -113,7 +113,23 @@ class Ratio(NamedTuple):
 
     Replicas add their totals and their counts and divide once, so that a loss does not
     depend on how many replicas there are.
+
+    For a loop of one's own, and for Keras, which would take the mean of total and
+    count, `mean` divides. Losses take what the model says first, then the labels; Keras
+    passes them the other way round:
+
+        model.compile(loss=lambda labels, logits: pixel_loss(logits, labels).mean())
     """
 
     total: Any  # [] float32.
     count: Any  # [] float32.
+
+    def mean(self) -> Any:
+        """Returns the [] float32 total over the count, or over 1 if that is less.
+
+        So it is finite where the count is 0: a batch without objects, or of pixels
+        whose class is not known.
+        """
+        import tensorflow as tf
+
+        return self.total / tf.maximum(self.count, 1.0)

@@ -23,6 +23,8 @@ def focal_loss(
     modulator is `exp(gamma * log(1 - p_t))` in its softplus form, whose gradient stays
     finite where a sigmoid saturates.
 
+    Logits come before targets, unlike in Keras; `Ratio.mean` divides the sum.
+
     Args:
       logits: [B, A, K] float32.
       class_targets: [B, A, K], bool or 0 and 1; none in a row is background.
@@ -86,6 +88,8 @@ def box_loss(
     weights: tf.Tensor | None = None,
 ) -> Ratio:
     """Returns the Huber loss over the four offsets of positive anchors.
+
+    Predictions come before targets, unlike in Keras; `Ratio.mean` divides the sum.
 
     Args:
       offsets: [B, A, 4] float32, predicted (dy, dx, dh, dw).

@@ -22,6 +22,8 @@ def pixel_loss(
     Where none is known, sum and count are 0 and the gradient is 0 everywhere. If the
     loss of one known pixel is NaN, so is the sum, whether that pixel is chosen or not.
 
+    Logits come before labels, unlike in Keras; `Ratio.mean` divides the sum.
+
     Args:
       logits: [B, h, w, K]; h and w divide H and W.
       class_ids: [B, H, W] uint8 in [0, K), or `IGNORED`. Others must not occur:

@@ -234,11 +234,11 @@ class TrainStep:
         shares, means, logs = {}, {}, {}
         for part, terms in ratios.items():
             for name, term in terms.items():
-                count = tf.maximum(over_all[part][name].count, 1.0)
-                mean = over_all[part][name].total / count
-                logs[f"{part}/{name}"] = mean
-                shares[part] = shares.get(part, 0.0) + term.total / count
-                means[part] = means.get(part, 0.0) + mean
+                whole = over_all[part][name]
+                logs[f"{part}/{name}"] = whole.mean()
+                share = term._replace(count=whole.count).mean()
+                shares[part] = shares.get(part, 0.0) + share
+                means[part] = means.get(part, 0.0) + whole.mean()
             logs[f"{part}/loss"] = means[part]
         factors = {"human": 1.0}
         if self._blend is not None:

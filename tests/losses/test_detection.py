@@ -65,6 +65,11 @@ class FocalLossTest(tf.test.TestCase, parameterized.TestCase):
         loss = focal(logits, targets, np.ones([2, 3], bool), 7.0, gamma=0.0)
         self.assertAllClose(loss.total, 2 * 3 * 4 * 0.75 * math.log(2))
         self.assertAllClose(loss.count, 7.0)
+        self.assertAllClose(loss.mean(), loss.total / 7.0)
+
+    def test_its_mean_without_an_object_is_the_sum(self):
+        loss = focal([[[0.0]]], [[[0.0]]], num_positives=0.0, gamma=0.0)
+        self.assertAllClose(loss.mean(), 0.75 * math.log(2))
 
     def test_anchors_that_do_not_count_have_no_loss_and_no_gradient(self):
         is_counted = np.array([[True, False, True]])

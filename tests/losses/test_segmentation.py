@@ -198,6 +198,17 @@ def test_an_image_without_a_label_has_no_loss_and_no_gradient(at, top_share):
     assert empty.total == 0.0 and empty.count == 0.0
 
 
+def test_its_mean_is_a_loss_for_keras():
+    logits, ids = example()
+    inputs = tf.keras.layers.Input(logits.shape[1:])
+    model = tf.keras.Model(inputs, tf.keras.layers.Activation("linear")(inputs))
+    model.compile(loss=lambda labels, logits: pixel_loss(logits, labels).mean())
+    expected = mean(pixel_loss(logits, ids))
+    np.testing.assert_allclose(model.test_on_batch(logits, ids), expected, rtol=1e-6)
+    nothing = tf.fill(ids.shape, tf.constant(IGNORED, tf.uint8))
+    assert model.test_on_batch(logits, nothing) == 0.0
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("at", FORMS)
 def test_it_compiles_with_xla_to_the_same(at, legacy):
