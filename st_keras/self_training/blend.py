@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from st_keras.config.checks import check
+
 _TINY = 1e-8
 
 
@@ -11,7 +13,8 @@ class Blend(tf.Module):
         blended = (human + weight * mean_human / mean_pseudo * pseudo) / (1 + weight)
 
     The means run over training, so a pseudo loss ten times the human one does not
-    pull ten times harder. Without a pseudo part, the human loss passes unchanged.
+    pull ten times harder. A loss that is not finite would stay in its mean for good, so
+    check losses before `update`, or set the variables back after it.
 
     A mean starts at the first loss it sees, not at zero: the sums of losses and of
     their weights decay alike, and their quotient is a weighted mean at every step.
@@ -26,12 +29,18 @@ class Blend(tf.Module):
         """Makes the blend; call it in a strategy's scope, as its means are variables.
 
         Args:
-          weight: Of the pseudo loss, alpha in the paper.
+          weight: Of the pseudo loss, alpha in the paper; 0 or more.
           normalize: Whether the ratio of the means is used; otherwise it is 1.
-          decay: Of the means, per step.
-          max_ratio: Bound of the ratio.
+          decay: Of the means, per step, in [0, 1).
+          max_ratio: Bound of the ratio, above 0; infinity: none.
+
+        Raises:
+          ValueError: A number is out of its range.
         """
         super().__init__(name="blend")
+        check("weight", weight, weight >= 0, "0 or more")
+        check("decay", decay, 0.0 <= decay < 1.0, "in [0, 1)")
+        check("max_ratio", max_ratio, max_ratio > 0, "above 0")
         self._weight = weight
         self._normalize = normalize
         self._decay = decay

@@ -83,7 +83,8 @@ class TrainStep:
           task: Gives the losses.
           model: From normalised images to outputs.
           optimizer: Its variables exist.
-          blend: Weighs the pseudo part; None for a teacher.
+          blend: Weighs the pseudo part; None: there is none, and the human loss passes
+            unchanged.
           weight_decay: L2 on kernels, added to the gradient once, outside the blend;
             0 where the optimizer decays by itself.
           clip_norm: Bound of the norm of the gradient over all replicas; 0: none.

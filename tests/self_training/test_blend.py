@@ -1,6 +1,7 @@
 """What the blend of human and pseudo losses promises."""
 
 import tensorflow as tf
+from absl.testing import parameterized
 
 from st_keras.self_training.blend import Blend
 
@@ -9,7 +10,7 @@ def make_blend(*, weight=1.0, normalize=True, decay=0.75, max_ratio=10.0):
     return Blend(weight=weight, normalize=normalize, decay=decay, max_ratio=max_ratio)
 
 
-class BlendTest(tf.test.TestCase):
+class BlendTest(tf.test.TestCase, parameterized.TestCase):
     def test_the_first_step_is_not_biased_towards_zero(self):
         # Sums are 0.25 * 4 = 1 and 0.25 * 16 = 4, their weight is 0.25.
         blend = make_blend()
@@ -61,3 +62,18 @@ class BlendTest(tf.test.TestCase):
         blend = make_blend()
         names = sorted(variable.name for variable in blend.variables)
         self.assertEqual(names, ["human_sum:0", "pseudo_sum:0", "weight_sum:0"])
+
+    @parameterized.parameters(
+        ({"weight": -1.5}, "`weight` must be 0 or more, got -1.5"),
+        ({"decay": 1.0}, r"`decay` must be in \[0, 1\), got 1.0"),
+        ({"max_ratio": 0.0}, "`max_ratio` must be above 0, got 0.0"),
+    )
+    def test_a_number_out_of_its_range_is_named(self, settings, message):
+        with self.assertRaisesRegex(ValueError, message):
+            make_blend(**settings)
+
+    def test_a_mean_without_decay_and_a_ratio_without_bound_are_legal(self):
+        blend = make_blend(weight=0.0, decay=0.0, max_ratio=float("inf"))
+        blend.update(tf.constant(4.0), tf.constant(1.0))
+        blend.update(tf.constant(60.0), tf.constant(2.0))
+        self.assertAllClose(blend.ratio(), 30.0)
