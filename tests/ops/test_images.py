@@ -35,3 +35,16 @@ class NormalizeTest(tf.test.TestCase):
             images.normalize(image),
             rtol=2**-8,
         )
+
+    def test_what_is_not_bytes_or_not_in_colour_is_refused(self):
+        shares = tf.random.stateless_uniform([6, 10, 3], [0, 1])
+        with self.assertRaisesRegex(ValueError, "`images` must be uint8, got float32"):
+            images.normalize(shares)
+        grey = np.full([2, 6, 10, 1], 200, np.uint8)
+        with self.assertRaisesRegex(ValueError, r"3 channels.*got shape \(2, 6, 10, 1"):
+            images.normalize(grey)
+
+    def test_a_size_that_is_not_known_yet_is_no_error(self):
+        spec = tf.TensorSpec([None, None, None, None], tf.uint8)
+        traced = tf.function(images.normalize).get_concrete_function(spec)
+        self.assertEqual(traced(tf.zeros([1, 6, 10, 3], tf.uint8)).shape, [1, 6, 10, 3])

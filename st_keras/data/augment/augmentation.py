@@ -21,7 +21,7 @@ from st_keras.data.augment import (
 from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.operations import Menu
 from st_keras.data.augment.warp import FILL_GREY, FILL_LABEL
-from st_keras.ops import boxes
+from st_keras.ops import boxes, images
 from st_keras.types import Boxes, LabelMap
 
 
@@ -98,7 +98,11 @@ class Augmentation:
 
         Returns:
           [*target_size_px, 3] uint8, static shape.
+
+        Raises:
+          ValueError: The image is not uint8, or does not have three channels.
         """
+        images.check_pictures(image=image)
         image = self._change_pixels(image, drawn, None)
         if self._has_cuts:
             image = cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY)
@@ -160,7 +164,11 @@ class Augmentation:
 
         Returns:
           [*target_size_px, 3] uint8, and the changes in its pixels; static shapes.
+
+        Raises:
+          ValueError: As for `show`.
         """
+        images.check_pictures(image=image)
         shown = geometry.fit(tf.shape(image)[:2], self.target_size_px)
         scale = tf.linalg.diag_part(shown.matrix[:, :2])
         twice = tf.concat([scale, scale], 0)

@@ -320,3 +320,15 @@ def test_every_shape_is_static_for_pictures_of_any_size(policy):
     assert image.dtype == canvas.dtype == tf.uint8
     assert all(spec.shape.is_fully_defined() for spec in tf.nest.flatten(left))
     assert len(list(dataset.batch(len(sizes), drop_remainder=True))) == 1
+
+
+def test_a_picture_of_floats_is_refused():
+    augmentation = augmentation_of("S1", target_size_px=SIZE, **STRAIGHT)
+    drawn = augmentation.draw(tf.constant(SIZE), tf.zeros([0, 4]), tf.constant([1, 2]))
+    picture = tf.fill([*SIZE, 3], 0.7)
+    with pytest.raises(ValueError, match="`image` must be uint8, got float32"):
+        augmentation.show(picture, drawn)
+    with pytest.raises(ValueError, match="`image` must be uint8, got float32"):
+        augmentation.to_canvas(picture, drawn, 0)
+    with pytest.raises(ValueError, match=r"3 channels, .* got shape \(60, 100, 1\)"):
+        augmentation.show(tf.cast(picture[..., :1], tf.uint8), drawn)
