@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from st_keras.ops import bilinear, logit_maps
+from st_keras.ops import bilinear, images, logit_maps
 from st_keras.types import IGNORED, Ratio
 
 
@@ -40,7 +40,7 @@ def pixel_loss(
         is left of it, so that no more counts where a sure model has many losses of 0.
 
     Raises:
-      ValueError: `at` is neither.
+      ValueError: `at` is neither, or confidences are not uint8.
 
     Source: the settings are those of the authors' code and of tf-models-official, whose
     SegmentationLoss the tests compare it with. There, the hardest pixels are chosen in
@@ -49,6 +49,8 @@ def pixel_loss(
     """
     if at not in ("labels", "logits"):
         raise ValueError(f"`at` must be labels or logits, got {at!r}.")
+    if confidences is not None:
+        images.check_bytes(confidences=confidences)
     if at == "labels":
         logits = bilinear.resize(logits, class_ids.shape[1:3], legacy=legacy)
     else:

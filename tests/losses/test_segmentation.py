@@ -248,3 +248,10 @@ def test_a_place_that_there_is_not_is_named():
     labels = tf.zeros([1, 4, 4], tf.uint8)
     with pytest.raises(ValueError, match="`at` must be labels or logits, got 'label'"):
         pixel_loss(tf.zeros([1, 2, 2, 3]), labels, at="label")
+
+
+def test_confidences_in_shares_are_refused():
+    """0.4 would count as 0.4 / 255."""
+    ids = tf.zeros([1, 4, 8], tf.uint8)
+    with pytest.raises(ValueError, match="`confidences` must be uint8, got float32"):
+        pixel_loss(tf.zeros([1, 2, 4, 3]), ids, tf.fill([1, 4, 8], 0.4))

@@ -114,14 +114,18 @@ class Augmentation:
         """Returns the label map that belongs to the picture from `show`.
 
         Args:
-          labels: [H, W] of the picture before it was shrunk.
+          labels: [H, W] uint8 each, of the picture before it was shrunk.
           drawn: For the picture after that.
           halvings: [] int32, from `halvings`; 0 if it was not shrunk.
 
         Returns:
           [*target_size_px] uint8 each, static shape; 255 outside the picture and where
           it is painted over.
+
+        Raises:
+          ValueError: Class ids or confidences are not uint8.
         """
+        images.check_bytes(**labels._asdict())
         factor = shrinking.factor(halvings)
         planes = tf.stack(labels, axis=-1)
         size = tf.shape(planes)[:2]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from st_keras.data.augment import operations
 from st_keras.data.augment.operations import Menu, Step
-from st_keras.types import Boxes
+from st_keras.types import Boxes, LabelMap
 from tests.data.augment.augmentations import (
     STRAIGHT,
     TARGET,
@@ -332,3 +332,11 @@ def test_a_picture_of_floats_is_refused():
         augmentation.to_canvas(picture, drawn, 0)
     with pytest.raises(ValueError, match=r"3 channels, .* got shape \(60, 100, 1\)"):
         augmentation.show(tf.cast(picture[..., :1], tf.uint8), drawn)
+
+
+def test_confidences_in_shares_are_refused():
+    augmentation = augmentation_of("S1", target_size_px=SIZE, **STRAIGHT)
+    drawn = augmentation.draw(tf.constant(SIZE), tf.zeros([0, 4]), tf.constant([1, 2]))
+    labels = LabelMap(tf.zeros(SIZE, tf.uint8), tf.fill(SIZE, 0.4))
+    with pytest.raises(ValueError, match="`confidences` must be uint8, got float32"):
+        augmentation.show_label_map(labels, drawn)
