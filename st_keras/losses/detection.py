@@ -27,7 +27,7 @@ def focal_loss(
 
     Args:
       logits: [B, A, K] float32.
-      class_targets: [B, A, K], bool or 0 and 1; none in a row is background.
+      class_targets: [B, A, K], bool or integers 0 and 1; none in a row is background.
       is_counted: [B, A] bool; anchors to leave out are False.
       num_positives: [] float32, the count the sum is to be divided by.
       alpha: Weight of positives; negatives weigh `1 - alpha`.
@@ -35,9 +35,19 @@ def focal_loss(
       weights: [B, A] float32, factors of the anchors' losses; None: 1. The count is
         that of positives, whatever they weigh.
 
+    Raises:
+      ValueError: The targets are floats: a soft target would count as 1.
+
     Source: Lin et al. 2017, arXiv:1708.02002, eq. 5. The tests compare it with the
     FocalLoss of tf-models-official, whose gradient is NaN at saturation for gamma < 1.
     """
+    class_targets = tf.convert_to_tensor(class_targets)
+    if class_targets.dtype.is_floating:
+        raise ValueError(
+            "`class_targets` must be bool or integers, got "
+            f"{class_targets.dtype.name}: all but 0 would count as 1; compare them "
+            "with a threshold."
+        )
     if weights is None:
         weights = tf.ones_like(is_counted, tf.float32)
     total = _focal_total(

@@ -22,7 +22,7 @@ def focal(
 ):
     return focal_loss(
         tf.convert_to_tensor(logits, tf.float32),
-        tf.convert_to_tensor(targets, tf.float32),
+        tf.constant(np.asarray(targets) > 0.5),
         tf.convert_to_tensor(is_counted),
         tf.constant(num_positives),
         alpha=alpha,
@@ -70,6 +70,17 @@ class FocalLossTest(tf.test.TestCase, parameterized.TestCase):
     def test_its_mean_without_an_object_is_the_sum(self):
         loss = focal([[[0.0]]], [[[0.0]]], num_positives=0.0, gamma=0.0)
         self.assertAllClose(loss.mean(), 0.75 * math.log(2))
+
+    def test_soft_targets_are_refused(self):
+        soft = tf.constant([[[0.3, 0.7]]])
+        with self.assertRaisesRegex(ValueError, "bool or integers, got float32"):
+            focal_loss(soft, soft, ALL, tf.ones([]), alpha=0.25, gamma=1.5)
+
+    def test_targets_may_be_0_and_1(self):
+        # Two logits of 0: 0.25 * log 2 for the positive, 0.75 * log 2 for the other.
+        targets, logits = tf.constant([[[0, 1]]]), tf.zeros([1, 1, 2])
+        loss = focal_loss(logits, targets, ALL, tf.ones([]), alpha=0.25, gamma=0.0)
+        self.assertAllClose(loss.total, (0.25 + 0.75) * math.log(2))
 
     def test_anchors_that_do_not_count_have_no_loss_and_no_gradient(self):
         is_counted = np.array([[True, False, True]])
