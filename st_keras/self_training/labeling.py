@@ -10,6 +10,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from st_keras.config import task_digest
+from st_keras.config.checks import check
 from st_keras.data import dataset_info, splits
 from st_keras.data.records import PICTURES_PER_SHARD, Record
 from st_keras.data.skipping import SkipLog
@@ -65,10 +66,11 @@ def label_pictures(
       to write, as long as there are any.
 
     Raises:
-      ValueError: No such checkpoint, records, pictures or ids; or the folder is in use
-        for something else.
+      ValueError: No such checkpoint, records, pictures or ids; the score floor or the
+        shards are out of range; or the folder is in use for something else.
       HostLostError: Another host of the job has died.
     """
+    check("score_floor", score_floor, 0.0 <= score_floor < 1.0, "in [0, 1)")
     hosts = hosts_lib.join(strategy)
     teacher_file = find_model(checkpoint)
     pictures = _open(records, images, ids_file)

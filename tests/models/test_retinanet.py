@@ -212,6 +212,20 @@ class BackboneTest(tf.test.TestCase, parameterized.TestCase):
         expected = {"2": (16, 24), "3": (8, 12), "4": (4, 6), "5": (2, 3)}
         self.assertEqual(sides, expected)
 
+    @parameterized.parameters(
+        ("tiny", {"relu"}, 0.95),
+        ("resnet18", {"relu"}, 0.997),
+        ("efficientnet_b0", {"swish", "sigmoid"}, 0.99),
+    )
+    def test_a_backbone_has_a_style_of_its_own(self, name, activations, momentum):
+        layers = build_backbone(name, (64, 96)).layers
+        norms = tf.keras.layers.BatchNormalization
+        found = {layer.momentum for layer in layers if isinstance(layer, norms)}
+        self.assertEqual(found, {momentum})
+        said = [getattr(layer, "activation", None) for layer in layers]
+        said = {function.__name__ for function in said if function} - {"linear"}
+        self.assertEqual(said, activations)
+
 
 def test_replicas_that_share_statistics_start_at_the_weights_of_one():
     built = []

@@ -253,6 +253,12 @@ def test_another_job_does_not_mix_with_it(teacher, digit_records, in_three, more
     assert contents(in_three[0]) == before
 
 
+def test_a_floor_out_of_range_is_refused_before_the_folder_is_begun(tmp_path):
+    with pytest.raises(ValueError, match=r"`score_floor` must be in \[0, 1\), got -1"):
+        labeling.label_pictures("nowhere", str(tmp_path), records="*", score_floor=-1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_teacher_does_not_mix_with_it(
     teacher, digit_records, in_three, tmp_path
 ):

@@ -38,9 +38,13 @@ def open_source(kind: str, **options) -> Source:
       **options: Arguments of its constructor; those that are None are not given.
 
     Raises:
-      ValueError: An option is missing or is not for this kind, or what it names
-        cannot be read.
+      ValueError: There is no such kind, an option is missing or is not for it, or what
+        it names cannot be read.
     """
+    if kind not in SOURCES:
+        raise ValueError(
+            f"`--source` must be one of {', '.join(SOURCES)}, got {kind!r}."
+        )
     taken = inspect.signature(SOURCES[kind]).parameters
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:

@@ -33,8 +33,8 @@ def build_backbone(
     name: str,
     image_size_px: tuple[int, int],
     *,
-    activation: str,
-    norm: Norm,
+    activation: str | None = None,
+    norm: Norm | None = None,
     flavor: str = "authors",
     drop_connect: float | None = None,
     **more: object,
@@ -44,9 +44,11 @@ def build_backbone(
     Args:
       name: A key of `BACKBONES`.
       image_size_px: Height and width.
-      activation: Name of a Keras activation. EfficientNets keep their own, swish.
-      norm: BatchNorm. EfficientNets keep their own momentum and epsilon, as in the
-        authors' code, and take only `synchronized` from it.
+      activation: Name of a Keras activation; None: the backbone's, swish for SpineNets
+        and relu for others. EfficientNets always keep their own, swish.
+      norm: BatchNorm; None: the backbone's. EfficientNets always keep their own
+        momentum and epsilon, as in the authors' code, and take only `synchronized`
+        from it.
       flavor: Whose weights it must fit, where that makes a difference: `authors`; on a
         ResNet or SpineNet `tf_models`, for tf-models-official; on a ResNet `keras`,
         for tf.keras.applications.
@@ -70,7 +72,9 @@ def build_backbone(
     if name == "tiny" and more:
         raise ValueError(f"`{next(iter(more))}` is not a setting of the tiny backbone.")
     if name.startswith("efficientnet"):
-        return BACKBONES[name](image_size_px, norm=own_norm(norm), **more)
+        return BACKBONES[name](image_size_px, norm=norm and own_norm(norm), **more)
     if name.startswith(_FLAVORED):
         more["flavor"] = flavor
-    return BACKBONES[name](image_size_px, activation=activation, norm=norm, **more)
+    if activation is not None:
+        more["activation"] = activation
+    return BACKBONES[name](image_size_px, norm=norm, **more)

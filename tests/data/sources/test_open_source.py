@@ -67,6 +67,7 @@ def test_what_lies_beside_the_splits_is_named(folder, capsys):
             {"images": "."},
             "`--source coco_segmentation` needs `--annotations`",
         ),
+        ("cocoo", {"images": "."}, "`--source` must be one of coco, .*, got 'cocoo'"),
     ],
 )
 def test_options_that_are_missing_or_not_for_a_kind_are_named(kind, options, message):
