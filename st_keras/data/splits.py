@@ -170,7 +170,9 @@ def split(
       fractions: Percent of the pictures, above 0 and up to 100; rounded, at least one
         picture.
       ids_file: Ids of the pictures to draw from; empty: all.
-      seed: See `draw`, also for the next two.
+      seed: Not negative; the same one draws the same sets.
+      nested: Each set contains the smaller ones; otherwise they are independent.
+      ensure_classes: Every class that occurs at all is in every set.
       only_labeled: Draws from the pictures that have a label, and fractions are shares
         of those; the others are among the ids that remain. A map of COCO's JSON that is
         all background has none.

@@ -25,22 +25,25 @@ def pixel_loss(
     Logits come before labels, unlike in Keras; `Ratio.mean` divides the sum.
 
     Args:
-      logits: [B, h, w, K]; h and w divide H and W.
+      logits: [B, h, w, K]; if taken at `logits`, h and w divide H and W.
       class_ids: [B, H, W] uint8 in [0, K), or `IGNORED`. Others must not occur:
-        conversion to records refuses them, and their loss would be NaN.
+        conversion to records refuses them. TensorFlow's own code for CPUs refuses them
+        too; elsewhere, and compiled by XLA, their loss is NaN.
       confidences: [B, H, W] uint8, in 1/255, factors of the pixels' losses; None: all
         sure. The count is that of pixels, however sure.
       at: `labels` enlarges the logits to H x W; `logits` takes one label for each cell.
       legacy: A cell lies on its first pixel, not on its middle.
-      label_smoothing: Share of the target that is spread evenly over all classes.
-      class_weights: Factors of the pixels' losses, by class; empty: 1. The count is
+      label_smoothing: Share of the target, in [0, 1], that is spread evenly over all
+        classes.
+      class_weights: K factors of the pixels' losses, by class; empty: 1. The count is
         that of pixels, whatever they weigh.
       top_share: In (0, 1]; only this share of each image's known pixels, rounded up to
         whole pixels, counts: the hardest. Pixels tied with the last of them split what
         is left of it, so that no more counts where a sure model has many losses of 0.
 
     Raises:
-      ValueError: `at` is neither, or confidences are not uint8.
+      ValueError: `at` is neither, confidences are not uint8, a share is out of range,
+        the number of weights is not K, or cells do not fit the labels taken at them.
 
     Source: the settings are those of the authors' code and of tf-models-official, whose
     SegmentationLoss the tests compare it with. There, the hardest pixels are chosen in
@@ -51,6 +54,7 @@ def pixel_loss(
         raise ValueError(f"`at` must be labels or logits, got {at!r}.")
     if confidences is not None:
         images.check_bytes(confidences=confidences)
+    _check(label_smoothing, class_weights, top_share, logits.shape[-1])
     if at == "labels":
         logits = bilinear.resize(logits, class_ids.shape[1:3], legacy=legacy)
     else:
@@ -77,6 +81,18 @@ def pixel_loss(
         counts = _hardest(tf.stop_gradient(loss), is_known, top_share)
     # A product, not `tf.where`: a NaN must not disappear where the count is 0.
     return Ratio(tf.reduce_sum(loss * counts), tf.reduce_sum(counts))
+
+
+def _check(label_smoothing, class_weights, top_share, num_classes) -> None:
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"`label_smoothing` must be in [0, 1], got {label_smoothing}.")
+    if not 0.0 < top_share <= 1.0:
+        raise ValueError(f"`top_share` must be in (0, 1], got {top_share}.")
+    if class_weights and len(class_weights) != num_classes:
+        raise ValueError(
+            f"`class_weights` must be {num_classes} numbers, one for each class, got "
+            f"{len(class_weights)}."
+        )
 
 
 def _hardest(loss: tf.Tensor, is_known: tf.Tensor, top_share: float) -> tf.Tensor:

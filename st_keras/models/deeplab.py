@@ -53,8 +53,9 @@ def deeplab_v3_plus(
       decoder_filters: Channels of the decoder's 3x3 convolutions.
       decoder_convs: How many of them.
       dropout: Share of the pyramid's activations dropped while training.
-      activation: Name of a Keras activation.
-      norm: BatchNorm; None: that of tf-models-official's DeepLabv3+.
+      activation: Name of a Keras activation. An EfficientNet keeps swish.
+      norm: BatchNorm; None: that of tf-models-official's DeepLabv3+. An EfficientNet
+        keeps its momentum and epsilon.
       flavor: Whose weights the backbone is for; see `build_backbone`.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: the backbone's own.

@@ -40,7 +40,7 @@ def nas_fpn_segmenter(
       head_convs: 3x3 convolutions before the predictor.
       activation: Name of a Keras activation. An EfficientNet keeps swish.
       norm: BatchNorm; None: momentum 0.997 and epsilon 1e-3, as the authors' configs
-        for PASCAL VOC.
+        for PASCAL VOC. An EfficientNet keeps its momentum and epsilon.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: what the authors set for the backbone.
       flavor: Whose weights the backbone is for; see `build_backbone`.

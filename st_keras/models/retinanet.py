@@ -52,8 +52,9 @@ def retinanet(
       head_filters: Their channels.
       separable: Depthwise-separable convolutions in the head, and in a NAS-FPN.
       anchors_per_cell: Scales times aspect ratios.
-      activation: Name of a Keras activation.
-      norm: BatchNorm; None: the authors'.
+      activation: Name of a Keras activation. An EfficientNet keeps swish.
+      norm: BatchNorm; None: the authors'. An EfficientNet keeps its momentum and
+        epsilon.
       drop_connect: Share of examples for which the backbone's last residual branch is
         dropped while training; None: what the authors set for the backbone.
       flavor: Whose weights the backbone is for; see `build_backbone`.

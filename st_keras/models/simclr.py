@@ -26,8 +26,10 @@ def simclr(
       image_size_px: Height and width, as for `classifier`.
       backbone: A key of `models.BACKBONES`. The head uses all five levels of a
         SpineNet, and the last feature of the others.
-      activation: Name of a Keras activation, of the backbone and the projection.
-      norm: BatchNorm; None: the authors' of detection.
+      activation: Name of a Keras activation, of the backbone and the projection. An
+        EfficientNet keeps swish.
+      norm: BatchNorm; None: the authors' of detection. An EfficientNet keeps its
+        momentum and epsilon.
       projection_layers: Of the head; all but the last keep the number of channels.
       projection_dim: D.
       drop_connect: As for `classifier`.

@@ -35,8 +35,10 @@ def export_run(
 
     Args:
       run: The model.
-      output: Folder to make: a SavedModel with the signatures of `Serving`, or
-        model.tflite with that of `tflite.RawServing`; and serving.json.
+      output: Folder to make: a SavedModel, or model.tflite; and serving.json. A
+        SavedModel takes `inputs` as [B, H, W, 3] uint8 (signature `serving_default`),
+        as [B] JPEG or PNG files (`image_bytes`) or as [B] records (`tf_example`);
+        TFLite takes [B, H, W, 3] uint8 of the network's size.
       file_format: `saved_model` or `tflite`.
       batch_size: The only number of pictures a call accepts. None: any for a
         SavedModel, 1 for TFLite.

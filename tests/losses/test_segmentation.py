@@ -244,6 +244,22 @@ def test_the_authors_alignment_is_another_loss():
     assert len({round(value, 4) for value in values.values()}) == 4
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"top_share": 0}, r"`top_share` must be in \(0, 1\], got 0"),
+        ({"top_share": 25}, r"`top_share` must be in \(0, 1\], got 25"),
+        ({"label_smoothing": 1.5}, r"`label_smoothing` must be in \[0, 1\], got 1.5"),
+        ({"class_weights": (1.0,) * 5}, "`class_weights` must be 3 numbers, .* got 5"),
+        ({"class_weights": (1.0,)}, "`class_weights` must be 3 numbers, .* got 1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, message):
+    labels = tf.zeros([1, 4, 8], tf.uint8)
+    with pytest.raises(ValueError, match=message):
+        pixel_loss(tf.zeros([1, 2, 4, 3]), labels, **settings)
+
+
 def test_a_place_that_there_is_not_is_named():
     labels = tf.zeros([1, 4, 4], tf.uint8)
     with pytest.raises(ValueError, match="`at` must be labels or logits, got 'label'"):

@@ -27,8 +27,9 @@ def import_file(
     Args:
       path: As `load_weights` takes it.
       preset: A key of `models.PRESETS`.
-      output: As `saving.save` takes it; OUTPUT.report.json lists every weight, even
-        after a refusal, and the settings that a model must share to load the output.
+      output: A `.keras` or `.weights.h5` file or, with any other suffix, the prefix of
+        a TF2 checkpoint. OUTPUT.report.json lists every weight, even after a refusal,
+        and the settings that a model must share to load the output.
       parts: As `load_weights` takes them.
       format: As `load_weights` takes it.
       image_size_px: Height and width of the model's input; None: the preset's.
