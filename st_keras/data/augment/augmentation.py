@@ -74,7 +74,7 @@ class Augmentation:
 
         Args:
           size_px: [2] int32 height and width of the picture.
-          boxes_yxyx: [N, 4] float32 in its pixels; none is legal.
+          boxes_yxyx: [N, 4] float32 in its pixels; none is legal, and so is padding.
           seed: [2] int32 or int64.
         """
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))

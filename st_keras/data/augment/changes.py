@@ -55,7 +55,8 @@ def draw(
     Args:
       menu: What to draw from.
       size_px: [2] int32 height and width of the picture.
-      boxes_yxyx: [N, 4] float32, its boxes; none is legal.
+      boxes_yxyx: [N, 4] float32, its boxes; none is legal, and so are rows without
+        area, as padding has.
       jitter: [2, 3] float32 map to the target if the menu moves nothing.
       target_size_px: Height and width of the network's input.
       seed: [2] int32 or int64.
@@ -140,9 +141,7 @@ def _draw_contents(ids, arguments, boxes_yxyx, chances, seed) -> BoxContents:
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
     shape = [tf.size(ids), tf.shape(boxes_yxyx)[0]]
     chosen = tf.random.stateless_uniform(shape, seeds[0]) < chances[:, None]
-    # A box without area has no content.
-    has_area = tf.reduce_all(boxes_yxyx[:, 2:] > boxes_yxyx[:, :2], axis=1)
-    chosen &= has_area
+    chosen &= _has_area(boxes_yxyx)
     order = tf.random.stateless_uniform(shape, seeds[1]) + tf.where(chosen, 0.0, 1.0)
     order = tf.argsort(order, axis=1)
     kept = tf.cast(tf.gather(chosen, order, batch_dims=1), tf.float32)
@@ -160,9 +159,13 @@ def _draw_cuts(ids, arguments, boxes_yxyx, size, seed) -> tf.Tensor:
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     slots = ids.shape[0]
     places = tf.random.stateless_uniform([slots, 2], seeds[0])
-    count = tf.shape(boxes_yxyx)[0]
+    has_area = _has_area(boxes_yxyx)
+    count = tf.reduce_sum(tf.cast(has_area, tf.int32))
+    # Padding goes to the end, so that it is never chosen.
+    order = tf.argsort(tf.cast(has_area, tf.int32), direction="DESCENDING", stable=True)
+    boxes = tf.gather(tf.where(has_area[:, None], boxes_yxyx, 0.0), order)
     # A row of zeros stands for the box of a picture that has none.
-    boxes = tf.concat([boxes_yxyx, tf.zeros([1, 4])], 0)
+    boxes = tf.concat([boxes, tf.zeros([1, 4])], 0)
     chosen = tf.random.stateless_uniform([slots], seeds[1]) * tf.cast(count, tf.float32)
     box = tf.gather(boxes, tf.minimum(tf.cast(chosen, tf.int32), count))
     square = cuts.square(places * size, tf.round(arguments), size)
@@ -170,6 +173,11 @@ def _draw_cuts(ids, arguments, boxes_yxyx, size, seed) -> tf.Tensor:
     is_square = (ids == _index("Cutout"))[:, None]
     is_part = (ids == _index("BBox_Cutout"))[:, None]
     return tf.where(is_square, square, tf.where(is_part, part, 0.0))
+
+
+def _has_area(boxes_yxyx: tf.Tensor) -> tf.Tensor:
+    """Returns [N] bool: whether there are pixels in each box to change."""
+    return tf.reduce_all(boxes_yxyx[:, 2:] > boxes_yxyx[:, :2], axis=1)
 
 
 def _geometry(menu, ids, arguments, jitter, size_px, target_size_px) -> Geometry:

@@ -207,6 +207,15 @@ def test_a_cut_of_a_box_is_its_share_of_one_box_drawn_alike():
     assert min(counts) > 100 and sum(counts) <= 1500
 
 
+def test_padding_is_never_cut():
+    padded = np.zeros([20, 4], np.float32)
+    padded[[2, 7, 8]] = BOXES
+    menu = single("BBox_Cutout", 10)
+    expected = draws(100, menu).cuts_yxyx
+    np.testing.assert_array_equal(draws(100, menu, boxes=padded).cuts_yxyx, expected)
+    assert not draws(5, menu, boxes=np.full([3, 4], 50.0)).cuts_yxyx.any()
+
+
 @pytest.mark.parametrize("name", ["BBox_Cutout", *operations.BOX_CONTENTS])
 @pytest.mark.parametrize("authors_quirks", [False, True])
 def test_a_picture_without_boxes_is_left_alone(name, authors_quirks):
