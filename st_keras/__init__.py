@@ -3,9 +3,7 @@
 Importing this package is cheap: TensorFlow is loaded by the part that needs it.
 """
 
-import importlib
-
-from st_keras import environment, registration
+from st_keras import environment, registration, submodules
 
 environment.check()
 registration.register_with_keras()
@@ -26,8 +24,4 @@ __all__ = [
     "types",
 ]
 
-
-def __getattr__(name: str):
-    if name in __all__:
-        return importlib.import_module(f"st_keras.{name}")
-    raise AttributeError(f"module 'st_keras' has no attribute {name!r}")
+__getattr__, __dir__ = submodules.when_asked_for(__name__, *__all__)

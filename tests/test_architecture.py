@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+import st_keras
+from st_keras.experiments.reference import api
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "st_keras"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -14,6 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A package may import those before it, never those after it.
 ORDER = [
     *(
+        "submodules",
         "environment",
         "registration",
         "command_line",
@@ -136,6 +140,26 @@ def test_importing_st_keras_and_its_config_is_silent_and_light():
         "assert not found, found"
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_name_of_the_reference_is_there_once_st_keras_is_imported():
+    wanted = {name: api.members(name) for name in api.FRONT_DOOR}
+    done = _run(
+        "import functools, st_keras\n"
+        "assert {'losses', 'types'} <= set(dir(st_keras))\n"
+        "assert {'box_coding', 'nms'} <= set(dir(st_keras.ops))\n"
+        "assert {'importing', 'load_weights'} <= set(dir(st_keras.models.weights))\n"
+        f"for name, members in {wanted}.items():\n"
+        "    module = functools.reduce(getattr, name.split('.')[1:], st_keras)\n"
+        "    missing = [m for m in members if not hasattr(module, m)]\n"
+        "    assert not missing, (name, missing)"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_module_that_is_not_there_is_no_attribute():
+    with pytest.raises(AttributeError, match="'st_keras.ops' has no attribute 'nmss'"):
+        _ = st_keras.ops.nmss
 
 
 def test_no_module_makes_a_tensor_or_loads_the_model_garden_when_imported():

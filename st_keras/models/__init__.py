@@ -1,5 +1,6 @@
 """Keras models built from plain arguments."""
 
+from st_keras import submodules
 from st_keras.models import randomness
 from st_keras.models.backbones import BACKBONES, build_backbone
 from st_keras.models.classifier import classifier, classifier_on
@@ -25,3 +26,5 @@ __all__ = [
     "retinanet",
     "simclr",
 ]
+
+__getattr__, __dir__ = submodules.when_asked_for(__name__, "weights")

@@ -48,8 +48,9 @@ changelog. Models take plain arguments, and pictures that
 `st_keras.ops.images.normalize` has normalised; what takes a `Config` takes what a YAML
 file of [settings](configs.md) becomes.
 
-A heading is the module to import: `from st_keras.ops import nms`. Importing `st_keras`
-alone is cheap: TensorFlow is loaded by the part that needs it.
+A heading is the module to import: `from st_keras.ops import nms`; after
+`import st_keras`, `st_keras.ops.nms` is there too. Importing `st_keras` alone is cheap:
+TensorFlow is loaded by the part that needs it.
 
 Made from the code by `python tools/reference.py --output docs/reference`.
 """
