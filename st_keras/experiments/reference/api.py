@@ -109,22 +109,34 @@ def _class(module: Module, node: ast.ClassDef) -> list[str]:
             cells = [f"`{row.name}`", f"`{annotation}`", default, row.comment]
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+    methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+    for item in methods:
+        if item.name == "__init__":
             _, _, arguments = (ast.get_docstring(item) or "").partition("\n\n")
             lines = [_signature(item, node.name), *lines, *_docstring(arguments)]
-        if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
-            first = (ast.get_docstring(item) or "").partition("\n\n")[0]
-            lines += [f"- `{item.name}`: {' '.join(first.split())}"]
-    return [*lines, ""]
+    for item in methods:
+        if not item.name.startswith("_"):
+            lines += [f"#### {node.name}.{item.name}", "", _method(item)]
+            lines += _docstring(ast.get_docstring(item) or "")
+    return lines
 
 
-def _signature(node: ast.FunctionDef, of_class: str = "") -> str:
+def _method(node: ast.FunctionDef) -> str:
+    """Returns a code block: how a method is called, or a property read."""
+    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+    if "property" in decorators:
+        return f"```text\n{node.name}: {ast.unparse(node.returns)}\n```\n"
+    return _signature(node, is_bound="staticmethod" not in decorators)
+
+
+def _signature(
+    node: ast.FunctionDef, of_class: str = "", *, is_bound: bool = False
+) -> str:
     """Returns a code block: one line, or one for each argument."""
     ending = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    name, arguments = node.name, node.args
-    if of_class:
-        name, arguments = of_class, copy.copy(arguments)
+    name, arguments = of_class or node.name, node.args
+    if of_class or is_bound:
+        arguments = copy.copy(arguments)
         arguments.args = arguments.args[1:]  # Without `self`.
     text = f"{name}({ast.unparse(arguments)}){ending}"
     if len(text) > _WIDTH:

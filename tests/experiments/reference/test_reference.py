@@ -168,3 +168,20 @@ def test_a_signature_on_the_page_is_that_of_the_function():
         shown = page[start : page.index("```\n", start + 4)]
         for parameter in inspect.signature(function).parameters:
             assert parameter in shown
+
+
+def shown(heading):
+    """Returns the text of the page of functions under a heading, up to the next."""
+    return re.split("\n##+ ", api.page().partition(f"\n{heading}\n")[2])[0]
+
+
+def test_a_method_has_a_signature_and_all_of_its_docstring():
+    add = shown("#### MeanIoU.add")
+    assert (
+        "```text\nadd(image_id: str, truth: LabelMap, predicted: LabelMap) -> " in add
+    )
+    assert "\n- `truth`: NumPy arrays [H, W]." in add
+    assert "\n**Raises**\n\n- `ValueError`: The picture was added before" in add
+    # Neither the instance nor the decorator is an argument.
+    assert "```text\nby_class_id(config: Any, " in shown("#### Task.by_class_id")
+    assert "```text\nclass_names: tuple[str, ...]\n" in shown("#### Task.class_names")
