@@ -2,6 +2,7 @@
 
 Shape letters: B batch, H W pixels, N boxes (padded), A anchors, K classes, C channels,
 T classes of a picture, V views of a picture.
+
 Coordinates: y before x, height before width; float pixels, edges not centres, so that
 `y1 - y0` is the height (no "+1"). Boxes are in pixels of the image they belong to: the
 original picture in records and predictions, the network's input after `Task.prepare`.

@@ -10,7 +10,7 @@ import os
 
 from absl import flags
 
-from st_keras import command_line, writing
+from st_keras import command_line, environment, writing
 from st_keras.experiments.reference import api, configs, tools
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pages.")
@@ -19,6 +19,7 @@ flags.mark_flag_as_required("output")
 
 def main(argv):
     del argv
+    environment.quiet()  # Values of constants take TensorFlow.
     os.makedirs(_OUTPUT.value, exist_ok=True)
     for name, kind in (("configs", configs), ("tools", tools), ("api", api)):
         path = os.path.join(_OUTPUT.value, f"{name}.md")

@@ -1,8 +1,10 @@
 """Files of image ids: which pictures are labelled, which are not, which are for tests.
 
-# sha256:0a1b2c3d4e5f images:2 5 % of data/voc/train/*.tfrecord, seed 0
-000012
-000047
+An id a line, under a line that says of which pictures they are:
+
+    # sha256:0a1b2c3d4e5f images:2 5 % of data/voc/train/*.tfrecord, seed 0
+    000012
+    000047
 """
 
 import collections

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import importlib
 import re
 import textwrap
 
@@ -65,36 +66,57 @@ def page() -> str:
 
 
 def members(name: str) -> tuple[str, ...]:
-    """Returns the names the page shows of a module: public classes if it lists none."""
+    """Returns the names the page shows of a module: all public if it lists none."""
     if FRONT_DOOR[name]:
         return FRONT_DOOR[name]
     module = source.read(name)
     listed = module.find("__all__")
     if isinstance(listed, ast.Assign):
         return tuple(sorted(ast.literal_eval(listed.value), key=str.lower))
-    classes = [node.name for node in module.tree.body if isinstance(node, ast.ClassDef)]
-    return tuple(name for name in classes if not name.startswith("_"))
+    return module.public_names()
 
 
 def _module(name: str) -> str:
-    said = ast.get_docstring(source.read(name).tree) or ""
+    said = _docstring(ast.get_docstring(source.read(name).tree) or "")
     parts = [_member(name, member) for member in members(name)]
-    return "\n".join([f"## {name}", "", said.partition("\n\n")[0], "", *parts])
+    return "\n".join([f"## {name}", "", *said, *parts])
 
 
 def _member(name: str, member: str) -> str:
     module, node = source.resolve(name, member)
     lines = [f"### {member}", ""]
     if node is None:
-        lines += [f"A module. {ast.get_docstring(module.tree)}", ""]
-    elif isinstance(node, ast.FunctionDef):
-        lines += [_signature(node), *_docstring(ast.get_docstring(node) or "")]
-    elif isinstance(node, ast.ClassDef):
-        lines += _class(module, node)
+        lines += ["A module.", "", *_docstring(ast.get_docstring(module.tree) or "")]
+        for inner in module.public_names():
+            lines += [f"#### {member}.{inner}", "", *_definition(module, inner)]
     else:
-        said = source.comment_of(module, node)
-        lines += [f"A constant of `{module.name}`. {said}".rstrip(), ""]
+        lines += _definition(module, member)
     return "\n".join(lines)
+
+
+def _definition(module: Module, name: str) -> list[str]:
+    node = module.find(name)
+    if isinstance(node, ast.FunctionDef):
+        return [_signature(node), *_docstring(ast.get_docstring(node) or "")]
+    if isinstance(node, ast.ClassDef):
+        return _class(module, node)
+    return _constant(module, name)
+
+
+def _constant(module: Module, name: str) -> list[str]:
+    """Returns what a name stands for; the keys if it is a dictionary.
+
+    Some are made by a loop, so the module is imported.
+    """
+    node = module.find(name)
+    value = getattr(importlib.import_module(module.name), name)
+    if isinstance(value, dict):
+        is_what = f"has the keys {', '.join(f'`{key}`' for key in value)}."
+    else:
+        is_what = f"is `{ast.unparse(node.value)}`."
+    said = source.comment_of(module, node)
+    text = f"A constant of `{module.name}`; it {is_what} {said}".rstrip()
+    return [text, ""]
 
 
 def _class(module: Module, node: ast.ClassDef) -> list[str]:

@@ -27,6 +27,11 @@ class Module:
                 return node
         return None
 
+    def public_names(self) -> tuple[str, ...]:
+        """Returns what it defines itself and does not mark as private, in order."""
+        names = [name for node in self.tree.body for name in _names(node)]
+        return tuple(name for name in names if not name.startswith("_"))
+
     def imported(self, name: str) -> str:
         """Returns the module that a name is imported from; empty if from none."""
         for node in self.tree.body:

@@ -11,6 +11,7 @@ import textwrap
 import pytest
 
 from st_keras import config as config_lib
+from st_keras import models
 from st_keras.experiments.reference import api, configs, ranges, source, tools
 
 FOLDER = pathlib.Path(__file__).parents[3] / "docs" / "reference"
@@ -185,3 +186,19 @@ def test_a_method_has_a_signature_and_all_of_its_docstring():
     # Neither the instance nor the decorator is an argument.
     assert "```text\nby_class_id(config: Any, " in shown("#### Task.by_class_id")
     assert "```text\nclass_names: tuple[str, ...]\n" in shown("#### Task.class_names")
+
+
+def test_a_module_is_shown_with_all_that_it_says():
+    assert "Coordinates: y before x, height before width" in shown("## st_keras.types")
+    seeded = shown("#### randomness.seeded")
+    assert "```text\nseeded(seed: tf.Tensor)" in seeded
+    assert "\n- `seed`: [2] int32" in seeded
+
+
+def test_a_constant_is_shown_with_its_value_or_its_keys():
+    assert "it is `255`. Class id of a pixel" in shown("### IGNORED")
+    assert "it is `('auto', 'tf1', " in shown("### FORMATS")
+    # In the order of the code, and those that a loop makes too.
+    assert "keys `tiny`, `resnet18`, `resnet34`" in shown("### BACKBONES")
+    for name in models.PRESETS:
+        assert f"`{name}`" in shown("### PRESETS")
