@@ -128,16 +128,51 @@ rounding, the last column says why.
 Made by `python tools/model_table.py --output docs/models.md`.
 """
 
+_BOXES = """\
+
+## From outputs to boxes
+
+A detector's outputs are logits and offsets of anchors, and `models.anchors_of` has the
+anchors of a preset:
+
+```python
+import tensorflow as tf
+from st_keras import models, ops
+
+name, size_px = "retinanet_resnet50_fpn", (128, 256)
+model = models.build(name, image_size_px=size_px, num_classes=3)
+pictures = tf.zeros([1, *size_px, 3], tf.uint8)
+outputs = model(ops.images.normalize(pictures))
+anchors_yxyx = models.anchors_of(name, image_size_px=size_px)
+boxes_yxyx = ops.box_coding.decode_boxes(outputs["offsets"], anchors_yxyx)
+found = ops.nms.non_max_suppression(
+    ops.boxes.clip_to_window(boxes_yxyx, size_px),
+    tf.sigmoid(outputs["logits"]),
+    min_score=0.05,
+    nms_iou=0.5,
+    max_detections=100,
+)
+assert found.boxes_yxyx.shape == found.scores.shape + [4] == (1, 100, 4)
+```
+
+`models.weights.load_weights(model, path)` puts [published weights](weights.md) in. With
+the 91 logits of a preset, a class id is COCO's own id, from 1 to 90.
+"""
+
 
 def write(path: str, presets: list[str]) -> None:
-    """Writes the table of the presets as a Markdown page."""
+    """Writes the page of the presets in Markdown."""
     # Each in a process of its own: TensorFlow keeps the memory of frozen graphs.
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         sizes = pool.imap(measure, presets, chunksize=1)
         bar = tqdm(sizes, desc="Counting", total=len(presets), unit="preset")
         rows = [row(preset, size) for preset, size in zip(presets, bar, strict=True)]
-    text = "\n".join([_INTRODUCTION, HEADER, *rows, ""])
-    writing.write_text(path, text)
+    writing.write_text(path, page(rows))
+
+
+def page(rows: list[str]) -> str:
+    """Returns the page with these lines in its table, in Markdown."""
+    return "\n".join([_INTRODUCTION, HEADER, *rows, _BOXES])
 
 
 def _difference(ours: float, published: str) -> str:

@@ -7,7 +7,7 @@ from st_keras.models.classifier import classifier, classifier_on
 from st_keras.models.deeplab import deeplab_v3_plus
 from st_keras.models.layers import Norm
 from st_keras.models.nas_fpn_segmenter import nas_fpn_segmenter
-from st_keras.models.presets import PRESETS, Preset, build
+from st_keras.models.presets import PRESETS, Preset, anchors_of, build
 from st_keras.models.retinanet import retinanet
 from st_keras.models.simclr import simclr
 
@@ -16,6 +16,7 @@ __all__ = [
     "PRESETS",
     "Norm",
     "Preset",
+    "anchors_of",
     "build",
     "build_backbone",
     "classifier",

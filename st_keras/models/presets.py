@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from st_keras.models.classifier import classifier
@@ -11,6 +12,7 @@ from st_keras.models.deeplab import deeplab_v3_plus
 from st_keras.models.layers import Norm
 from st_keras.models.nas_fpn_segmenter import nas_fpn_segmenter
 from st_keras.models.retinanet import retinanet
+from st_keras.ops.anchors import make_anchors
 
 _COCO_LOGITS = 91  # COCO's ids run to 90; logit 0 is never used.
 _PASCAL_LOGITS = 21  # 20 classes and background.
@@ -134,16 +136,51 @@ def build(
     Raises:
       ValueError: There is no such preset, or a size does not fit it.
     """
+    preset = _find(name)
+    return preset.function(
+        _size(preset, image_size_px),
+        preset.num_classes if num_classes is None else num_classes,
+        **{**preset.settings, **changes},
+    )
+
+
+def anchors_of(
+    name: str, *, image_size_px: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Returns the anchors of a detector of `build`, in the order of its outputs.
+
+    `ops.box_coding.decode_boxes` applies the model's `offsets` to them.
+
+    Args:
+      name: A key of `models.PRESETS`, of a detector.
+      image_size_px: As for `build`.
+
+    Returns:
+      [A, 4] float32 (y0, x0, y1, x1), pixels of the network's input.
+
+    Raises:
+      ValueError: There is no such preset, it has no anchors, or a size does not fit it.
+    """
+    preset = _find(name)
+    if preset.anchor_size is None:
+        detectors = (key for key, other in PRESETS.items() if other.anchor_size)
+        raise ValueError(
+            f"`name` must be a detector, got {name!r}, which has no anchors. There are "
+            f"{', '.join(detectors)}."
+        )
+    return make_anchors(_size(preset, image_size_px), anchor_size=preset.anchor_size)
+
+
+def _find(name: str) -> Preset:
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1)
         hint = (
             f"Did you mean {near[0]}?" if near else f"There are {', '.join(PRESETS)}."
         )
         raise ValueError(f"`name` must be a preset, got {name!r}. {hint}")
-    preset = PRESETS[name]
+    return PRESETS[name]
+
+
+def _size(preset: Preset, image_size_px: tuple[int, int] | None) -> tuple[int, int]:
     square = (preset.side_px, preset.side_px)
-    return preset.function(
-        square if image_size_px is None else image_size_px,
-        preset.num_classes if num_classes is None else num_classes,
-        **{**preset.settings, **changes},
-    )
+    return square if image_size_px is None else image_size_px

@@ -6,13 +6,16 @@ import numpy as np
 def make_anchors(
     image_size_px: tuple[int, int],
     *,
-    min_level: int,
-    max_level: int,
-    scales_per_octave: int,
-    aspect_ratios: tuple[float, ...],
-    anchor_size: float,
+    min_level: int = 3,
+    max_level: int = 7,
+    scales_per_octave: int = 3,
+    aspect_ratios: tuple[float, ...] = (1.0, 2.0, 0.5),
+    anchor_size: float = 4.0,
 ) -> np.ndarray:
     """Returns every anchor of an image, levels from fine to coarse.
+
+    The defaults are those of the settings of `detection`, and fit `models.retinanet`
+    with its own. Ratios in another order give other boxes, and nothing can notice.
 
     Within a level: rows, then columns, then scales, then aspect ratios, as the channels
     of the authors' checkpoints are ordered. Plain NumPy: a model's graph holds the

@@ -79,3 +79,9 @@ def test_a_row_shows_both_numbers_and_their_difference():
         "| `retinanet_spinenet_49` | 640 | 28,785,000 | 28.5 M | +1.0% | 84.55 B "
         "| 85.4 B | -1.0% | authors' model zoo |"
     )
+
+
+def test_the_page_has_around_its_table_what_the_tool_writes():
+    text = PAGE.read_text()
+    rows = re.findall(r"^\| `.*$", text, re.MULTILINE)
+    assert model_table.page(rows) == text

@@ -3,11 +3,14 @@
 import dataclasses
 import inspect
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from st_keras import models
+from st_keras.config import DetectionConfig
 from st_keras.models import Norm, presets
+from st_keras.tasks.detection import DetectionTask
 
 SIZE = (128, 256)  # Height and width differ, so that a swap shows.
 AUTHORS = (0.997, 1e-4)  # Momentum and epsilon of the authors' detection code.
@@ -118,6 +121,30 @@ def test_detectors_have_the_anchors_of_the_authors_configs():
 def test_only_detectors_have_anchors():
     without = {name for name, p in models.PRESETS.items() if p.anchor_size is None}
     assert without == set(models.PRESETS) - set(DETECTORS)
+
+
+def test_anchors_are_those_that_a_config_with_the_settings_of_the_preset_has():
+    for name, size in DETECTORS.items():
+        preset = models.PRESETS[name]
+        task = DetectionTask(
+            DetectionConfig(
+                class_names=("a",), image_size_px=SIZE, anchor_size=preset.anchor_size
+            )
+        )
+        found = models.anchors_of(name, image_size_px=SIZE)
+        # Offsets of 0 leave the anchors as they are.
+        outputs = {"logits": tf.zeros([1, len(found), 1])}
+        outputs["offsets"] = tf.zeros([1, len(found), 4])
+        decoded = task.serve_raw(outputs)["decoded_boxes"][0]
+        np.testing.assert_allclose(decoded, found, atol=1e-3, err_msg=name)
+        assert models.anchors_of(name).shape == (size.anchors, 4)
+
+
+def test_a_model_without_anchors_is_named():
+    with pytest.raises(ValueError, match="'deeplab_v3_plus_resnet50', which has no"):
+        models.anchors_of("deeplab_v3_plus_resnet50")
+    with pytest.raises(ValueError, match="Did you mean retinanet_spinenet_49"):
+        models.anchors_of("retinanet_spinenet49")
 
 
 def test_classes_are_those_of_the_data_a_model_is_for():

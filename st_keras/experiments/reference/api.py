@@ -19,6 +19,7 @@ FRONT_DOOR: dict[str, tuple[str, ...]] = {
     "st_keras.ops.anchors": ("make_anchors",),
     "st_keras.ops.matching": ("match_anchors", "Matches"),
     "st_keras.ops.box_coding": ("encode_boxes", "decode_boxes"),
+    "st_keras.ops.boxes": ("clip_to_window",),
     "st_keras.ops.nms": ("non_max_suppression",),
     "st_keras.losses.detection": ("focal_loss", "box_loss"),
     "st_keras.losses.segmentation": ("pixel_loss",),
