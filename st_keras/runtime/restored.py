@@ -1,17 +1,23 @@
 """A finished or running run, opened again for its model."""
 
 import dataclasses
+import functools
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.config import Config
+from st_keras.data.images import encode_png
+from st_keras.data.records import Record
 from st_keras.runtime import checkpoints
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.checkpoints import ModelFile
+from st_keras.runtime.inference import Predictor
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.tasks import Task, build_task, with_image_size, with_min_score
+from st_keras.types import Labels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,46 @@ class RestoredRun:
     task: Task
     model: tf.keras.Model
     file: ModelFile
+
+    def predict(self, image: np.ndarray) -> Labels:
+        """Returns what the model sees in a picture, as evaluation would see it.
+
+        The first call takes seconds, to trace the model.
+
+        Args:
+          image: [H, W, 3] uint8, upright, red, green, blue; of any size.
+
+        Returns:
+          NumPy labels of the task's kind, in pixels of `image`, without padding: such
+          as `Boxes`, best score first, or a `LabelMap`.
+
+        Raises:
+          ValueError: `image` has another shape or another type.
+        """
+        pixels = np.asarray(image)
+        is_rgb = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size > 0
+        if not is_rgb or pixels.dtype != np.uint8:
+            raise ValueError(
+                "`image` must be [H, W, 3] uint8, one picture with values from 0 to "
+                f"255, got {pixels.dtype} of shape {pixels.shape}."
+            )
+        picture = Record(
+            image_id="",
+            encoded=encode_png(pixels, effort=0),
+            format="png",
+            filename="",
+            height_px=pixels.shape[0],
+            width_px=pixels.shape[1],
+            boxes_yxyx=np.zeros([0, 4], np.float32),
+            labels=np.zeros([0], np.int64),
+        )
+        ((_, labels),) = self._predictor.over_pictures([picture], batch_size=1)
+        return labels
+
+    @functools.cached_property
+    def _predictor(self) -> Predictor:
+        """Kept, since each one traces the model."""
+        return Predictor(self.task, self.model)
 
 
 def restore_run(

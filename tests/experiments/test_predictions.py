@@ -1,6 +1,7 @@
 """What `predict_files` promises to somebody with pictures of their own."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from pycocotools.coco import COCO
 
 from st_keras.data import drawing
 from st_keras.experiments.predictions import format_summary, predict_files
+from st_keras.runtime.restored import restore_run
 from st_keras.types import LabelMap
+from tests.docs.pages import blocks
 
 HEIGHT_PX, WIDTH_PX = 80, 160
 ORIENTATION_TAG, QUARTER_TURN = 0x0112, 6
@@ -111,6 +114,34 @@ def test_what_is_no_picture_is_counted_and_listed(predicted):
     assert found["skipped"] == {"unreadable_file": 3}
     listed = (output / "skipped.txt").read_text()
     assert "notes.txt" in listed and "cut.jpg" in listed
+
+
+@pytest.mark.parametrize(("kind", "made"), [("cup", "predicted"), ("road", "roads")])
+def test_a_run_sees_in_pixels_what_it_sees_in_their_file(kind, made, photos, request):
+    _, found = request.getfixturevalue(made)
+    run = restore_run(request.getfixturevalue(f"{kind}_run"), min_score=0.4)
+    rows = run.task.annotations(run.predict(np.asarray(Image.open(photos / "a.png"))))
+    (number,) = [i["id"] for i in found["images"] if i["drawing"] == "a.png"]
+    wanted = [row for row in found["annotations"] if row["image_id"] == number]
+    assert rows and [{"image_id": number, **row} for row in rows] == [
+        {name: value for name, value in row.items() if name != "id"} for row in wanted
+    ]
+
+
+def test_the_lines_of_the_quick_start_run(cup_run, photos, capsys):
+    (block,) = [b for b in blocks("py") if b.page.name == "quick_start.md"]
+    text = block.text.replace("runs/demo/student_1", cup_run)
+    exec(text.replace("photo.jpg", str(photos / "b" / "turned.jpg")), {})
+    assert capsys.readouterr().out.startswith("['cup', 'cup'")
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros([1, 6, 8, 3], np.uint8), np.zeros([6, 8]), np.ones([6, 8, 3])]
+)
+def test_what_is_no_picture_in_pixels_is_told_with_what_it_is(cup_run, image):
+    is_what = re.escape(f"got {image.dtype} of shape {image.shape}")
+    with pytest.raises(ValueError, match=rf"`image` must be \[H, W, 3\].*{is_what}"):
+        restore_run(cup_run).predict(image)
 
 
 def test_the_file_holds_what_is_returned(predicted):

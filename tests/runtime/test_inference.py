@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras import config
-from st_keras.data import images, records, threads
+from st_keras.data import decode, images, pipeline, records, threads
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.tasks.segmentation import SegmentationTask
@@ -90,6 +90,20 @@ def test_views_of_several_pictures_may_share_a_batch(predictor, batch_size):
         assert np.mean(labels.class_ids != ids) < 1e-3
         error = labels.confidences.astype(int) - confidences
         assert np.abs(error).max() <= 1
+
+
+def test_a_run_sees_in_pixels_what_evaluation_sees_in_records(
+    run, evaluated, tiny_records
+):
+    assert sum(len(labels.scores) for labels in evaluated.values()) > 5
+    source = pipeline.open_source(tiny_records.glob, None, 0)
+    for serialized in pipeline.serialized_records(source):
+        pixels = decode.decode_image(decode.decode_encoded(serialized)).numpy()
+        found = run.predict(pixels)
+        wanted = evaluated[decode.decode_image_id(serialized).numpy().decode()]
+        np.testing.assert_array_equal(found.class_ids, wanted.class_ids)
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)
+        np.testing.assert_allclose(found.boxes_yxyx, wanted.boxes_yxyx, atol=1e-2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
