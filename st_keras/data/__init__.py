@@ -3,5 +3,5 @@
 from st_keras import submodules
 
 __getattr__, __dir__ = submodules.when_asked_for(
-    __name__, "augment", "conversion", "sources", "splits"
+    __name__, "augment", "conversion", "dataset_info", "sources", "splits"
 )

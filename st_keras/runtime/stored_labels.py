@@ -2,10 +2,46 @@
 
 from collections.abc import Iterator
 
-from st_keras.data import pipeline
+import tensorflow as tf
+
+from st_keras.data import dataset_info, pipeline
 from st_keras.data.untuned import PARALLEL_CALLS
-from st_keras.tasks import Task
+from st_keras.tasks import Task, task_of_records
 from st_keras.types import IGNORED, LabelMap, Labels
+
+
+def labels_in(
+    records: str, *, task: Task | None = None, ids: list[str] | None = None
+) -> Iterator[tuple[str, Labels]]:
+    """Yields the labels of every picture in records, people's or pseudo labels.
+
+    `data.dataset_info.load(records)` has the names of the classes. Scores of pseudo
+    labels reach down to the floor they were stored from; no threshold is applied.
+
+    Args:
+      records: Glob of TFRecords that `data.conversion.convert` or
+        `self_training.labeling.label_pictures` wrote, such as
+        `runs/demo/labels_1/*.tfrecord`.
+      task: What to read them as, such as that of a restored run; None: what they are
+        for, if they have labels of one kind only.
+      ids: Of the pictures, as from `data.splits.read_ids`; None: all.
+
+    Yields:
+      Image id; NumPy labels without a batch axis, in pixels of the stored picture.
+
+    Raises:
+      ValueError: There are no such records, an id is not in them, they are damaged, or
+        they have labels of several kinds and `task` is None.
+    """
+    if task is None:
+        task = task_of_records(dataset_info.load(records))
+    source = pipeline.open_source(records, ids, cache_mb=0)
+    try:
+        yield from read_labels(task, source)
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"`{records}`: not readable: {error.message}; copy or make them again."
+        ) from None
 
 
 def read_labels(task: Task, source: pipeline.Source) -> Iterator[tuple[str, Labels]]:
