@@ -2,4 +2,6 @@
 
 from st_keras import submodules
 
-__getattr__, __dir__ = submodules.when_asked_for(__name__, "detection", "segmentation")
+__getattr__, __dir__ = submodules.when_asked_for(
+    __name__, "classification", "detection", "segmentation", "simclr"
+)

@@ -3,5 +3,5 @@
 from st_keras import submodules
 
 __getattr__, __dir__ = submodules.when_asked_for(
-    __name__, "average_precision", "mean_iou"
+    __name__, "accuracy", "average_precision", "mean_iou"
 )

@@ -3,5 +3,5 @@
 from st_keras import submodules
 
 __getattr__, __dir__ = submodules.when_asked_for(
-    __name__, "anchors", "box_coding", "boxes", "images", "matching", "nms"
+    __name__, "anchors", "box_coding", "boxes", "images", "matching", "nms", "targets"
 )

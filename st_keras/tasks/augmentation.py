@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from st_keras.config import AugmentConfig, CropConfig
 from st_keras.data import decode
-from st_keras.data.augment import policies, shrinking
-from st_keras.data.augment.augmentation import Augmentation
+from st_keras.data.augment import shrinking
+from st_keras.data.augment.augmentation import Augmentation, from_policy
 from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.crops import Crop
 from st_keras.data.augment.policies import Policy
@@ -38,18 +38,20 @@ def build_augmentation(
             f"{scale_min}; one that is not set is that of policy {config.policy}."
         )
     operations = policy.operations if config.operations is None else config.operations
-    return Augmentation(
-        target_size_px=target_size_px,
-        scale_min=scale_min,
-        scale_max=scale_max,
-        flip_probability=config.flip_probability,
-        menu=policies.menu(
-            operations, layers=config.layers, magnitude=config.magnitude
+    changed = dataclasses.replace(
+        policy, scale_min=scale_min, scale_max=scale_max, operations=operations
+    )
+    return dataclasses.replace(
+        from_policy(
+            changed,
+            target_size_px,
+            flip_probability=config.flip_probability,
+            layers=config.layers,
+            magnitude=config.magnitude,
         ),
         color_strength=config.color_strength,
         min_visible_share=config.min_visible_share,
         authors_quirks=config.authors_quirks,
-        crop=policy.crop,
     )
 
 

@@ -18,7 +18,7 @@ from st_keras.losses import detection as losses
 from st_keras.metrics.average_precision import AveragePrecision
 from st_keras.metrics.box_quality import BoxQuality
 from st_keras.metrics.judged_labels import JudgedBoxes
-from st_keras.ops import anchors, box_coding, boxes, matching, nms
+from st_keras.ops import anchors, box_coding, boxes, matching, nms, targets
 from st_keras.tasks import augmentation, scored_rows
 from st_keras.tasks.backbones import backbone_arguments
 from st_keras.tasks.task import Task
@@ -154,37 +154,25 @@ class DetectionTask(Task):
     def losses(self, labels: Boxes, outputs: dict) -> dict[str, Ratio]:
         config = self._config
         matches = self._match(labels)
-        num_classes = len(config.class_names)
-        if labels.boxes_yxyx.shape[1] == 0:
-            class_targets = tf.zeros_like(outputs["logits"], tf.bool)
-            offset_targets = tf.zeros_like(outputs["offsets"])
-            weights = None
-        else:
-            index = matches.box_index
-            class_ids = tf.gather(labels.class_ids, index, batch_dims=1)
-            class_ids = tf.where(matches.is_positive, class_ids, -1)
-            class_targets = class_ids[..., None] == tf.range(num_classes)
-            matched = tf.gather(labels.boxes_yxyx, index, batch_dims=1)
-            offset_targets = box_coding.encode_boxes(matched, self._anchors)
-            weights = tf.gather(labels.weights, index, batch_dims=1)
-            weights = tf.where(matches.is_positive, weights, 1.0)
-        num_positives = tf.reduce_sum(tf.cast(matches.is_positive, tf.float32))
+        learned = targets.anchor_targets(
+            labels, matches, self._anchors, len(config.class_names)
+        )
         class_loss = losses.focal_loss(
             outputs["logits"],
-            class_targets,
+            learned.class_targets,
             matches.is_counted,
-            num_positives,
+            learned.num_positives,
             alpha=config.focal_alpha,
             gamma=config.focal_gamma,
-            weights=weights,
+            weights=learned.weights,
         )
         box_loss = losses.box_loss(
             outputs["offsets"],
-            offset_targets,
+            learned.offset_targets,
             matches.is_positive,
-            num_positives,
+            learned.num_positives,
             delta=config.huber_delta,
-            weights=weights,
+            weights=learned.weights,
         )
         weighted = box_loss._replace(total=config.box_weight * box_loss.total)
         return {"class": class_loss, "box": weighted}

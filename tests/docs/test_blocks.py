@@ -11,16 +11,33 @@ from st_keras import config as config_lib
 from st_keras.config.load import build
 from tests.docs.pages import ROOT, blocks
 
+LESSON = "own_loop.md"  # Its blocks go on where the one before ended.
+ALONE = [block for block in blocks("python") if block.page.name != LESSON]
 
-@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.place)
+
+def run(blocks, folder):
+    """Runs blocks of a page as one program, and returns the names that it makes."""
+    lines: list[str] = []
+    for block in blocks:
+        # With its place in the page, so that a traceback shows the page's line.
+        lines += [""] * (block.line - len(lines)) + block.text.splitlines()
+    path = pathlib.Path(folder, "block.py")
+    path.write_text("\n".join(lines))
+    names = runpy.run_path(str(path))
+    return {name for name in names if not name.startswith("__")}
+
+
+@pytest.mark.parametrize("block", ALONE, ids=lambda block: block.place)
 def test_a_python_block_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    # With its place in the page, so that a traceback shows the page's line.
-    path = pathlib.Path(tmp_path, "block.py")
-    path.write_text("\n" * block.line + block.text)
-    names = runpy.run_path(str(path))
     # It ran to its end, and what it makes is there: a block of comments makes nothing.
-    assert {name for name in names if not name.startswith("__")}
+    assert run([block], tmp_path)
+
+
+def test_the_blocks_of_a_lesson_run_one_after_another(tmp_path, capsys):
+    lesson = [block for block in blocks("python") if block.page.name == LESSON]
+    assert len(lesson) > 3 and {"teacher", "student"} <= run(lesson, tmp_path)
+    assert "student AP50" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.place)

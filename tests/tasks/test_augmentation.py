@@ -11,6 +11,7 @@ from PIL import Image
 from st_keras import config
 from st_keras.data import dataset_info, records
 from st_keras.data.augment import policies
+from st_keras.data.augment.augmentation import from_policy
 from st_keras.tasks.augmentation import build_augmentation
 from st_keras.tasks.detection import DetectionTask
 
@@ -55,6 +56,15 @@ def record(size=INPUT):
         boxes_yxyx=boxes,
         labels=np.array([3, 1]),
     )
+
+
+@pytest.mark.parametrize("name", policies.DETECTION)
+def test_a_policy_alone_gives_what_settings_with_its_name_give(name):
+    policy = policies.DETECTION[name]
+    assert from_policy(policy, INPUT) == build(policy=name)
+    changed = from_policy(policy, INPUT, flip_probability=0.0, layers=3, magnitude=6.0)
+    assert changed == build(policy=name, flip_probability=0.0, layers=3, magnitude=6.0)
+    assert (changed.scale_min, changed.flip_probability) == (policy.scale_min, 0.0)
 
 
 def five_boxes():

@@ -15,11 +15,13 @@ from st_keras.data.augment import (
     moved_boxes,
     operations,
     pixels,
+    policies,
     shrinking,
     warp,
 )
 from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.operations import Menu
+from st_keras.data.augment.policies import Policy
 from st_keras.data.augment.warp import FILL_GREY, FILL_LABEL
 from st_keras.ops import boxes, images
 from st_keras.types import Boxes, LabelMap
@@ -267,3 +269,33 @@ class Augmentation:
             for k, name in enumerate(changes.COLOR_JITTER, self.menu.slots):
                 image = tf.ensure_shape(do(name, image, k), shape)
         return image
+
+
+def from_policy(
+    policy: Policy,
+    target_size_px: tuple[int, int],
+    *,
+    flip_probability: float = 0.5,
+    layers: int = policies.LAYERS,
+    magnitude: float = policies.MAGNITUDE,
+) -> Augmentation:
+    """Returns the augmentation of a policy, such as `policies.DETECTION["S4"]`.
+
+    Args:
+      policy: Of the paper, or of your own.
+      target_size_px: Height and width of the network's input.
+      flip_probability: Left to right, in [0, 1]; 0 for text, digits and arrows.
+      layers: Of RandAugment: operations per picture.
+      magnitude: Of RandAugment, from 0 to 10.
+
+    Raises:
+      ValueError: There are no such operations.
+    """
+    return Augmentation(
+        target_size_px=target_size_px,
+        scale_min=policy.scale_min,
+        scale_max=policy.scale_max,
+        flip_probability=flip_probability,
+        menu=policies.menu(policy.operations, layers=layers, magnitude=magnitude),
+        crop=policy.crop,
+    )
