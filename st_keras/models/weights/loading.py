@@ -27,11 +27,12 @@ def load_weights(
     epsilon or padding of its layers: `restore_run` builds the model that belongs to it.
 
     Args:
-      model: One that `st_keras.models` builds.
+      model: One that `st_keras.models` builds. A part alone, as `build_backbone` makes
+        it, cannot be loaded from a whole model's file of this package.
       path: A checkpoint (prefix, one of its files, or folder), a `.keras` file or an
         `.h5` file: of this package, of the authors in TF1, of tf-models-official, of
         `tf.keras.applications`, of EfficientNet or SimCLR in TF1.
-      parts: Which parts to load, of "backbone", "neck" and "head"; None: all.
+      parts: Which parts to load, a list of "backbone", "neck", "head"; None: all.
       format: One of `FORMATS`; `auto`: found from the file.
       saved: The model that a checkpoint of this package was saved from, if known; None:
         one like `model`. A layer without weights that only one of them has, such as
@@ -43,7 +44,8 @@ def load_weights(
     Raises:
       IncompleteError: A weight is missing or of another shape, or a loaded part is
         larger in the file; its `report` lists them.
-      ValueError: There is no such file or part, or the file is damaged.
+      ValueError: There is no such file or part, `parts` is no list, or the file is
+        damaged.
     """
     source = open_source(path)
     variables = named_weights(model)
@@ -52,7 +54,8 @@ def load_weights(
     plan = make_plan(model, shapes, source, format, saved)
     wanted = {name: shape for name, shape in shapes.items() if _part(name) in parts}
     report = _report(plan, source, wanted, shapes, parts)
-    _refuse(report, plan, source)
+    is_part = not any(isinstance(layer, tf.keras.Model) for layer in model.layers)
+    _refuse(report, plan, source, model.name if is_part else "")
     values = {}
     for address in wanted:
         dtype = variables[address].dtype.as_numpy_dtype
@@ -67,6 +70,8 @@ def load_weights(
 
 
 def _parts(parts: Sequence[str] | None, shapes: Mapping[str, tuple]) -> tuple[str, ...]:
+    if isinstance(parts, str):
+        raise ValueError(f"`parts` must be a list, as [{parts!r}], got {parts!r}.")
     there = tuple(dict.fromkeys(_part(address) for address in shapes))
     for part in parts or ():
         if part not in there:
@@ -107,8 +112,15 @@ def _report(
     )
 
 
-def _refuse(report: Report, plan: Plan, source: Source) -> None:
-    """Raises if the file lacks what was asked for, or has more of a loaded part."""
+def _refuse(report: Report, plan: Plan, source: Source, only_part: str) -> None:
+    """Raises if the file lacks what was asked for, or has more of a loaded part.
+
+    Args:
+      report: Of what would be loaded.
+      plan: How.
+      source: The file.
+      only_part: Name of the model if it is one part alone; else empty.
+    """
     if report.missing:
         complete = [
             part
@@ -120,6 +132,12 @@ def _refuse(report: Report, plan: Plan, source: Source) -> None:
             if complete
             else ""
         )
+        if only_part and not report.loaded:
+            hint = (
+                f" The model is {only_part!r} alone. If the file is of a whole model, "
+                f"load it into one, with `parts=[{only_part!r}]`, and take "
+                f"`get_layer({only_part!r})` of that."
+            )
         raise IncompleteError(
             f"{source.path} ({report.origin}): lacks {len(report.missing)} of "
             f"{len(report.missing) + len(report.loaded)} weights: "

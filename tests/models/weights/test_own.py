@@ -64,6 +64,30 @@ def test_parts_come_from_a_model_with_other_classes(saved, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+def test_a_part_alone_says_how_it_gets_the_weights_of_a_whole_model(
+    saved, tmp_path, name
+):
+    path = str(tmp_path / name)
+    saving.save(saved, path)
+    backbone = models.build_backbone(
+        "tiny", SIZE, activation="relu", norm=models.Norm()
+    )
+    said = r"model is 'backbone' alone.*`parts=\['backbone'\]`.*`get_layer\('backbone'"
+    with pytest.raises(weights.IncompleteError, match=said):
+        weights.load_weights(backbone, path, parts=["backbone"])
+    # What it says works.
+    whole = small(num_classes=2)
+    weights.load_weights(whole, path, parts=["backbone"])
+    assert_same_weights(whole.get_layer("backbone"), saved.get_layer("backbone"))
+
+
+def test_parts_are_a_list(saved, tmp_path):
+    saving.save(saved, str(tmp_path / "m.keras"))
+    with pytest.raises(ValueError, match=r"must be a list, as \['neck'\], got 'neck'"):
+        weights.load_weights(small(), str(tmp_path / "m.keras"), parts="neck")
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
 def test_a_detector_takes_the_backbone_of_a_classifier(tmp_path, name):
     path = str(tmp_path / name)
     pretrained = classifier(SIZE, 4, backbone="tiny")
