@@ -15,6 +15,7 @@ environment.quiet()  # Before TensorFlow is loaded: it reads its log level only 
 # ruff: noqa: E402
 import gc
 import io
+import itertools
 import pathlib
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ tf.config.set_logical_device_configuration(
 gc.collect()
 gc.freeze()
 
+_MODULES = itertools.count(1)  # That have ended in this process.
 _LONG = ("conformance", "experiments", "training")  # Folders of tests.
 _SCENES = {"train": 24, "val": 5, "test": 6}
 _HUMAN = 9  # Not a multiple of the batch: epochs end within a step.
@@ -75,8 +77,10 @@ def _nothing_left_behind():
     yield
     process.disable_op_determinism()
     tf.keras.backend.clear_session()
+    if next(_MODULES) % 8 == 0:
+        gc.unfreeze()  # Models of earlier modules may be garbage by now: gigabytes.
     gc.collect()
-    gc.freeze()  # What is left will stay: no later module has to look through it again.
+    gc.freeze()  # Most that is left will stay; to look through it takes a second.
 
 
 @pytest.fixture(autouse=True)
