@@ -51,7 +51,7 @@ notebooks: $(READY)
 	PATH="$(abspath $(VENV))/bin:$$PATH" python docs/run_notebooks.py \
 		docs/notebooks/*.ipynb
 
-## The tests that CI runs, in JOBS processes of 2 to 4 GB each. A file stays in one, so
+## The tests that CI runs, in JOBS processes of up to 5 GB each. A file stays in one, so
 ## that what its tests share is made once.
 test: $(READY)
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
