@@ -5,6 +5,8 @@ quoted second-hand (docs/deviations.md). Settings of which nothing is known, suc
 weight of the pseudo loss, are not compared.
 """
 
+import itertools
+
 from st_keras.config.schema import Config
 
 _NAMES = ("images_per_step", "learning_rate", "steps", "image_size_px")
@@ -35,12 +37,11 @@ def differences(config: Config) -> list[tuple[str, str, str]]:
     of_backbones = _OF_TASK.get(config.task_name)
     if of_backbones is None:
         return []
-    chosen = of_backbones.get(config.section.backbone)
+    own = of_backbones.get(config.section.backbone)
+    columns = zip(*([own] if own else of_backbones.values()), strict=True)
     of_task = {
-        name: tuple(dict.fromkeys(value for one in values for value in one))
-        for name, *values in zip(
-            _NAMES, *([chosen] if chosen else of_backbones.values()), strict=True
-        )
+        name: tuple(dict.fromkeys(itertools.chain(*column)))
+        for name, column in zip(_NAMES, columns, strict=True)
     }
     values = {
         "human.images_per_step": config.human.images_per_step,
