@@ -95,6 +95,42 @@ class Hosts:
         """
         if self.count == 1:
             return [payload]
+        gathered, sent = self._exchange(payload, what)
+        self._forget(sent, what)
+        return gathered
+
+    def check_same(self, what: str, text: str) -> None:
+        """Refuses to go on with hosts that differ.
+
+        Args:
+          what: What must be the same everywhere, for the message.
+          text: Its value on this host.
+
+        Raises:
+          ValueError: Shows its values on two hosts.
+          HostLostError: One has died, or has not arrived in time.
+        """
+        if self.count == 1:
+            return
+        gathered, sent = self._exchange(text.encode(), what)
+        texts = [found.decode() for found in gathered]
+        others = [number for number in range(self.count) if texts[number] != texts[0]]
+        try:
+            self._forget(sent, what)
+        except HostLostError:
+            # A host that has seen the difference may end before this one has heard
+            # that all have read; then the difference is the reason to tell.
+            if not others:
+                raise
+        if others:
+            raise ValueError(
+                f"{what} must be the same on all hosts, got {texts[0]} on host 0 and "
+                f"{texts[others[0]]} on host {others[0]} "
+                f"({self._addresses[others[0]]})."
+            )
+
+    def _exchange(self, payload: bytes, what: str) -> tuple[list[bytes], list[str]]:
+        """Returns the payloads of all hosts, and the keys under which this one's is."""
         key = f"st_keras/{self._meetings}/{what}"
         starts = range(0, len(payload), _CHUNK_BYTES)
         own = {f"{key}/{self.index}": str(len(starts))} | {
@@ -109,29 +145,14 @@ class Hosts:
         self.meet(f"{what} is sent")
         with self.explaining(f"receiving `{what}`"):
             gathered = [self._receive(f"{key}/{i}") for i in range(self.count)]
+        return gathered, list(own)
+
+    def _forget(self, sent: list[str], what: str) -> None:
+        """Removes what this host has sent, once all have read it."""
         self.meet(f"{what} has been read")
         with self.explaining(f"tidying up `{what}`"):
-            for name in own:
+            for name in sent:
                 _context().delete_config_key_value(name)
-        return gathered
-
-    def check_same(self, what: str, text: str) -> None:
-        """Refuses to go on with hosts that differ.
-
-        Args:
-          what: What must be the same everywhere, for the message.
-          text: Its value on this host.
-
-        Raises:
-          ValueError: Shows its values on two hosts.
-        """
-        texts = [found.decode() for found in self.gather(text.encode(), what)]
-        for number, other in enumerate(texts):
-            if other != texts[0]:
-                raise ValueError(
-                    f"{what} must be the same on all hosts, got {texts[0]} on host 0 "
-                    f"and {other} on host {number} ({self._addresses[number]})."
-                )
 
     @contextlib.contextmanager
     def explaining(self, doing: str) -> Iterator[None]:

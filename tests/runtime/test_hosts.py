@@ -126,6 +126,27 @@ def test_hosts_tell_each_other_what_they_have(tmp_path, monkeypatch):
         assert "blue on host 1 (127.0.0.1:" in row["refused"]
 
 
+@pytest.mark.parametrize(
+    ("texts", "error", "message"),
+    [
+        (("red", "blue"), ValueError, "must be the same on all hosts, got red on host"),
+        (("red", "red"), hosts.HostLostError, "^has lost host 0$"),
+    ],
+)
+def test_a_difference_is_told_by_a_host_whose_chief_has_ended_by_then(
+    texts, error, message, monkeypatch
+):
+    def lose(*_):
+        raise hosts.HostLostError("has lost host 0")
+
+    job = hosts.Hosts(("10.0.0.1:2222", "10.0.0.2:2222"), 1)
+    sent = ([text.encode() for text in texts], [])
+    monkeypatch.setattr(job, "_exchange", lambda *_: sent)
+    monkeypatch.setattr(job, "_forget", lose)
+    with pytest.raises(error, match=message):
+        job.check_same("The colour", "blue")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("scenario", "signal"), [("dies", -9), ("told to end", -15)])
 def test_who_waits_for_a_dead_host_is_told(scenario, signal, tmp_path, monkeypatch):
