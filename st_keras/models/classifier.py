@@ -9,7 +9,7 @@ from st_keras.models.heads.classification import (
     classification_head,
     efficientnet_initializer,
 )
-from st_keras.models.layers import Norm
+from st_keras.models.layers import Norm, assemble
 
 _EFFICIENTNET = "efficientnet_"
 # The authors' for ImageNet, by size; other backbones have none.
@@ -132,7 +132,7 @@ def classifier_on(
         num_classes,
         **top,
     )
-    return tf.keras.Model(images, head(features), name="classifier")
+    return assemble(images, head(features), "classifier")
 
 
 def _check(

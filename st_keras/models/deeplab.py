@@ -10,7 +10,7 @@ from st_keras.models.arguments import (
 from st_keras.models.backbones import BACKBONES, build_backbone
 from st_keras.models.backbones.resnet import DEPTHS
 from st_keras.models.heads.deeplab import deeplab_head
-from st_keras.models.layers import Norm
+from st_keras.models.layers import Norm, assemble
 from st_keras.models.necks.aspp import aspp
 
 # Of the pooling, by output stride: the same distances in the image.
@@ -113,7 +113,7 @@ def deeplab_v3_plus(
         **style,
     )
     outputs = head({"low": low, "high": high})
-    return tf.keras.Model(images, outputs, name="deeplab_v3_plus")
+    return assemble(images, outputs, "deeplab_v3_plus")
 
 
 def _check_backbone(backbone, output_stride, multigrid) -> None:

@@ -38,6 +38,27 @@ class Norm:
         return layers.BatchNormalization(**settings)
 
 
+def assemble(
+    images: tf.Tensor, outputs: dict[str, tf.Tensor], name: str
+) -> tf.keras.Model:
+    """Returns a model whose outputs are called by their keys.
+
+    Keras names an output after the layer that made it: without layers of their own, all
+    outputs of one head would be `head` and `head_1` in the logs of `fit` and in the
+    signature of a SavedModel.
+
+    Args:
+      images: Keras input.
+      outputs: By name, float32.
+      name: Of the model.
+    """
+    named = {
+        key: layers.Activation("linear", dtype="float32", name=key)(value)
+        for key, value in outputs.items()
+    }
+    return tf.keras.Model(images, named, name=name)
+
+
 def convolve(
     x: tf.Tensor,
     filters: int,

@@ -9,7 +9,7 @@ from st_keras.models.arguments import (
 )
 from st_keras.models.backbones import build_backbone
 from st_keras.models.heads.segmentation import segmentation_head
-from st_keras.models.layers import Norm
+from st_keras.models.layers import Norm, assemble
 from st_keras.models.necks.nas_fpn import MAX_LEVEL, MIN_LEVEL, nas_fpn
 from st_keras.models.necks.pyramid_fusion import pyramid_fusion
 
@@ -86,4 +86,4 @@ def nas_fpn_segmenter(
     )
     fused = fusion(pyramid)
     head = segmentation_head(fused.shape, num_classes, convs=head_convs, **style)
-    return tf.keras.Model(images, head(fused), name="nas_fpn_segmenter")
+    return assemble(images, head(fused), "nas_fpn_segmenter")

@@ -9,7 +9,7 @@ from st_keras.models.arguments import (
 )
 from st_keras.models.backbones import build_backbone
 from st_keras.models.heads.boxes import box_head
-from st_keras.models.layers import Norm
+from st_keras.models.layers import Norm, assemble
 from st_keras.models.necks.fpn import fpn
 from st_keras.models.necks.nas_fpn import nas_fpn
 
@@ -125,7 +125,7 @@ def retinanet(
         activation=activation,
         norm=norm,
     )
-    return tf.keras.Model(images, head(features), name=f"retinanet_{backbone}")
+    return assemble(images, head(features), f"retinanet_{backbone}")
 
 
 def _check(image_size_px, min_level, max_level, neck, backbone) -> None:

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from st_keras.models.arguments import check_at_least, check_known, check_style
 from st_keras.models.backbones import build_backbone
-from st_keras.models.layers import Norm, global_average
+from st_keras.models.layers import Norm, assemble, global_average
 
 layers = tf.keras.layers
 
@@ -69,7 +69,7 @@ def simclr(
         activation=activation,
         norm=norm,
     )
-    return tf.keras.Model(images, head(features), name="simclr")
+    return assemble(images, head(features), "simclr")
 
 
 def _projection_head(feature_shapes, count, dim, *, activation, norm):

@@ -192,6 +192,10 @@ def test_shapes_are_static_and_outputs_float32(model):
         assert output.dtype == tf.float32
 
 
+def test_keras_calls_outputs_by_their_keys(model):
+    assert model.output_names == list(model.output)
+
+
 def test_a_step_lowers_to_xla(model):
     def step(images):
         with randomness.seeded(tf.constant([1, 2])):

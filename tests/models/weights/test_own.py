@@ -50,6 +50,28 @@ def test_what_was_saved_comes_back(saved, tmp_path, name):
     )
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m", "m.h5"])
+def test_files_of_before_outputs_had_layers_of_their_own_are_read(
+    saved, tmp_path, name
+):
+    path = str(tmp_path / name)
+    heads = {key: saved.get_layer(key).input for key in saved.output}
+    before = tf.keras.Model(saved.input, heads, name=saved.name)
+    assert before.output_names == ["head", "head_1"]
+    if name == "m.h5":
+        before.save_weights(path)
+    else:
+        saving.save(before, path)
+    ours = small()
+    report = weights.load_weights(ours, path)
+    assert len(report.loaded) == len(saved.weights)
+    assert_same_weights(ours, saved)
+    if name == "m":  # As a resumed run reads it.
+        ours = small()
+        tf.train.Checkpoint(model=ours).read(path).assert_consumed()
+        assert_same_weights(ours, saved)
+
+
 @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
 def test_parts_come_from_a_model_with_other_classes(saved, tmp_path, name):
     path = str(tmp_path / name)
