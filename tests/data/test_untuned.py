@@ -72,8 +72,10 @@ def test_an_iterator_is_dropped_at_once():
     )
     for _ in range(3):
         iterator = iter(untuned(slow).take(400))
+        started = time.time()
         for _ in iterator:
             pass
-        started = time.time()
+        ended = time.time()
         del iterator
-        assert time.time() - started < 0.1
+        # 400 times 1 ms on two threads are 0.2 s, more on a busy machine.
+        assert time.time() - ended < (ended - started) / 2
