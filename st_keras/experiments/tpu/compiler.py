@@ -6,6 +6,9 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import time
+
+from tqdm import tqdm
 
 from st_keras.experiments.tpu import environment
 from st_keras.experiments.tpu.chips import Chip
@@ -20,6 +23,7 @@ _TOO_LARGE_ALREADY = re.compile(
     rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)"
 )
 _LONGEST_ERROR = 2000  # Characters of it that are kept.
+_TICK_SECONDS = 1.0  # Between two looks at the compiler.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,20 +65,33 @@ def compile_step(hlo: bytes, chip: Chip, *, timeout_seconds: float) -> Compiled:
         options = [f"{name}={value}" for name, value in chip.topology_options.items()]
         command = [interpreter, str(_SCRIPT), str(step), str(found), chip.topology]
         try:
-            done = subprocess.run(
-                [*command, *options],
-                capture_output=True,
-                text=True,
-                timeout=timeout_seconds,
-            )
+            code, said = _run([*command, *options], timeout_seconds)
         except subprocess.TimeoutExpired:
             return Compiled(verdict="no answer", compile_seconds=timeout_seconds)
         if not found.exists():  # Killed, or the compiler ended the process.
-            said = done.stderr.strip()[-_LONGEST_ERROR:]
-            return Compiled(
-                verdict="refused", error=f"exit code {done.returncode}: {said}"
-            )
+            said = said.strip()[-_LONGEST_ERROR:]
+            return Compiled(verdict="refused", error=f"exit code {code}: {said}")
         return read_answer(json.loads(found.read_text(encoding="utf-8")), chip)
+
+
+def _run(command: list[str], timeout_seconds: float) -> tuple[int, str]:
+    """Runs a command under a clock; returns its exit code and its errors."""
+    end = time.monotonic() + timeout_seconds
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process,
+        tqdm(desc="TPU compiler", bar_format="{desc}: {elapsed}") as clock,
+    ):
+        while True:
+            try:
+                _, said = process.communicate(timeout=_TICK_SECONDS)
+                return process.returncode, said
+            except subprocess.TimeoutExpired:
+                clock.refresh()
+                if time.monotonic() > end:
+                    process.kill()
+                    raise
 
 
 def read_answer(found: dict, chip: Chip) -> Compiled:

@@ -97,9 +97,15 @@ class _Case:
 
     def compile(self, replicas: int) -> Row:
         images = {part: count // replicas for part, count in self.parts.items()}
+        # A warning, as binaries show nothing less; lowering takes minutes.
+        logging.warning(
+            "%s: lowering a step of %s for a replica of %s",
+            self.name,
+            images,
+            self.chip.name,
+        )
         lowered = lowering.lower(self.config, self.step, images)
         gc.collect()  # Frees the model; the compiler takes gigabytes of its own.
-        logging.info("%s: compiling for %s, %s", self.name, self.chip.name, images)
         compiled = compiler.compile_step(
             lowered.hlo, self.chip, timeout_seconds=self.timeout_seconds
         )

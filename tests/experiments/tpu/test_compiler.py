@@ -1,6 +1,8 @@
 """How answers of the TPU's compiler are read, and what is said where there is none."""
 
 import subprocess
+import sys
+import time
 
 import pytest
 
@@ -154,24 +156,47 @@ def test_every_package_is_pinned():
     assert all(version[0].isdigit() for version in environment.versions().values())
 
 
-def test_a_compilation_that_takes_too_long_is_recorded_as_such(monkeypatch):
-    monkeypatch.setattr(environment, "python", lambda: "python")
+@pytest.fixture
+def acting(monkeypatch, tmp_path):
+    """Makes a compiler of a few lines of Python."""
 
-    def run(command, timeout, **_):
-        raise subprocess.TimeoutExpired(command, timeout)
+    def act(text):
+        script = tmp_path / "compile.py"
+        script.write_text(text)
+        monkeypatch.setattr(environment, "python", lambda: sys.executable)
+        monkeypatch.setattr(compiler, "_SCRIPT", script)
 
-    monkeypatch.setattr(compiler.subprocess, "run", run)
-    compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=7.0)
-    assert (compiled.verdict, compiled.compile_seconds) == ("no answer", 7.0)
+    monkeypatch.setattr(compiler, "_TICK_SECONDS", 0.05)
+    return act
 
 
-def test_a_compiler_that_dies_is_an_answer_too(monkeypatch):
-    monkeypatch.setattr(environment, "python", lambda: "python")
-    monkeypatch.setattr(
-        compiler.subprocess,
-        "run",
-        lambda command, **_: subprocess.CompletedProcess(command, -9, "", "Killed\n"),
+def test_a_compilation_that_takes_too_long_is_recorded_as_such(acting, capfd):
+    acting("import time; time.sleep(600)")
+    started = time.monotonic()
+    compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=0.2)
+    assert (compiled.verdict, compiled.compile_seconds) == ("no answer", 0.2)
+    assert time.monotonic() - started < 60
+    assert "TPU compiler: 00:00" in capfd.readouterr().err
+
+
+def test_a_compiler_that_dies_is_an_answer_too(acting):
+    acting(
+        "import os, sys\n"
+        "print('Killed', file=sys.stderr, flush=True)\n"
+        "os.kill(os.getpid(), 9)"
     )
-    compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=7.0)
+    compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=60.0)
     assert compiled.verdict == "refused"
     assert compiled.error == "exit code -9: Killed"
+
+
+def test_what_the_compiler_wrote_is_read(acting):
+    acting(
+        "import json, sys\n"
+        "assert open(sys.argv[1], 'rb').read() == b'a step'\n"
+        "json.dump({'compiles': False, 'compile_seconds': 3.5, 'error': 'No.'},"
+        " open(sys.argv[2], 'w'))"
+    )
+    compiled = compiler.compile_step(b"a step", CHIPS["v3"], timeout_seconds=60.0)
+    assert (compiled.verdict, compiled.error) == ("refused", "No.")
+    assert compiled.compile_seconds == 3.5
