@@ -13,7 +13,11 @@ def paths(pattern: str, *, recursive: bool = False) -> list[str]:
     Args:
       pattern: The glob.
       recursive: Whether `**` goes through sub-folders.
+
+    Raises:
+      ValueError: It is an address.
     """
+    check_here(pattern)
     pattern = os.path.expanduser(pattern)
     found = glob.glob(pattern, recursive=recursive)
     if not found:
@@ -23,6 +27,19 @@ def paths(pattern: str, *, recursive: bool = False) -> list[str]:
         literal = glob.escape(folder) + pattern[len(folder) :]
         found = glob.glob(literal, recursive=recursive)
     return sorted(found)
+
+
+def check_here(path: str) -> None:
+    """Refuses the address of a bucket, which is no path.
+
+    Raises:
+      ValueError: It is an address.
+    """
+    if "://" in path:
+        raise ValueError(
+            f"`{path}` must be a path of this machine. Mount the bucket, as gcsfuse "
+            "does, and name the folder."
+        )
 
 
 def files(pattern: str) -> list[str]:

@@ -232,7 +232,8 @@ def _shuffle(dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.
 
 
 def _read(source: Source) -> tf.data.Dataset:
-    paths = tf.data.Dataset.from_tensor_slices(list(source.paths))
+    # Absolute, as other hosts of a TPU slice read them from folders of their own.
+    paths = tf.data.Dataset.from_tensor_slices([*map(os.path.abspath, source.paths)])
     files = min(_PARALLEL_FILES, len(source.paths))
     raw = paths.interleave(
         tf.data.TFRecordDataset,

@@ -1,6 +1,7 @@
 """Which classes the labels of each picture in records are of."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -74,9 +75,8 @@ def classes(pattern: str) -> dict[str, set[int]]:
 def _decoded(pattern: str, read: Callable) -> Iterator[tuple[str, Labels]]:
     for path in dataset_info.shard_paths(pattern):
         try:
-            for labels, image_id in (
-                tf.data.TFRecordDataset(path).map(read).as_numpy_iterator()
-            ):
+            shard = tf.data.TFRecordDataset(os.path.abspath(path)).map(read)
+            for labels, image_id in shard.as_numpy_iterator():
                 yield image_id.decode(), labels
         except tf.errors.OpError as error:
             raise ValueError(f"{path}: not readable: {error.message}") from None
@@ -96,7 +96,8 @@ def boxes(pattern: str) -> dict[str, set[int]]:
     labels_by_id = {}
     for path in dataset_info.shard_paths(pattern):
         try:
-            for serialized in tf.data.TFRecordDataset(path).batch(_BATCH):
+            shard = tf.data.TFRecordDataset(os.path.abspath(path))
+            for serialized in shard.batch(_BATCH):
                 parsed = tf.io.parse_example(serialized, spec)
                 for image_id, labels, crowd in zip(
                     parsed[records.IMAGE_ID].numpy(),

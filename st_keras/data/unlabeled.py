@@ -3,6 +3,7 @@
 import abc
 import functools
 import hashlib
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -72,7 +73,7 @@ class RecordPictures(Pictures):
             offset += length
 
     def _read_file(self, path, first, last, skipped, check):
-        whole = untuned(tf.data.TFRecordDataset(path))
+        whole = untuned(tf.data.TFRecordDataset(os.path.abspath(path)))
         stretch = whole.skip(first).take(last - first)
         try:
             for serialized in stretch.as_numpy_iterator():

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from st_keras.ops import host_xla
 from st_keras.types import LabelMap, View
 
 TILE_PX = 512
@@ -189,9 +190,10 @@ def _read_one(
     in_rows = tf.pad(in_rows, missing, constant_values=_NEVER)
     shape = [in_rows.shape[0], cells.shape[0]]
     top, ids, total = tf.fill(shape, _NEVER), tf.zeros(shape, tf.int32), tf.zeros(shape)
+    look_at = _LOOKS[host_xla.is_allowed()]
     for first in range(0, num_classes, together):
         some = in_rows[..., first : first + together]
-        top, ids, total = _look_at(some, cells, tf.constant(first), top, ids, total)
+        top, ids, total = look_at(some, cells, tf.constant(first), top, ids, total)
     # The best one's exp(0) over the sum of all.
     shares = np.round(255.0 / total.numpy())
     inside = np.s_[: rows.stop - rows.start, : columns.stop - columns.start]
@@ -203,7 +205,6 @@ def _filled_up(cells: np.ndarray) -> tf.Tensor:
     return tf.constant(np.pad(cells, (0, -len(cells) % _STEP_PX), mode="edge"))
 
 
-@tf.function(jit_compile=True, autograph=False)
 def _look_at(logits, columns, first, top, ids, total):
     """Returns each pixel's highest logit, its class, and the sum of exp(logit - top).
 
@@ -221,6 +222,12 @@ def _look_at(logits, columns, first, top, ids, total):
         top = tf.maximum(top, value)
     total *= tf.exp(before - top)
     return top, ids, total + tf.add_n([tf.exp(value - top) for value in values])
+
+
+_LOOKS = {
+    compiled: tf.function(_look_at, jit_compile=compiled, autograph=False)
+    for compiled in (False, True)
+}
 
 
 @tf.function(reduce_retracing=True)

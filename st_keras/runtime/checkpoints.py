@@ -11,6 +11,8 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import logging
 
+from st_keras.data import path_globs
+
 FOLDER = "checkpoints"  # Of a run's folder.
 _PREFIX = re.compile(r"ckpt-(\d+)")  # As the manager names them.
 
@@ -51,13 +53,14 @@ class Checkpoints:
             pathlib.Path(self._folder, "checkpoint").unlink(missing_ok=True)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
-            self._folder,
+            # Absolute, as another host of a TPU slice may write it.
+            os.path.abspath(self._folder),
             max_to_keep=keep,
             step_counter=optimizer.iterations,
         )
         self._optimizer = optimizer
         self._is_written = is_written
-        self._saved = ""  # The newest, if another host writes.
+        self._saved = ""  # The newest, once there is one of this process.
         self._parts = list(parts.values())
 
     @property
@@ -96,21 +99,28 @@ class Checkpoints:
         if not self._is_written:
             with tempfile.TemporaryDirectory() as unused:
                 self._checkpoint.write(os.path.join(unused, "ckpt"))
-            self._saved = os.path.join(self._folder, f"ckpt-{step}")
-            return self._saved
-        return self._manager.save(checkpoint_number=step)
+        else:
+            self._manager.save(checkpoint_number=step)
+        self._saved = os.path.join(self._folder, f"ckpt-{step}")
+        return self._saved
 
     def save_to(self, workdir: str) -> str:
         """Saves the state once in the folder of another run; returns the prefix."""
+        folder = os.path.join(workdir, FOLDER)
         manager = tf.train.CheckpointManager(
-            self._checkpoint, os.path.join(workdir, FOLDER), max_to_keep=1
+            self._checkpoint, os.path.abspath(folder), max_to_keep=1
         )
-        return manager.save(checkpoint_number=self._optimizer.iterations)
+        saved = manager.save(checkpoint_number=self._optimizer.iterations)
+        return os.path.join(folder, os.path.basename(saved))
 
     @property
     def latest(self) -> str:
         """Prefix of the newest checkpoint, or `none`; the same on all hosts."""
-        return self._saved or self._manager.latest_checkpoint or "none"
+        if self._saved:
+            return self._saved
+        if before := self._manager.latest_checkpoint:
+            return os.path.join(self._folder, os.path.basename(before))
+        return "none"
 
 
 def has_any(workdir: str) -> bool:
@@ -156,6 +166,7 @@ def find_model(workdir_or_prefix: str) -> ModelFile:
     Raises:
       ValueError: There is none.
     """
+    path_globs.check_here(workdir_or_prefix)
     prefix = workdir_or_prefix
     if os.path.isdir(prefix):
         prefix = next(reversed(_listed(os.path.join(prefix, FOLDER))), "")
@@ -190,7 +201,7 @@ def load_model(model: tf.keras.Model, found: ModelFile) -> None:
 
 def _read(read: Callable, prefix: str):
     try:
-        return read(prefix)
+        return read(os.path.abspath(prefix))
     except (tf.errors.OpError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         # TensorFlow has no error of its own for a weight of another shape.

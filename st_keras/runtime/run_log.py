@@ -33,7 +33,7 @@ class RunLog:
             return
         self.drop_after(resume_step)
         self._writer = tf.summary.create_file_writer(
-            os.path.join(workdir, "tensorboard")
+            os.path.abspath(os.path.join(workdir, "tensorboard"))
         )
 
     def drop_after(self, step: int) -> None:

@@ -1,11 +1,13 @@
 """The devices of a run, and how it uses them."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from st_keras.config import RuntimeConfig
+from st_keras.ops import host_xla
 from st_keras.runtime import hosts
 
 
@@ -101,6 +103,7 @@ def _device(strategy: tf.distribute.Strategy) -> str:
     return strategy.extended.worker_devices[0].upper()
 
 
+@functools.cache  # To initialise a TPU again takes away what is on it.
 def _tpu(name: str) -> tf.distribute.TPUStrategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
@@ -108,10 +111,18 @@ def _tpu(name: str) -> tf.distribute.TPUStrategy:
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
+        if "No OpKernel was registered" in str(error):
+            raise ValueError(
+                f"`runtime.tpu` is {name!r}, but TensorFlow {tf.__version__} in "
+                f"{tf.__path__[0]} has no driver of TPUs. On a TPU VM, the image's own "
+                "has one and must not be replaced: see docs/tpu.md."
+            ) from None
         raise ValueError(
             f"`runtime.tpu` {name!r} cannot be reached: {error}. On a TPU VM of "
             "one host use `local`; otherwise the name or grpc:// address of the TPU."
         ) from None
+    # Said to end the process: github.com/tensorflow/tensorflow/issues/58934.
+    host_xla.forbid()
     return tf.distribute.TPUStrategy(resolver)
 
 

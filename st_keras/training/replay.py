@@ -6,6 +6,7 @@ replaced: nothing is learned.
 """
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
@@ -189,7 +190,7 @@ def _config_of(folder: str, facts: dict) -> Config:
 
 def _restore(folder: str, state: dict) -> None:
     found = checkpoints.find_model(folder)
-    status = tf.train.Checkpoint(**state).read(found.prefix)
+    status = tf.train.Checkpoint(**state).read(os.path.abspath(found.prefix))
     try:
         status.assert_existing_objects_matched()
     except AssertionError as error:

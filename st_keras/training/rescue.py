@@ -95,8 +95,10 @@ class Rescue:
     def remember(self) -> None:
         """Copies the state; called before steps are taken."""
         self._begin = self._steps_taken()
-        self._snapshot = None  # Freed first, or there would be two for a moment.
-        self._snapshot = Snapshot(self._strategy, self._saved.variables)
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self._strategy, self._saved.variables)
+        else:
+            self._snapshot.retake()
 
     def after(self, bad: dict[str, float]) -> tuple[int, dict[str, float]]:
         """Decides how the run goes on after steps the last of which was bad.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from st_keras.ops import view_merging
+from st_keras.ops import host_xla, view_merging
 from st_keras.types import View
 
 VIEW = (32, 48)  # Height and width.
@@ -82,6 +82,16 @@ def test_a_view_of_the_whole_picture_is_enlarged_in_place(mirrored, legacy):
     # A cell is 7.5 pixels of the picture; in the legacy form the last is that far away
     # from the border, on one side.
     assert_is_truth(merge([one], legacy=legacy), edge=8)
+
+
+def test_without_xla_one_view_gives_the_same(monkeypatch):
+    compiled = merge([WHOLE])
+    monkeypatch.setattr(host_xla, "_is_allowed", False)
+    monkeypatch.setattr(view_merging, "_LOOKS", {False: view_merging._LOOKS[False]})
+    found = merge([WHOLE])
+    np.testing.assert_array_equal(found.class_ids, compiled.class_ids)
+    confidences = np.int32(found.confidences), np.int32(compiled.confidences)
+    np.testing.assert_allclose(*confidences, atol=1)
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -70,3 +70,9 @@ def test_what_steps_have_changed_in_place_is_put_back(name, jit_compile):
     strategy.run(spoil)
     snapshot.restore()
     assert copies() == before
+    strategy.run(spoil)
+    later = copies()
+    snapshot.retake()
+    strategy.run(nan_steps)
+    snapshot.restore()
+    assert copies() == later != before

@@ -7,6 +7,7 @@ import tensorflow as tf
 from st_keras.data.augment import canvas, shrinking
 from st_keras.data.augment import geometry as maps
 from st_keras.data.augment.geometry import Geometry
+from st_keras.ops import host_xla
 
 _CANVASES = (2, 1)  # Sides of a static canvas, in those of the target; largest first.
 _compiled_warp = tf.function(canvas.warp, jit_compile=True, autograph=False)
@@ -126,7 +127,8 @@ def _bend(pixels, matrix, target_size_px, interpolation, fill):
     def transform():
         return _transform(pixels, matrix, target_size_px, interpolation, fill)
 
-    if interpolation == "NEAREST":  # Few channels, one pixel of four: fast enough.
+    # For labels: few channels, one pixel of four: fast enough.
+    if interpolation == "NEAREST" or not host_xla.is_allowed():
         return transform()
     size = tf.shape(pixels)[:2]
     window = tf.concat([tf.zeros([2], tf.int32), size], 0)

@@ -1,11 +1,14 @@
 """What showing a picture and its label map under a geometry promises."""
 
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
 from st_keras.data.augment import geometry, warp
+from st_keras.ops import host_xla
 
 SIZE = (60, 100)  # Height and width of the original.
 TARGET = (64, 96)
@@ -163,6 +166,9 @@ class BentTest(tf.test.TestCase, parameterized.TestCase):
         found = show(PIXELS, bent(rows), target).astype(int)
         expected = np.asarray(expected).astype(int)
         self.assertAllClose(found[inside], expected[inside], atol=1)
+        with mock.patch.object(host_xla, "_is_allowed", False):
+            uncompiled = show(PIXELS, bent(rows), target).astype(int)
+        self.assertAllClose(uncompiled[inside], expected[inside], atol=1)
 
     @parameterized.parameters(
         (BENT,),

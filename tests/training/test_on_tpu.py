@@ -1,0 +1,68 @@
+"""What can be known of a TPU without one: that it is given what it accepts.
+
+tests/fake_tpu.py says how far its functions get.
+"""
+
+import pytest
+import tensorflow as tf
+
+from st_keras import config as config_lib
+from st_keras.data import dataset_info
+from st_keras.ops import host_xla
+from st_keras.runtime import strategy as strategies
+from st_keras.runtime.inference import Predictor
+from st_keras.tasks import build_task, with_class_names
+from st_keras.training.loop import train
+from tests import fake_tpu
+
+TPU = ["runtime.strategy=tpu", "runtime.tpu=local"]
+
+
+@pytest.fixture
+def tpu(monkeypatch):
+    made = fake_tpu.strategy()
+    monkeypatch.setattr(strategies, "_tpu", lambda name: made)
+    return made
+
+
+def settings(path, *overrides):
+    config = config_lib.load(
+        path, [*TPU, "pseudo=null", "self_training=null", *overrides]
+    )
+    return with_class_names(config, dataset_info.load(config.human.records))
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_a_model_that_predicts_is_traced(task, tpu, student_yaml, segmentation_yaml):
+    config = settings(student_yaml if task == "detection" else segmentation_yaml)
+    task = build_task(config, xla=True)
+    with tpu.scope():
+        model = task.build_model(sync_batch_norm=False)
+    views = task.views(tf.zeros([48, 64, 3], tf.uint8))
+    batch = tf.nest.map_structure(lambda value: tf.repeat(value[:1], 4, 0), views)
+    with pytest.raises(tf.errors.OpError, match=fake_tpu.MISSING):
+        Predictor(task, model)._start(batch)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimization.ema_decay=0.9", "runtime.precision=mixed_bfloat16"],
+        pytest.param([], marks=pytest.mark.slow),
+        pytest.param(
+            ["training.accumulation_steps=2", "training.rematerialize=true"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_steps_of_training_are_traced(overrides, tpu, student_yaml, tmp_path):
+    config = settings(student_yaml, *overrides, "human.images_per_step=4")
+    with pytest.raises(tf.errors.OpError, match=fake_tpu.MISSING):
+        train(config, str(tmp_path / "run"))
+
+
+def test_a_tensorflow_without_a_driver_is_told_from_a_tpu_that_is_away():
+    """As where pip has replaced the one of a TPU VM's image."""
+    with pytest.raises(ValueError, match="has no driver of TPUs. On a TPU VM, the im"):
+        strategies._tpu("local")
+    assert host_xla.is_allowed()
