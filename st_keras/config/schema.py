@@ -213,6 +213,11 @@ class RuntimeConfig:
         """Whether XLA compiles the step of a run."""
         return self.jit_compile or self.strategy == "tpu"
 
+    @property
+    def requests_xla(self) -> bool:
+        """Whether the step asks for it, which a TPU's replicas need not."""
+        return self.jit_compile and self.strategy != "tpu"
+
 
 @settings
 class ExpectConfig:

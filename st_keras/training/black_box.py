@@ -153,7 +153,7 @@ class BlackBox:
             return numbers, watched.norms
 
         # As the run compiles its steps.
-        jit_compile = failure.config.runtime.compiles_steps
+        jit_compile = failure.config.runtime.requests_xla
         compiled = tf.function(take, jit_compile=jit_compile or None, autograph=False)
 
         @tf.function  # Without it, compiled replicas wait for one another.

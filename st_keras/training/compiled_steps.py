@@ -55,7 +55,7 @@ class CompiledSteps:
         )
         if config.seed not in self._compiled:
             self._compiled[config.seed] = self._compile(
-                build_step(config, self._learner), config.runtime.compiles_steps
+                build_step(config, self._learner), config.runtime.requests_xla
             )
         return functools.partial(self._compiled[config.seed], iterator)
 

@@ -31,3 +31,10 @@ def test_published_rates_are_those_of_their_batch():
 def test_a_rate_that_was_scaled_is_not_scaled_again():
     once = OptimizationConfig(base_images_per_step=64).for_images_per_step(16)
     assert once.for_images_per_step(16) == once
+
+
+def test_a_tpu_compiles_steps_that_do_not_ask_for_it():
+    tpu = RuntimeConfig(strategy="tpu", tpu="local", jit_compile=True)
+    assert tpu.compiles_steps and not tpu.requests_xla
+    one = RuntimeConfig(jit_compile=True)
+    assert one.compiles_steps and one.requests_xla
