@@ -26,15 +26,14 @@ def tpu(monkeypatch):
 
 
 def settings(path, *overrides):
-    config = config_lib.load(
-        path, [*TPU, "pseudo=null", "self_training=null", *overrides]
-    )
+    config = config_lib.load(path, [*TPU, "self_training=null", *overrides])
     return with_class_names(config, dataset_info.load(config.human.records))
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
 def test_a_model_that_predicts_is_traced(task, tpu, student_yaml, segmentation_yaml):
-    config = settings(student_yaml if task == "detection" else segmentation_yaml)
+    path = student_yaml if task == "detection" else segmentation_yaml
+    config = settings(path, "pseudo=null")
     task = build_task(config, xla=True)
     with tpu.scope():
         model = task.build_model(sync_batch_norm=False)
@@ -44,19 +43,34 @@ def test_a_model_that_predicts_is_traced(task, tpu, student_yaml, segmentation_y
         Predictor(task, model)._start(batch)
 
 
+BFLOAT16 = "runtime.precision=mixed_bfloat16"
+SLICES = ["training.accumulation_steps=2", "training.rematerialize=true"]
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    "overrides",
+    ("kind", "overrides"),
     [
-        ["optimization.ema_decay=0.9", "runtime.precision=mixed_bfloat16"],
-        pytest.param([], marks=pytest.mark.slow),
-        pytest.param(
-            ["training.accumulation_steps=2", "training.rematerialize=true"],
-            marks=pytest.mark.slow,
-        ),
+        ("detection", [BFLOAT16]),  # With an average of the weights.
+        pytest.param("detection", [], marks=SLOW),
+        pytest.param("detection", ["pseudo=null", *SLICES], marks=SLOW),
+        pytest.param("segmentation", [BFLOAT16], marks=SLOW),
+        pytest.param("joint", [BFLOAT16], marks=SLOW),
     ],
 )
-def test_steps_of_training_are_traced(overrides, tpu, student_yaml, tmp_path):
-    config = settings(student_yaml, *overrides, "human.images_per_step=4")
+def test_steps_of_training_are_traced(kind, overrides, tpu, request, tmp_path):
+    path = request.getfixturevalue(
+        f"{kind}_yaml" if kind in ("segmentation", "joint") else "student_yaml"
+    )
+    others = config_lib.load(path).self_training
+    if "pseudo=null" not in overrides:
+        # People's labels will do for those of a teacher.
+        overrides = [
+            f"pseudo.records={others.unlabeled_records}",
+            f"pseudo.ids={others.unlabeled_ids}",
+            *overrides,
+        ]
+    config = settings(path, *overrides)
     with pytest.raises(tf.errors.OpError, match=fake_tpu.MISSING):
         train(config, str(tmp_path / "run"))
 

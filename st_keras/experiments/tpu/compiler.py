@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,10 @@ _TOO_LARGE_ALREADY = re.compile(
     rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)"
 )
 _LONGEST_ERROR = 2000  # Characters of it that are kept.
+_KILLED = (
+    "the compiler was killed, as a system short of memory does; large models take 15 "
+    "GB and more: close what else runs, or use a larger machine"
+)
 _TICK_SECONDS = 1.0  # Between two looks at the compiler.
 
 
@@ -30,7 +35,8 @@ _TICK_SECONDS = 1.0  # Between two looks at the compiler.
 class Compiled:
     """What the compiler says of one step."""
 
-    # fits, too large, refused (`error` says why) or no answer (within the time).
+    # fits, too large, refused (`error` says why) or no answer (killed, or not within
+    # the time).
     verdict: str
     error: str = ""
     compile_seconds: float = 0.0
@@ -69,6 +75,8 @@ def compile_step(hlo: bytes, chip: Chip, *, timeout_seconds: float) -> Compiled:
         except subprocess.TimeoutExpired:
             return Compiled(verdict="no answer", compile_seconds=timeout_seconds)
         if not found.exists():  # Killed, or the compiler ended the process.
+            if code == -signal.SIGKILL:
+                return Compiled(verdict="no answer", error=_KILLED)
             said = said.strip()[-_LONGEST_ERROR:]
             return Compiled(verdict="refused", error=f"exit code {code}: {said}")
         return read_answer(json.loads(found.read_text(encoding="utf-8")), chip)

@@ -180,14 +180,17 @@ def test_a_compilation_that_takes_too_long_is_recorded_as_such(acting, capfd):
 
 
 def test_a_compiler_that_dies_is_an_answer_too(acting):
-    acting(
-        "import os, sys\n"
-        "print('Killed', file=sys.stderr, flush=True)\n"
-        "os.kill(os.getpid(), 9)"
-    )
+    acting("import os, sys; print('No.', file=sys.stderr, flush=True); os.abort()")
     compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=60.0)
     assert compiled.verdict == "refused"
-    assert compiled.error == "exit code -9: Killed"
+    assert compiled.error.startswith("exit code -6: No.")
+
+
+def test_a_compiler_that_was_killed_refused_nothing(acting):
+    acting("import os; os.kill(os.getpid(), 9)")
+    compiled = compiler.compile_step(b"", CHIPS["v3"], timeout_seconds=60.0)
+    assert compiled.verdict == "no answer"
+    assert "killed, as a system short of memory does" in compiled.error
 
 
 def test_what_the_compiler_wrote_is_read(acting):
