@@ -38,7 +38,8 @@ def count(model):
 def test_there_is_a_logit_for_every_class(backbone):
     model = shared(backbone)
     assert model.output_shape == {"logits": (None, CLASSES)}
-    assert [layer.name for layer in model.layers[1:]] == ["backbone", "head"]
+    names = [layer.name for layer in model.layers[1:]]
+    assert names == ["backbone", "head", "logits"]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,8 @@ def test_it_is_the_model_of_tf_models_official(stride):
 def test_its_logits_are_at_a_quarter_of_the_image(backbone):
     model = shared(backbone)
     assert model.output_shape == {"logits": (None, 16, 24, CLASSES)}
-    assert [layer.name for layer in model.layers[1:]] == ["backbone", "neck", "head"]
+    names = [layer.name for layer in model.layers[1:]]
+    assert names == ["backbone", "neck", "head", "logits"]
 
 
 @pytest.mark.parametrize(("stride", "cells"), [(16, (4, 6)), (32, (2, 3))])

@@ -22,7 +22,8 @@ TPU = ["runtime.strategy=tpu", "runtime.tpu=local"]
 def tpu(monkeypatch):
     made = fake_tpu.strategy()
     monkeypatch.setattr(strategies, "_tpu", lambda name: made)
-    return made
+    with strategies.precision("float32"):  # A run sets it for the whole process.
+        yield made
 
 
 def settings(path, *overrides):
