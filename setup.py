@@ -22,7 +22,7 @@ setup(
     # Versions that break it when left free are bounded here; constraints.txt pins
     # the whole environment.
     install_requires=[
-        "tensorflow==2.15.1",
+        "tensorflow~=2.15.0",  # constraints.txt: 2.15.1; a TPU VM has its image's own.
         "tf-models-official==2.15.0",
         "tensorflow-addons==0.23.0",
         "pycocotools>=2.0.7",

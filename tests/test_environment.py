@@ -2,11 +2,14 @@
 
 import importlib.metadata
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import warnings
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from st_keras import environment
 
@@ -117,3 +120,11 @@ def test_asking_for_tensorflow_does_not_keep_keras_from_our_layers():
         [sys.executable, "-c", program], capture_output=True, text=True
     )
     assert done.stdout.splitlines() == ["True", "False"], done.stderr
+
+
+def test_the_tensorflow_of_a_tpu_vm_need_not_be_replaced():
+    setup = pathlib.Path(__file__).parents[1] / "setup.py"
+    wanted = re.search(r'"tensorflow([^-\w"]+[^"]*)"', setup.read_text())
+    versions = SpecifierSet(wanted[1])
+    assert {"2.15.0", "2.15.1"} <= set(versions.filter(["2.15.0", "2.15.1"]))
+    assert not {"2.14.1", "2.16.1"} & set(versions.filter(["2.14.1", "2.16.1"]))

@@ -72,10 +72,8 @@ def test_an_iterator_is_dropped_at_once():
     )
     for _ in range(3):
         iterator = iter(untuned(slow).take(400))
-        started = time.time()
         for _ in iterator:
             pass
-        ended = time.time()
+        started = time.time()
         del iterator
-        # 400 times 1 ms on two threads are 0.2 s, more on a busy machine.
-        assert time.time() - ended < (ended - started) / 2
+        assert time.time() - started < 0.1
