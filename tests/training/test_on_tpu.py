@@ -13,7 +13,7 @@ from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.tasks import build_task, with_class_names
 from st_keras.training.loop import train
-from tests import fake_tpu
+from tests import fake_tpu, patterns
 
 TPU = ["runtime.strategy=tpu", "runtime.tpu=local"]
 
@@ -29,6 +29,14 @@ def tpu(monkeypatch):
 def settings(path, *overrides):
     config = config_lib.load(path, [*TPU, "self_training=null", *overrides])
     return with_class_names(config, dataset_info.load(config.human.records))
+
+
+def pseudo_of(path):
+    pictures = config_lib.load(path).self_training
+    return (
+        f"pseudo.records={pictures.unlabeled_records}",
+        f"pseudo.ids={pictures.unlabeled_ids}",
+    )
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
@@ -63,15 +71,44 @@ def test_steps_of_training_are_traced(kind, overrides, tpu, request, tmp_path):
     path = request.getfixturevalue(
         f"{kind}_yaml" if kind in ("segmentation", "joint") else "student_yaml"
     )
-    others = config_lib.load(path).self_training
     if "pseudo=null" not in overrides:
         # People's labels will do for those of a teacher.
-        overrides = [
-            f"pseudo.records={others.unlabeled_records}",
-            f"pseudo.ids={others.unlabeled_ids}",
-            *overrides,
-        ]
+        overrides = [*pseudo_of(path), *overrides]
     config = settings(path, *overrides)
+    with pytest.raises(tf.errors.OpError, match=fake_tpu.MISSING):
+        train(config, str(tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_a_step_that_labels_its_pictures_is_traced(tpu, student_yaml, tmp_path):
+    teacher = str(tmp_path / "teacher")
+    short = ["pseudo=null", "self_training=null", "training.steps=2"]
+    train(config_lib.load(student_yaml, short), teacher)
+    config = settings(
+        student_yaml,
+        *pseudo_of(student_yaml),
+        *(BFLOAT16, "pseudo.online=true"),
+        *("init.kind=teacher", f"init.checkpoint={teacher}"),
+    )
+    with pytest.raises(tf.errors.OpError, match=fake_tpu.MISSING):
+        train(config, str(tmp_path / "run"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classification", "simclr"])
+def test_steps_of_tasks_without_pseudo_labels_are_traced(
+    kind, tpu, student_yaml, tmp_path
+):
+    """In SimCLR, the views of all cores are compared."""
+    run = config_lib.to_dict(config_lib.load(student_yaml, [*TPU, BFLOAT16]))
+    run |= {"detection": None, "pseudo": None, "self_training": None}
+    run[kind] = {"image_size_px": [64, 64], "backbone": "tiny"}
+    if kind == "classification":
+        patterns.write(tmp_path, "train")
+        run["human"] |= {"records": f"{tmp_path}/train/*.tfrecord", "ids": ""}
+        run["evaluation"]["records"] = ""
+    config = config_lib.from_dict(run)
+    config = with_class_names(config, dataset_info.load(config.human.records))
     with pytest.raises(tf.errors.OpError, match=fake_tpu.MISSING):
         train(config, str(tmp_path / "run"))
 
