@@ -188,7 +188,8 @@ def config_of_cell(
         raise ConfigError(
             f"{path}: {cell.name}: {base} needs the `self_training` and `pseudo` parts."
         )
-    return config
+    # What the file is known to reach says nothing of a cell, which has other settings.
+    return dataclasses.replace(config, expect=None)
 
 
 def pretraining(

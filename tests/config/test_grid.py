@@ -76,6 +76,14 @@ def test_a_cell_has_the_overrides_of_its_values_and_then_of_its_arm(write):
     assert (config.pseudo.soft, config.seed, config.training.steps) == (True, 5, 7)
 
 
+def test_a_cell_expects_nothing(write, tmp_path):
+    with (tmp_path / "student.yaml").open("a") as file:
+        file.write("expect: {metric: AP, value: 40.0, tolerance: 1.0}\n")
+    path = write()
+    grid = load_grid(path)
+    assert config_of_cell(path, grid, cells_of(grid)[0], 3).expect is None
+
+
 def test_what_is_set_for_all_cells_gives_way_to_the_caller_and_to_the_cell(write):
     common = "set: [training.steps=5, pseudo.soft=false, human.ids=none.txt]\naxes:"
     path = write(GRID.replace("axes:", common))
