@@ -104,5 +104,5 @@ def _folders(parent: pathlib.Path) -> list[str]:
     return [
         path.name
         for path in parent.iterdir()
-        if path.is_dir() and not path.name.startswith(".")
+        if path.is_dir() and not source.is_hidden(path.name)
     ]

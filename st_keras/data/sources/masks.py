@@ -172,7 +172,11 @@ def _names(path: str, flag: str) -> dict[pathlib.Path, str]:
         entry: entry.name.removeprefix(before).removesuffix(after)
         for entry in parent.iterdir()
     }
-    return {entry: name for entry, name in names.items() if name and name[0] != "."}
+    return {
+        entry: name
+        for entry, name in names.items()
+        if name and not source.is_hidden(name)
+    }
 
 
 def _pair(images: str, masks: str, split: str) -> tuple[pathlib.Path, pathlib.Path]:

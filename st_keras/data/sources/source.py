@@ -137,8 +137,7 @@ def mixed(pictures: Sequence[_Picture]) -> list[_Picture]:
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns all files of a folder and its sub-folders, sorted by path.
 
-    Follows symlinks, each folder once; leaves hidden files and folders out, and
-    `lost+found`, which a disk has at its root for no user to read.
+    Follows symlinks, each folder once; leaves out what `is_hidden`.
 
     Raises:
       OSError: A folder cannot be read.
@@ -147,17 +146,26 @@ def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
     visited = set()
     for parent, folders, names in os.walk(folder, onerror=_fail, followlinks=True):
         real = os.path.realpath(parent)
-        folders[:] = sorted(f for f in folders if f[0] != "." and f != "lost+found")
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         if real in visited:
             folders.clear()
             continue
         visited.add(real)
-        found += [pathlib.Path(parent, n) for n in names if not n.startswith(".")]
+        found += [pathlib.Path(parent, n) for n in names if not is_hidden(n)]
     return sorted(found, key=lambda path: path.as_posix())
 
 
 def _fail(error: OSError) -> None:
     raise error
+
+
+def is_hidden(name: str) -> bool:
+    """Says whether a file or folder of this name is no part of a data set.
+
+    That is a hidden one, and `lost+found`, which a disk has at its root for no user to
+    read.
+    """
+    return name.startswith(".") or name == "lost+found"
 
 
 def beside(parent: pathlib.Path, read: Collection[pathlib.Path]) -> tuple[str, ...]:
@@ -172,7 +180,7 @@ def beside(parent: pathlib.Path, read: Collection[pathlib.Path]) -> tuple[str, .
     return tuple(
         str(path)
         for path in sorted(parent.iterdir())
-        if not path.name.startswith(".")
+        if not is_hidden(path.name)
         and path not in read
         and (path.is_dir() or is_picture_name(path))
     )

@@ -107,7 +107,7 @@ class YoloSource(source.Source):
             path
             for folder in folders
             for path in folder.glob("*.[tT][xX][tT]")
-            if not path.name.startswith(".")  # As macOS leaves on other disks.
+            if not source.is_hidden(path.name)  # As macOS leaves on other disks.
         }
         others = sorted(found - pictures - {f / "classes.txt" for f in folders})
         return [
@@ -163,7 +163,7 @@ def _load_yaml(root: pathlib.Path) -> tuple[dict[str, Any], pathlib.Path]:
     others = sorted(
         path
         for path in root.iterdir()
-        if path.suffix in _YAML_SUFFIXES and not path.name.startswith(".")
+        if path.suffix in _YAML_SUFFIXES and not source.is_hidden(path.name)
     )
     if not path.exists() and len(others) == 1:
         path = others[0]

@@ -45,6 +45,17 @@ def test_a_class_may_be_called_train(folder):
     assert labels(folder, "all") == {"bus/a": [1], "train/b": [2]}
 
 
+def test_what_a_disk_has_at_its_root_is_no_class(folder):
+    for name in ("ant/a.png", "bee/b.png", "lost+found/c.png"):
+        folder.picture(name)
+    source = ClassFolderSource(folder.root)
+    assert source.image_class_names == ("ant", "bee")
+    for name in ("train/ant/a.png", "val/bee/b.png"):
+        folder.picture(name)
+    unread = ClassFolderSource(folder.root).unread
+    assert unread == tuple(str(folder.root / name) for name in ("ant", "bee"))
+
+
 def test_a_list_of_classes_chooses_and_orders_them(folder):
     for name in ("ant/a.png", "bee/b.png", "cat/c.png"):
         folder.picture(name)
