@@ -1,6 +1,7 @@
 """Rectangles of a picture that are painted over."""
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -78,7 +79,11 @@ def _paint(pixels, cut, fill) -> tf.Tensor:
     return put(pixels, tf.fill(shape, tf.cast(fill, tf.uint8)), cut)
 
 
-def covered_share(boxes_yxyx: tf.Tensor, cuts_yxyx: tf.Tensor) -> tf.Tensor:
+def covered_share(
+    boxes_yxyx: tf.Tensor,
+    cuts_yxyx: tf.Tensor,
+    area: Callable[[tf.Tensor], tf.Tensor] = box_ops.area,
+) -> tf.Tensor:
     """Returns [N] float32, at most 1: how much of each box is painted over.
 
     Where rectangles overlap, the overlap counts twice.
@@ -86,9 +91,11 @@ def covered_share(boxes_yxyx: tf.Tensor, cuts_yxyx: tf.Tensor) -> tf.Tensor:
     Args:
       boxes_yxyx: [N, 4] float32.
       cuts_yxyx: [K, 4] float32, in the same pixels.
+      area: Takes [..., 4] boxes and returns [...], what of each counts; 0 of a box
+        without area.
     """
     low = tf.maximum(boxes_yxyx[:, None, :2], cuts_yxyx[None, :, :2])
     high = tf.minimum(boxes_yxyx[:, None, 2:], cuts_yxyx[None, :, 2:])
-    overlap = tf.reduce_prod(tf.maximum(high - low, 0.0), axis=-1)
-    covered = tf.reduce_sum(overlap, axis=1)
-    return tf.minimum(tf.math.divide_no_nan(covered, box_ops.area(boxes_yxyx)), 1.0)
+    overlaps = tf.concat([low, tf.maximum(low, high)], axis=-1)
+    covered = tf.reduce_sum(area(overlaps), axis=1)
+    return tf.minimum(tf.math.divide_no_nan(covered, area(boxes_yxyx)), 1.0)

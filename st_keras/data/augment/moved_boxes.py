@@ -1,5 +1,7 @@
 """What is seen of a box after a move."""
 
+import functools
+
 import tensorflow as tf
 
 from st_keras.data.augment import cuts, geometry
@@ -32,7 +34,7 @@ def move_boxes(
     """
     low, side = tf.split(boxes_yxyx[:, None, :], 2, axis=-1)
     side -= low
-    shape = geometry.apply(matrix, low + tf.constant(_CORNERS) * side)
+    shape = _moved_corners(boxes_yxyx, matrix)
     size = tf.constant(target_size_px, tf.float32)
     window = tf.constant(_CORNERS) * size
     window_in_box = geometry.apply(geometry.inverse(matrix), window) - low
@@ -86,9 +88,13 @@ def move_labels(
     """
     moved, share = move_boxes(labels.boxes_yxyx, shown.matrix, target_size_px)
     if cuts_yxyx is not None:
-        share *= 1.0 - cuts.covered_share(labels.boxes_yxyx, cuts_yxyx)
+        # Of what is in view: paint beside it hides nothing more.
+        seen = functools.partial(
+            _seen_area, matrix=shown.matrix, target_size_px=target_size_px
+        )
+        share *= 1.0 - cuts.covered_share(labels.boxes_yxyx, cuts_yxyx, seen)
     enough = share >= min(min_visible_share, _WHOLE)
-    stays = tf.logical_and(share > 0.0, enough)
+    stays = tf.logical_and(share > _NOTHING, enough)
     return keep_rows(labels._replace(boxes_yxyx=moved), stays)
 
 
@@ -96,6 +102,24 @@ def keep_rows(labels: Boxes, stays: tf.Tensor) -> Boxes:
     """Returns the rows of [N, ...] labels where [N] bool is True."""
     rows = tf.where(stays)[:, 0]
     return Boxes(*(tf.gather(field, rows) for field in labels))
+
+
+def _moved_corners(boxes_yxyx: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Returns [N, 4, 2], where a map takes the corners of boxes."""
+    low, side = tf.split(boxes_yxyx[:, None, :], 2, axis=-1)
+    return geometry.apply(matrix, low + tf.constant(_CORNERS) * (side - low))
+
+
+def _seen_area(
+    boxes_yxyx: tf.Tensor, matrix: tf.Tensor, target_size_px: tuple[int, int]
+) -> tf.Tensor:
+    """Returns [...], how much the target shows of [..., 4] boxes, in its pixels."""
+    flat = tf.reshape(boxes_yxyx, [-1, 4])
+    size = tf.constant(target_size_px, tf.float32)
+    seen = _area_inside(_moved_corners(flat, matrix), size)
+    # Of a line, the sum of its two sides is only nearly 0.
+    seen = tf.where(box_ops.area(flat) > 0.0, seen, 0.0)
+    return tf.reshape(seen, tf.shape(boxes_yxyx)[:-1])
 
 
 def _inside_unit_square(corners: tf.Tensor):
