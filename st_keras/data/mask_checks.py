@@ -78,7 +78,7 @@ def relabel(
 
     Args:
       values: [H, W] integers.
-      class_ids: Class id, or `IGNORED`, by value.
+      class_ids: Class id, or `IGNORED`, by value; at least one that a pixel may have.
       told: How a value is written in skipped.txt.
 
     Returns:
@@ -87,7 +87,10 @@ def relabel(
     Raises:
       SkipPicture: A pixel has another value; the most frequent ones are named.
     """
-    keys = np.array(sorted(class_ids), np.int64)
+    limits = np.iinfo(np.int64)
+    # A number beyond is of no pixel.
+    possible = [key for key in class_ids if limits.min <= key <= limits.max]
+    keys = np.array(sorted(possible), np.int64)
     ids = np.array([class_ids[key] for key in keys.tolist()], np.uint8)
     places = np.searchsorted(keys, values).clip(max=len(keys) - 1)
     unknown = values[keys[places] != values]

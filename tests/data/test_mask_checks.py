@@ -76,6 +76,11 @@ def test_values_become_class_ids():
     assert ids.tolist() == [[0, 1], [255, 0]]
 
 
+def test_numbers_that_no_pixel_can_have_do_not_matter():
+    ids = mask_checks.relabel(np.array([[7, -1]]), {2**63: 2, 7: 1, -1: 0, -(2**70): 3})
+    assert ids.tolist() == [[1, 0]]
+
+
 def test_255_is_a_value_like_others_when_values_are_given():
     with pytest.raises(SkipPicture, match="<255> in 1 pixels"):
         mask_checks.relabel(np.array([[7, 255]]), {7: 0}, told=lambda v: f"<{v}>")

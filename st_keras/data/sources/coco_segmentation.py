@@ -166,7 +166,7 @@ class CocoSegmentationSource(source.Source):
         ]
         class_ids, shapes = {0: IGNORED}, 0
         for index, segment in enumerate(segments):
-            if not isinstance(segment, dict) or type(segment.get("id")) is not int:
+            if not _is_segment(segment):
                 problems.append(Problem(index, Reason.MALFORMED, json.dumps(segment)))
                 continue
             class_id, problem = self._class_id(index, segment)
@@ -195,6 +195,11 @@ class CocoSegmentationSource(source.Source):
         if is_crowd:
             return IGNORED, [Problem(index, Reason.CROWD, _told(told))]
         return class_id, []
+
+
+def _is_segment(told: Any) -> bool:
+    identifier = told.get("id") if isinstance(told, dict) else None
+    return type(identifier) is int and mask_files.is_color_value(identifier)
 
 
 def _is_used(problems: list[Problem]) -> bool:

@@ -50,6 +50,11 @@ def color_value(red, green, blue):
     return red + _COLOR_BASE * (green + _COLOR_BASE * blue)
 
 
+def is_color_value(value: int) -> bool:
+    """Says whether a number is the `color_value` of any colour."""
+    return 0 <= value < _COLOR_BASE**3
+
+
 def told_color(value: int) -> str:
     """Returns a `color_value` as people write it: `red,green,blue`."""
     rest, red = divmod(value, _COLOR_BASE)

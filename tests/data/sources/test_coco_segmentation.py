@@ -382,6 +382,13 @@ def test_a_broken_segment_and_a_second_annotation_are_counted(coco, folder):
     ]
 
 
+@pytest.mark.parametrize("number", [2**70, 256**3, -1])
+def test_a_segment_whose_id_is_no_colour_is_counted(coco, folder, number):
+    coco(segments(*ALL, (number, 7, 0)), masks=panoptic(folder, IDS))
+    assert stored(folder)[0] == [255, 1, 2, 255, 1, 1]
+    assert ("5", "4", "malformed") in folder.skipped()
+
+
 def test_panoptic_json_and_its_folder_belong_together(coco, folder):
     with pytest.raises(ValueError, match="`masks` must be the folder .*segments_info"):
         coco(segments())
