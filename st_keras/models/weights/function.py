@@ -157,8 +157,7 @@ def _is_dilated(layers: Mapping[str, Mapping[str, str]]) -> bool:
 
 def _of_config(config: Mapping) -> Functions:
     """Returns the settings of each layer in a Keras config of a model."""
-    model = config.get("config", {})
-    inner = [layer for layer in model.get("layers", ()) if _layers(layer)]
+    inner = [layer for layer in _layers(config) if _layers(layer)]
     return {
         part["config"]["name"]: {
             layer["config"]["name"]: settings
@@ -170,7 +169,9 @@ def _of_config(config: Mapping) -> Functions:
 
 
 def _layers(layer: Mapping) -> list[Mapping]:
-    return layer.get("config", {}).get("layers", [])
+    config = layer.get("config", {})
+    # Of a Sequential model, Keras once wrote a list of layers, without a name.
+    return config.get("layers", []) if isinstance(config, Mapping) else []
 
 
 def _settings(config: Mapping) -> dict[str, str]:

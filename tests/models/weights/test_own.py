@@ -1,5 +1,8 @@
 """What `load_weights` promises of files of the same model, and `save` of its own."""
 
+import json
+
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -174,6 +177,18 @@ def test_a_file_never_runs_code_of_its_own(tmp_path):
     other = tf.keras.Model(images, tf.keras.layers.Dense(2)(other), name="backbone")
     weights.load_weights(other, str(tmp_path / "m.keras"))
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+
+
+def test_a_sequential_model_of_an_old_keras_is_another_model(tmp_path):
+    path = str(tmp_path / "m.h5")
+    tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=[4])]).save_weights(path)
+    layers = [{"class_name": "Dense", "config": {"name": "dense", "strides": 2}}]
+    with h5py.File(path, "r+") as file:
+        config = {"class_name": "Sequential", "config": layers}
+        file.attrs["model_config"] = json.dumps(config)
+    ours = models.classifier((32, 64), 3, backbone="tiny")
+    with pytest.raises(weights.IncompleteError, match="m.h5 .*: lacks .* weights"):
+        weights.load_weights(ours, path)
 
 
 def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
