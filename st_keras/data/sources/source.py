@@ -37,6 +37,25 @@ class SourceBox(NamedTuple):
     problem: Reason | None = None  # What the source already knows to be wrong.
 
 
+def repeats_marked(boxes: Iterable[SourceBox]) -> list[SourceBox]:
+    """Marks the boxes that have the label and the place of one before them.
+
+    Args:
+      boxes: Of one picture. Those of no known class, or with a side that is no number,
+        keep that as their reason.
+    """
+    found, places = [], set()
+    for box in boxes:
+        place = (box.label, *box.box_yxyx)
+        is_sound = box.problem is None and box.label is not None
+        if is_sound and all(map(math.isfinite, box.box_yxyx)):
+            if place in places:
+                box = box._replace(problem=Reason.DUPLICATE_ANNOTATION)
+            places.add(place)
+        found.append(box)
+    return found
+
+
 class Problem(NamedTuple):
     """What a source knows of an annotation that is no box."""
 

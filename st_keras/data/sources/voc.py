@@ -18,8 +18,8 @@ class VocSource(source.Source):
     """A VOC folder; an image id is the file's stem, as in ImageSets.
 
     VOC counts pixels from 1 and the last one is inside, so `xmin` 1 and `xmax` 20 are
-    the edges 0 and 20. `difficult` objects are kept. Where ImageSets is missing, all
-    pictures are one split, `train`.
+    the edges 0 and 20. `difficult` objects are kept; one that repeats another's class
+    and box is not. Where ImageSets is missing, all pictures are one split, `train`.
 
     Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf.
     """
@@ -107,9 +107,10 @@ class VocSource(source.Source):
         size = source.stated_size(
             annotation.findtext("size/height"), annotation.findtext("size/width")
         )
+        boxes = [self._box(element) for element in annotation.findall("object")]
         return Scene(
             self._picture(stem, annotation.findtext("filename", "")),
-            [self._box(element) for element in annotation.findall("object")],
+            source.repeats_marked(boxes),
             stated_size_px=size,
         )
 

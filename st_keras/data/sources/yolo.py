@@ -25,9 +25,9 @@ class YoloSource(source.Source):
     The labels of `.../images/.../a.jpg` are in `.../labels/.../a.txt`, or beside a
     picture that is in no `images` folder of the data set. A picture without that file
     has no objects. Segmentation polygons become their bounding boxes; of poses, only
-    the box is read. A label without a picture is skipped by name, and so is a file of
-    another extension that lies beside no picture of its name. Image ids are paths
-    relative to the folder.
+    the box is read. A line that repeats another's class and box is skipped. A label
+    without a picture is skipped by name, and so is a file of another extension that
+    lies beside no picture of its name. Image ids are paths relative to the folder.
 
     Source: https://docs.ultralytics.com/datasets/detect/.
     """
@@ -128,7 +128,7 @@ class YoloSource(source.Source):
             detail = f"{label_file.name}: {error}"
             raise SkipPicture(Reason.BAD_ANNOTATION_FILE, detail) from None
         boxes = [self._box(line.strip()) for line in lines if line.strip()]
-        return Scene(path, boxes, boxes_are_shares=True)
+        return Scene(path, source.repeats_marked(boxes), boxes_are_shares=True)
 
     def _box(self, line: str) -> SourceBox:
         class_text, *columns = line.split()

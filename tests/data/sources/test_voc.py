@@ -54,6 +54,17 @@ def test_equal_ends_are_degenerate_although_a_pixel_could_lie_between(voc):
     assert out.skipped() == [("a", "0", "degenerate"), ("a", "1", "degenerate")]
 
 
+def test_an_object_that_repeats_another_is_listed(voc):
+    # Another class at the same place, and another place, are other objects.
+    out = voc("a", box(), box("dog"), box(xmax=51), box(), box(" cat ", xmax="50.0"))
+    out.convert(VocSource(out.root))
+    assert out.records()["a"]["texts"] == ["cat", "dog", "cat"]
+    assert out.skipped() == [
+        ("a", "3", "duplicate_annotation"),
+        ("a", "4", "duplicate_annotation"),
+    ]
+
+
 def test_classes_are_those_of_all_splits_sorted(voc, folder):
     voc("a", box("dog"))
     voc("b", box("cat"), box(" bird "))

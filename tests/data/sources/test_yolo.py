@@ -55,9 +55,23 @@ def test_a_split_without_any_label_file_is_refused(yolo):
 
 
 def test_marks_and_line_ends_of_windows_do_not_matter(yolo):
-    yolo.write("labels/a.txt", "\ufeff" + LINE.replace("\n", " \r\n") * 2)
+    lines = LINE + LINE.replace("1", "0", 1)
+    yolo.write("labels/a.txt", "\ufeff" + lines.replace("\n", " \r\n"))
     yolo.convert(YoloSource(yolo.root))
     assert yolo.records()["images/a"]["boxes"] == [BOX, BOX]
+
+
+def test_a_line_that_repeats_another_is_listed(yolo):
+    # The same box in other digits, as another class, wider, and once more.
+    lines = (LINE, "1 0.30 0.50 0.20 0.40\n", LINE.replace("1", "0", 1))
+    yolo.write("labels/a.txt", "".join(lines) + "1 0.3 0.5 0.21 0.4\n" + LINE)
+    info = yolo.convert(YoloSource(yolo.root))["train"]
+    assert yolo.records()["images/a"]["labels"] == [2, 1, 2]
+    assert yolo.skipped() == [
+        ("images/a", "1", "duplicate_annotation"),
+        ("images/a", "4", "duplicate_annotation"),
+    ]
+    assert info.skipped == {"duplicate_annotation": 2}
 
 
 def test_roboflows_layout_is_understood(folder):
