@@ -64,4 +64,6 @@ def open_source(kind: str, **options) -> Source:
             f"{f' and {more} more' if more > 0 else ''}. Move it into the folder of a "
             "split, or convert it by itself, if it is needed."
         )
+    for why in source.left_out:
+        print(f"Left out: {why} Correct it if the split is needed.")
     return source

@@ -94,6 +94,7 @@ class Source(abc.ABC):
     label_map_names: tuple[str, ...] = ()  # Value 0 first, where there are maps.
     image_class_names: tuple[str, ...] = ()  # Label 1 first, where pictures have one.
     unread: tuple[str, ...] = ()  # Folders and pictures beside the folders of splits.
+    left_out: tuple[str, ...] = ()  # Of each split that is named but not there: why.
 
     @property
     @abc.abstractmethod

@@ -13,6 +13,7 @@ from st_keras.data.sources import class_list, source
 from st_keras.data.sources.source import Item, Scene, SourceBox
 
 _SPLITS = ("train", "val", "valid", "test")
+_OPTIONAL = ("test",)  # Many a data.yaml names it where nobody has made one.
 _BOX_COLUMNS = 5  # Class, centre x, centre y, width, height.
 _YAML_SUFFIXES = (".yaml", ".yml")
 _TEXT_SUFFIXES = (*_YAML_SUFFIXES, ".txt", ".cache")  # Laid beside pictures by tools.
@@ -55,7 +56,8 @@ class YoloSource(source.Source):
             )
         self._class_names = source.distinct(names)
         self._has_keypoints = "kpt_shape" in settings  # After the columns of the box.
-        self._folders = _folders_of_yaml(self._root, settings, path)
+        self._folders, self._absent = _folders_of_yaml(self._root, settings, path)
+        self.left_out = tuple(self._absent.values())
         if not self._folders:
             self._folders = _usual_folders(self._root)
             read = [place for places in self._folders.values() for place in places]
@@ -70,6 +72,12 @@ class YoloSource(source.Source):
         return self._class_names
 
     def items(self, split: str) -> list[Item]:
+        if split in self._absent:
+            others = ",".join(self.splits)
+            raise ValueError(
+                f"{self._absent[split]} Correct it, or leave the split out: --splits "
+                f"{others}."
+            )
         source.check_split(split, self.splits)
         paths, others = [], []
         for place in self._folders[split]:
@@ -220,27 +228,37 @@ def _lines(path: pathlib.Path) -> list[str]:
 
 def _folders_of_yaml(
     root: pathlib.Path, settings: dict[str, Any], path: pathlib.Path
-) -> dict[str, list[pathlib.Path]]:
+) -> tuple[dict[str, list[pathlib.Path]], dict[str, str]]:
+    """Returns the folders and lists of the splits, and what is missing of others.
+
+    Raises:
+      ValueError: A split is no path, or is not there and cannot be done without.
+    """
     base = root / str(settings.get("path") or "")
-    folders = {}
+    folders, absent = {}, {}
     for split in _SPLITS:
         places = settings.get(split) or []
         places = [places] if isinstance(places, str) else places
         if not isinstance(places, list):
             raise ValueError(f"{path}: `{split}` must be a path, got {places!r}.")
-        if places:
-            folders[split] = [_found(str(p), base, root, path) for p in places]
-    return folders
+        found = [_found(str(place), base, root) for place in places]
+        if None in found:
+            where = " or ".join(dict.fromkeys((str(base), str(root))))
+            absent[split] = (
+                f"{path}: `{split}`: there is no {places[found.index(None)]} in "
+                f"{where}."
+            )
+            if split not in _OPTIONAL or not folders:
+                raise ValueError(f"{absent[split]} Correct it, or take the line out.")
+        elif found:
+            folders[split] = found
+    return folders, absent
 
 
-def _found(
-    place: str, base: pathlib.Path, root: pathlib.Path, settings: pathlib.Path
-) -> pathlib.Path:
+def _found(place: str, base: pathlib.Path, root: pathlib.Path) -> pathlib.Path | None:
     # Roboflow writes "../train/images" and means "train/images".
-    for guess in (base / place, root / place, root / place.removeprefix("../")):
-        if guess.exists():
-            return guess
-    raise ValueError(f"{settings}: there is no {place} in {base} or {root}.")
+    guesses = (base / place, root / place, root / place.removeprefix("../"))
+    return next((guess for guess in guesses if guess.exists()), None)
 
 
 def _usual_folders(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:

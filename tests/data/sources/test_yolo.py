@@ -1,7 +1,10 @@
 """What reading YOLO folders promises."""
 
+import re
+
 import pytest
 
+from st_keras.data.sources import open_source
 from st_keras.data.sources.yolo import YoloSource
 
 # Centre (0.3, 0.5), 0.2 wide, 0.4 high: of 60 x 100, x 20 to 40 and y 18 to 42.
@@ -161,6 +164,22 @@ def test_a_broken_yaml_is_one_clear_error(folder, text, message):
     folder.write("data.yaml", text)
     with pytest.raises(ValueError, match=f"data.yaml: .*{message}"):
         YoloSource(folder.root)
+
+
+def test_a_split_for_testing_that_is_not_there_is_left_out_by_name(yolo, capsys):
+    yaml = "names: [cat, dog]\ntrain: images\ntest: [images, nowhere/test]\n"
+    path = yolo.write("data.yaml", yaml)
+    source = open_source("yolo", images=yolo.root)
+    told = f"{path}: `test`: there is no nowhere/test in {yolo.root}. Correct it"
+    assert f"Left out: {told} if the split is needed." in capsys.readouterr().out
+    assert source.splits == ("train",)
+    assert set(yolo.convert(source)) == {"train"}
+    with pytest.raises(ValueError, match=re.escape(told) + ".* --splits train"):
+        yolo.convert(source, split_names=["train", "test"], overwrite=True)
+    # Without another split, nothing would be left of what the file names.
+    yolo.write("data.yaml", "names: [cat, dog]\ntest: nowhere/test\n")
+    with pytest.raises(ValueError, match="no nowhere/test .* take the line out"):
+        YoloSource(yolo.root)
 
 
 def test_repeated_class_names_are_told_apart(folder):
