@@ -25,10 +25,11 @@ class YoloSource(source.Source):
 
     The labels of `.../images/.../a.jpg` are in `.../labels/.../a.txt`, or beside a
     picture that is in no `images` folder of the data set. A picture without that file
-    has no objects. Segmentation polygons become their bounding boxes; of poses, only
-    the box is read. A line that repeats another's class and box is skipped. A label
-    without a picture is skipped by name, and so is a file of another extension that
-    lies beside no picture of its name. Image ids are paths relative to the folder.
+    has no objects. Segmentation polygons become their bounding boxes. Where data.yaml
+    has `kpt_shape`, as that of poses must, only the box of a line is read. A line that
+    repeats another's class and box is skipped. A label without a picture is skipped by
+    name, and so is a file of another extension that lies beside no picture of its name.
+    Image ids are paths relative to the folder.
 
     Source: https://docs.ultralytics.com/datasets/detect/.
     """
@@ -55,7 +56,8 @@ class YoloSource(source.Source):
                 "classes.txt; pass the names as `--classes a,b,c`."
             )
         self._class_names = source.distinct(names)
-        self._has_keypoints = "kpt_shape" in settings  # After the columns of the box.
+        # After the columns of the box.
+        self._has_keypoints = bool(settings.get("kpt_shape"))
         self._folders, self._absent = _folders_of_yaml(self._root, settings, path)
         self.left_out = tuple(self._absent.values())
         if not self._folders:

@@ -222,6 +222,14 @@ def test_a_pose_is_read_for_its_box(yolo):
     assert yolo.records()["images/a"]["boxes"] == [BOX]
 
 
+def test_only_what_kpt_shape_says_makes_key_points(yolo):
+    yolo.write("data.yaml", "names: [cat, dog]\ntrain: images\nkpt_shape:\n")
+    # Of 60 x 100, a polygon of x 20 to 60 and y 12 to 48.
+    yolo.write("labels/a.txt", "1 0.2 0.2 0.6 0.3 0.5 0.8\n")
+    yolo.convert(YoloSource(yolo.root))
+    assert yolo.records()["images/a"]["boxes"] == [[12, 20, 48, 60]]
+
+
 def test_labels_without_a_picture_are_listed(yolo):
     yolo.write("labels/gone.txt", LINE)
     yolo.write("labels/classes.txt", "cat\ndog\n")
