@@ -203,10 +203,10 @@ def _names(settings: dict[str, Any], path: pathlib.Path) -> list[str]:
     if not isinstance(names, list):
         raise ValueError(f"{path}: `names` must be a list, got {names!r}.")
     count = settings.get("nc", len(names))
-    if names and count != len(names):
+    if names and source.number(count) != len(names):
         raise ValueError(
             f"{path}: `nc` must be the number of `names`, which is {len(names)}, got "
-            f"{count}."
+            f"{count!r}."
         )
     return [str(name) for name in names]
 

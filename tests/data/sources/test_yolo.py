@@ -156,6 +156,7 @@ def test_a_line_of_a_list_that_names_no_file_is_refused(yolo, monkeypatch):
         ("names: cat\n", "`names` must be a list, got 'cat'"),
         ("names: {a: cat}\n", r"keys of `names` must be ids, got \['a'\]"),
         ("names: [cat]\nnc: 3\n", "`nc` must be .* 1, got 3"),
+        ("names: [cat]\nnc: one\n", "`nc` must be .* 1, got 'one'"),
         ("names: [cat]\ntrain: nowhere\n", "there is no nowhere"),
         ("names: [cat]\ntrain: 5\n", "`train` must be a path, got 5"),
     ],
@@ -164,6 +165,11 @@ def test_a_broken_yaml_is_one_clear_error(folder, text, message):
     folder.write("data.yaml", text)
     with pytest.raises(ValueError, match=f"data.yaml: .*{message}"):
         YoloSource(folder.root)
+
+
+def test_a_number_of_classes_may_be_quoted(yolo):
+    yolo.write("data.yaml", 'names: [cat, dog]\nnc: "2"\ntrain: images\n')
+    assert YoloSource(yolo.root).class_names == ("cat", "dog")
 
 
 def test_a_split_for_testing_that_is_not_there_is_left_out_by_name(yolo, capsys):
