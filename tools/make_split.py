@@ -14,7 +14,6 @@ _RECORDS = flags.DEFINE_string("records", None, "Glob of TFRecords; quote it.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the files of image ids.")
 _IDS = flags.DEFINE_string("ids", "", "File of the ids to draw from; empty: all.")
 _FRACTIONS = flags.DEFINE_list("fractions", ["1", "5", "10", "20", "50"], "Percent.")
-_NESTED = flags.DEFINE_bool("nested", True, "Each set contains the smaller ones.")
 _ENSURE_CLASSES = flags.DEFINE_bool(
     "ensure_classes", False, "The smallest set shows every class at least once."
 )
@@ -41,7 +40,6 @@ def main(argv):
         fractions,
         ids_file=_IDS.value,
         seed=_SEED.value,
-        nested=_NESTED.value,
         ensure_classes=_ENSURE_CLASSES.value,
         only_labeled=_ONLY_LABELED.value,
         without=_WITHOUT.value,

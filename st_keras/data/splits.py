@@ -113,17 +113,14 @@ def draw(
     counts: Sequence[int],
     *,
     seed: int = 0,
-    nested: bool = True,
     ensure_classes: bool = False,
 ) -> list[list[str]]:
-    """Draws sets of pictures without replacement.
+    """Draws sets of pictures without replacement; each contains the smaller ones.
 
     Args:
       labels_by_id: The labels in each picture. Its order does not matter.
       counts: Sizes of the sets, each from 1 to the number of pictures.
       seed: Not negative; the same one draws the same sets.
-      nested: Each set contains the smaller ones: all are prefixes of one permutation.
-        Otherwise they are independent of each other.
       ensure_classes: Every label that occurs at all is in every set. Pictures with a
         label that a set would lack replace the last ones drawn.
 
@@ -139,14 +136,9 @@ def draw(
                 f"`counts` must be from 1 to {len(labels_by_id)}, the number of "
                 f"pictures, got {count}."
             )
-    if nested:
-        smallest = min(counts) if ensure_classes else 0
-        order = _permutation(labels_by_id, [seed], smallest)
-        return [order[:count] for count in counts]
-    return [
-        _permutation(labels_by_id, [seed, count], count * ensure_classes)[:count]
-        for count in counts
-    ]
+    smallest = min(counts) if ensure_classes else 0
+    order = _permutation(labels_by_id, seed, smallest)
+    return [order[:count] for count in counts]
 
 
 def split(
@@ -156,15 +148,15 @@ def split(
     *,
     ids_file: str = "",
     seed: int = 0,
-    nested: bool = True,
     ensure_classes: bool = False,
     only_labeled: bool = False,
     without: Sequence[str] = (),
 ) -> str:
     """Writes id files for shares of some records, each with the ids that remain.
 
-    The files are `fraction_5_seed0.txt` and `fraction_5_seed0_rest.txt` for 5 %. A
-    picture whose file is among the drawn ones under another id is in neither.
+    Each share contains the smaller ones. The files are `fraction_5_seed0.txt` and
+    `fraction_5_seed0_rest.txt` for 5 %. A picture whose file is among the drawn ones
+    under another id is in neither.
 
     Args:
       pattern: Glob of TFRecords.
@@ -173,7 +165,6 @@ def split(
         picture.
       ids_file: Ids of the pictures to draw from; empty: all.
       seed: Not negative; the same one draws the same sets.
-      nested: Each set contains the smaller ones; otherwise they are independent.
       ensure_classes: Every class that occurs at all is in every set.
       only_labeled: Draws from the pictures that have a label, and fractions are shares
         of those; the others are among the ids that remain. A map of COCO's JSON that is
@@ -225,9 +216,7 @@ def split(
             raise ValueError(f"`only_labeled`: no picture of `{pattern}` has a label.")
     total = len(drawn_from)
     counts = [max(1, round(total * f / 100)) for f in fractions]
-    drawn = draw(
-        drawn_from, counts, seed=seed, nested=nested, ensure_classes=ensure_classes
-    )
+    drawn = draw(drawn_from, counts, seed=seed, ensure_classes=ensure_classes)
     files, copies = {}, []
     for fraction, ids in zip(fractions, drawn, strict=True):
         stem = pathlib.Path(folder).expanduser() / f"fraction_{fraction:g}_seed{seed}"
@@ -278,7 +267,7 @@ def _check_header(
 
 
 def _permutation(
-    labels_by_id: Mapping[str, Collection[int]], seed: list[int], cover: int
+    labels_by_id: Mapping[str, Collection[int]], seed: int, cover: int
 ) -> list[str]:
     """Returns all ids in random order, every label among the first `cover` if not 0."""
     ids = sorted(labels_by_id)

@@ -78,7 +78,6 @@ def restore_run(
     image_size_px: tuple[int, int] | None = None,
     strategy: str = "one_device",
     tpu: str = "",
-    devices: list[str] | None = None,
     deterministic: bool = False,
 ) -> RestoredRun:
     """Builds a run's task and model and loads its weights.
@@ -93,7 +92,6 @@ def restore_run(
       strategy: Which devices to use, as `runtime.strategy`; they need not be those of
         the training.
       tpu: As `runtime.tpu`.
-      devices: For `mirrored`; None: all GPUs.
       deterministic: Whether to make the whole process as deterministic as the run was,
         so that a GPU gives the same numbers again. Random ops without a seed are then
         errors.
@@ -110,7 +108,7 @@ def restore_run(
     config = dataclasses.replace(config, runtime=runtime)
     if deterministic:
         strategies.configure_determinism(runtime)
-    spread = strategies.build_strategy(runtime, devices)
+    spread = strategies.build_strategy(runtime)
     on_tpu = strategy == "tpu"
     if min_score is not None:
         config = with_min_score(config, min_score)

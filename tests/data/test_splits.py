@@ -100,20 +100,14 @@ class TestDraw:
         large, small = splits.draw(LABELS, [20, 5], seed=3)
         assert large[:5] == small
 
-    def test_sets_that_are_not_nested_are_independent(self):
-        large, small = splits.draw(LABELS, [20, 5], seed=3, nested=False)
-        assert large[:5] != small
-
     def test_the_seed_decides_and_the_order_of_records_does_not(self):
         backwards = dict(reversed(LABELS.items()))
         assert splits.draw(LABELS, [9], seed=1) == splits.draw(backwards, [9], seed=1)
         assert splits.draw(LABELS, [9], seed=1) != splits.draw(LABELS, [9], seed=2)
 
-    @pytest.mark.parametrize("nested", [True, False])
     @pytest.mark.parametrize("seed", range(5))
-    def test_every_class_is_in_every_set(self, seed, nested):
-        options = {"seed": seed, "nested": nested, "ensure_classes": True}
-        for ids in splits.draw(LABELS, [2, 4, 30], **options):
+    def test_every_class_is_in_every_set(self, seed):
+        for ids in splits.draw(LABELS, [2, 4, 30], seed=seed, ensure_classes=True):
             assert set().union(*(LABELS[i] for i in ids)) == {1, 2, 3}
 
     def test_ensuring_classes_changes_nothing_where_they_are_there_anyway(self):

@@ -17,9 +17,8 @@ def warp(
     target_size_px: tuple[int, int],
     *,
     fill: int,
-    nearest: bool = False,
 ) -> tf.Tensor:
-    """Returns a picture under a map.
+    """Returns a picture under a map, bilinear.
 
     Args:
       pixels: [H, W, C] uint8, the canvas; static shape.
@@ -27,7 +26,6 @@ def warp(
       window_yxyx: [4] int32, the picture on the canvas.
       target_size_px: Height and width of the result.
       fill: What is outside of the picture, from 0 to 255.
-      nearest: Takes the nearest pixel, for label maps; otherwise bilinear.
 
     Returns:
       [*target_size_px, C] uint8.
@@ -38,8 +36,11 @@ def warp(
     back = maps.inverse(matrix)
     target_y = tf.range(target_size_px[0], dtype=tf.float32)[:, None] + 0.5
     target_x = tf.range(target_size_px[1], dtype=tf.float32)[None, :] + 0.5
-    y = back[0, 0] * target_y + back[0, 1] * target_x + back[0, 2]
-    x = back[1, 0] * target_y + back[1, 1] * target_x + back[1, 2]
+    # Pixel i has its centre at i + 0.5.
+    y = back[0, 0] * target_y + back[0, 1] * target_x + back[0, 2] - 0.5
+    x = back[1, 0] * target_y + back[1, 1] * target_x + back[1, 2] - 0.5
+    top, left = tf.floor(y), tf.floor(x)
+    down, right = (y - top)[..., None], (x - left)[..., None]
 
     def take(row, column):
         row, column = tf.cast(row, tf.int32), tf.cast(column, tf.int32)
@@ -49,13 +50,6 @@ def warp(
         return tf.where(
             inside[..., None], tf.gather(flat, index), tf.cast(fill, tf.uint8)
         )
-
-    if nearest:
-        return take(tf.floor(y), tf.floor(x))
-    # Pixel i has its centre at i + 0.5.
-    y, x = y - 0.5, x - 0.5
-    top, left = tf.floor(y), tf.floor(x)
-    down, right = (y - top)[..., None], (x - left)[..., None]
 
     def between(row):
         first = tf.cast(take(row, left), tf.float32)
