@@ -38,6 +38,7 @@ def main(argv):
     config.parse_target(_TARGET.value)
     environment.quiet()
     # Here and not above, so that `--help` need not wait for TensorFlow.
+    from st_keras.experiments import threshold_table
     from st_keras.self_training import calibration
 
     found = calibration.calibrate(
@@ -49,7 +50,7 @@ def main(argv):
         fallback=_FALLBACK.value,
         teacher=_TEACHER.value,
     )
-    print(calibration.format_table(found))
+    print(threshold_table.format_table(found))
 
 
 if __name__ == "__main__":

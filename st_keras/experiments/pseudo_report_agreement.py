@@ -19,10 +19,11 @@ from st_keras.data.records import Record
 from st_keras.data.skipping import SkipLog
 from st_keras.data.unlabeled import RecordPictures
 from st_keras.experiments import pictures
-from st_keras.runtime.checkpoints import ModelFile, find_model
+from st_keras.runtime.checkpoints import ModelFile
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.restored import RestoredRun, restore_run
 from st_keras.runtime.stored_labels import paired, read_labels
+from st_keras.self_training import shards
 from st_keras.types import Labels
 
 _SCALE = 0.75  # Of the picture in the second look.
@@ -38,24 +39,14 @@ def find_teacher(manifest: dict, checkpoint: str) -> tuple[ModelFile | None, str
       checkpoint: Where the teacher is now; empty: where it was when it labelled.
 
     Raises:
-      ValueError: `checkpoint` is another model.
+      ValueError: `checkpoint` is no model or another one.
     """
-    where = checkpoint or manifest["teacher"]
     try:
-        file = find_model(where)
+        return shards.find_teacher(manifest, checkpoint, flag="--checkpoint"), ""
     except ValueError as error:
         if checkpoint:
             raise
         return None, str(error)
-    if file.digest == manifest["teacher_sha256"]:
-        return file, ""
-    reason = (
-        f"`{where}` is checkpoint {file.digest}, but the labels are by "
-        f"{manifest['teacher_sha256']}; name that one with --checkpoint."
-    )
-    if checkpoint:
-        raise ValueError(reason)
-    return None, reason
 
 
 def measure(

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import textwrap
 from collections.abc import Sequence
 
 from st_keras import writing
@@ -14,7 +13,6 @@ from st_keras.metrics.verdicts import KINDS
 
 PAGE_FILE = "report.html"
 EXCLUDE_FILE = "exclude.txt"
-_WIDTH = 79
 _MANY_ROWS = 20
 _SHORT = 5  # Classes in the terminal.
 _STYLES = [
@@ -78,10 +76,10 @@ def format_summary(report: dict, path: str) -> str:
         if value is not None and name != "min_score":
             people = [_text(human.get(name))] if human else []
             rows.append([_words(name), _text(value), *people])
-    sections = [textwrap.fill(report["sentence"], _WIDTH), tables.align(rows)]
+    sections = [tables.wrap(report["sentence"]), tables.align(rows)]
     if classes := _most_shifted(report):
         sections.append(tables.align(classes))
-    sections.append(textwrap.fill(_agreement_sentence(report), _WIDTH))
+    sections.append(tables.wrap(_agreement_sentence(report)))
     sections += [f"FAILED {sentence}" for sentence in report["failed"]]
     return "\n\n".join([*sections, f"Report: {os.path.abspath(path)}"])
 

@@ -7,12 +7,11 @@ from st_keras import config as config_lib
 from st_keras import writing
 from st_keras.config import Config
 from st_keras.data import dataset_info
-from st_keras.experiments import figures, page, pictures, tables
+from st_keras.experiments import figures, page, pictures, tables, threshold_table
 from st_keras.experiments.figures import Chart, Line, Mark
 from st_keras.experiments.self_train import PAGE_FILE, REPORT_FILE
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.run_log import read_rows
-from st_keras.self_training import calibration
 from st_keras.self_training.shards import MANIFEST_FILE
 
 # COCO's twelve numbers are too many for a page; these are in report.json.
@@ -203,9 +202,9 @@ class _Story:
         if pseudo["thresholds"]:
             parts.append(page.charts(_threshold_charts(pseudo)))
         if thresholds := self._report.get("thresholds"):
-            head, *rows = calibration.table(thresholds)
+            head, *rows = threshold_table.table(thresholds)
             content = page.table(head, rows)
-            content += page.notes(calibration.remarks(thresholds))
+            content += page.notes(threshold_table.remarks(thresholds))
             parts.append(page.details("Threshold of each class", content))
         if not self._config.pseudo.online:
             parts.append(self._pseudo_pictures())

@@ -61,9 +61,9 @@ def format_table(report: dict) -> str:
     times.append(["total", duration(sum(seconds.values()))])
     sections = [
         align(rows),
-        _wrap(report["pseudo_labels"]["sentence"]),
+        wrap(report["pseudo_labels"]["sentence"]),
         align(times),
-        "\n".join(_wrap(sentence) for sentence in report["verdict"]),
+        "\n".join(wrap(sentence) for sentence in report["verdict"]),
     ]
     return "\n\n".join(sections)
 
@@ -116,5 +116,6 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in every)
 
 
-def _wrap(text: str) -> str:
+def wrap(text: str) -> str:
+    """Returns a paragraph in lines that fit a terminal."""
     return textwrap.fill(text, _WIDTH)

@@ -5,21 +5,18 @@ slice, and its labels are compared with those of people.
 """
 
 import os
-import textwrap
 from collections.abc import Mapping
 
 from st_keras.config import Config, parse_target
 from st_keras.data import dataset_info, pipeline, splits
 from st_keras.metrics.judged_labels import JudgedLabels
 from st_keras.runtime import preflight
-from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.restored import config_of
 from st_keras.runtime.run_log import write_json
 from st_keras.runtime.stored_labels import paired, read_labels
 from st_keras.self_training import lineage, selection, shards, thresholds
 from st_keras.tasks import Task, build_task
 
-_WIDTH = 79
 _SHOWN = 3  # Examples in an error message.
 
 
@@ -53,7 +50,7 @@ def calibrate(
     """
     parse_target(target)
     manifest = shards.read_manifest(pseudo)
-    config = _config_of_teacher(manifest, teacher)
+    config = config_of(shards.find_teacher(manifest, teacher, flag="--teacher"))
     task = build_task(config)
     records = dataset_info.shards_of(pseudo)
     preflight.check_classes(task, records)
@@ -98,93 +95,6 @@ def is_of(path: str, pseudo: str, choice: Mapping[str, object]) -> bool:
     now |= {"ids_sha256": splits.ids_digest(ids), **choice}
     found = selection.read_thresholds(path)
     return all(found.get(name) == value for name, value in now.items())
-
-
-def format_table(found: dict) -> str:
-    """Returns what `calibrate` has found as text, a line per class."""
-    rows = table(found)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    notes = [textwrap.fill(f"{word}: {text}", _WIDTH) for word, text in remarks(found)]
-    return "\n".join([*lines, "", *notes])
-
-
-def table(found: dict) -> list[list[str]]:
-    """Returns what `calibrate` has found as cells, a row per class; the head first."""
-    head = ["", "threshold", "90% interval", found["unit"], "pictures"]
-    head += ["precision", "recall", "kept/pic"]
-    rows = [head]
-    rows += [_cells(name, row) for name, row in found["per_class"].items()]
-    return [*rows, _cells("all together", found["all_classes"])]
-
-
-def remarks(found: dict) -> list[tuple[str, str]]:
-    """Returns words of the table, each with what it means."""
-    rows = found["per_class"].values()
-    origins = [row["chosen_for"] for row in rows]
-    lines = [
-        (
-            "Target",
-            f"{found['target']}, on {found['pictures']:,} held-out pictures that "
-            f"teacher {found['teacher_sha256']} labelled from a score of "
-            f"{found['score_floor']:g} on.",
-        )
-    ]
-    if few := len(origins) - origins.count("class"):
-        instead = "the threshold of all classes together"
-        if "none" in origins:
-            instead = f"the fallback, {found['fallback']:g}"
-        lines.append(
-            (
-                "*",
-                f"{few} of {len(origins)} classes have no pseudo label here or under "
-                f"{found['min_support']} {found['support_unit']} of truth: {instead}.",
-            )
-        )
-    if nothing := sum(row["threshold"] is None for row in rows):
-        lines.append(
-            (
-                "never",
-                f"nothing is kept of {nothing} of {len(origins)} classes, as no score "
-                "reaches the target.",
-            )
-        )
-    return lines
-
-
-def _cells(name: str, row: dict) -> list[str]:
-    mark = "" if row["chosen_for"] == "class" or name.startswith("all ") else " *"
-    return [
-        name,
-        _score(row["threshold"]) + mark,
-        "-".join(_score(end) for end in row["interval"] or ()) or "-",
-        f"{row['true']:,}",
-        f"{row['pictures']:,}",
-        *("-" if row[n] is None else f"{row[n]:.2f}" for n in ("precision", "recall")),
-        f"{row['kept_per_picture']:.3g}",
-    ]
-
-
-def _score(value: float | None) -> str:
-    return "never" if value is None else f"{value:.3f}"
-
-
-def _config_of_teacher(manifest: dict, teacher: str) -> Config:
-    where = teacher or manifest["teacher"]
-    file = find_model(where)
-    if file.digest != manifest["teacher_sha256"]:
-        raise ValueError(
-            f"`{where}` is checkpoint {file.digest}, but the labels are by "
-            f"{manifest['teacher_sha256']}; name that one with --teacher, or let this "
-            "one label the slice."
-        )
-    return config_of(file)
 
 
 def check_unseen(pictures: preflight.PictureSet, config: Config) -> None:

@@ -23,6 +23,7 @@ from st_keras import writing
 from st_keras.data import dataset_info, records
 from st_keras.data.dataset_info import Tally
 from st_keras.data.skipping import SkipLog
+from st_keras.runtime.checkpoints import ModelFile, find_model
 from st_keras.runtime.run_log import write_json
 from st_keras.tasks import Task
 
@@ -228,6 +229,28 @@ def read_manifest(folder: str) -> dict:
         raise ValueError(
             f"{path}: missing; tools/pseudo_label.py writes it when all is labelled."
         ) from None
+
+
+def find_teacher(manifest: dict, moved_to: str, *, flag: str) -> ModelFile:
+    """Returns the model that wrote pseudo labels.
+
+    Args:
+      manifest: Of the pseudo labels.
+      moved_to: Its workdir or checkpoint prefix; empty: where it was when it labelled.
+      flag: The option that says where it is, for the message.
+
+    Raises:
+      ValueError: There is no model, or another one.
+    """
+    where = moved_to or manifest["teacher"]
+    file = find_model(where)
+    if file.digest != manifest["teacher_sha256"]:
+        raise ValueError(
+            f"`{where}` is checkpoint {file.digest}, but the labels are by "
+            f"{manifest['teacher_sha256']}; name that one with {flag}, or let this one "
+            "label the pictures."
+        )
+    return file
 
 
 def _checksums(path: pathlib.Path) -> tuple[int, str, str]:
