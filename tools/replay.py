@@ -18,11 +18,11 @@ def main(argv):
     del argv
     environment.quiet()
     # Here and not above: a mistyped flag need not wait for TensorFlow.
-    from st_keras.training import black_box, replay, verdict
+    from st_keras.training import black_box, diagnosis, replay
 
     replay.use_cpus(black_box.read_facts(_DEBUG.value)["replicas"])
     seen = replay.replay(_DEBUG.value)
-    print(verdict.page(seen, verdict.judge(seen), _DEBUG.value))
+    print(diagnosis.page(seen, diagnosis.diagnose(seen), _DEBUG.value))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import numpy as np
 
 from st_keras.metrics import score_curves
 from st_keras.metrics.box_matching import FALSE, IN_CROWD
-from st_keras.metrics.thresholds import THRESHOLDS
 
 # One pseudo box. What it has found at an IoU of 0.5 and of 0.75: the size of the true
 # box, or `FALSE` or `IN_CROWD`. Eleven bytes, as there may be many millions.
@@ -106,7 +105,7 @@ class Breakdown:
             }
         return {
             "numbers": self._line(min_score) | self._score_free(),
-            "thresholds": [self._line(score) for score in THRESHOLDS],
+            "thresholds": [self._line(score) for score in score_curves.THRESHOLDS],
             "charts": [
                 chart
                 for chart in _CHARTS

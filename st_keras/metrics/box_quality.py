@@ -5,7 +5,7 @@ import numpy as np
 from st_keras.metrics import box_looks, sentences
 from st_keras.metrics.box_breakdown import ROW, Breakdown, size_of
 from st_keras.metrics.box_matching import FALSE, IN_CROWD, find_true, overlaps
-from st_keras.metrics.thresholds import THRESHOLDS
+from st_keras.metrics.score_curves import THRESHOLDS
 from st_keras.metrics.verdicts import BoxVerdicts
 from st_keras.types import Boxes
 

@@ -5,7 +5,6 @@ import array
 import numpy as np
 
 from st_keras.metrics import class_looks, score_curves, sentences
-from st_keras.metrics.thresholds import THRESHOLDS
 from st_keras.metrics.verdicts import ClassVerdicts
 from st_keras.types import Classes
 
@@ -79,7 +78,7 @@ class ClassQuality:
         human = None
         if self._human_images:
             human = {"coverage": int(self._human.sum()) / self._human_images}
-        thresholds = THRESHOLDS if self._has_truth else ()
+        thresholds = score_curves.THRESHOLDS if self._has_truth else ()
         return {
             "images": self._images,
             **row,
@@ -130,7 +129,7 @@ class ClassQuality:
             "human_are": "human labels" if self._human_images else "truth",
             "human": human,
             "numbers": self._line(min_score) | error,
-            "thresholds": [self._line(score) for score in THRESHOLDS],
+            "thresholds": [self._line(score) for score in score_curves.THRESHOLDS],
             "charts": [
                 {"title": "What is kept", "columns": columns, "is_share": True},
                 {

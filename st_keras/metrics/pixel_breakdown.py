@@ -7,7 +7,6 @@ import numpy as np
 
 from st_keras.metrics import confidences, score_curves
 from st_keras.metrics.mean_iou import MeanIoU
-from st_keras.metrics.thresholds import THRESHOLDS
 
 _CHARTS = [
     {
@@ -77,7 +76,7 @@ class Breakdown:
         return {
             "numbers": self._line(min_score)
             | {"calibration_error": self._calibration_error},
-            "thresholds": [self._line(score) for score in THRESHOLDS],
+            "thresholds": [self._line(score) for score in score_curves.THRESHOLDS],
             "charts": [
                 chart | {"columns": [n for n in chart["columns"] if self._knows(n)]}
                 for chart in _CHARTS

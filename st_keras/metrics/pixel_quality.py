@@ -6,7 +6,7 @@ from st_keras.metrics import map_looks, sentences
 from st_keras.metrics.confidences import LEVELS
 from st_keras.metrics.mean_iou import add_confusions
 from st_keras.metrics.pixel_breakdown import Breakdown
-from st_keras.metrics.thresholds import THRESHOLDS
+from st_keras.metrics.score_curves import THRESHOLDS
 from st_keras.metrics.verdicts import PixelVerdicts
 from st_keras.types import IGNORED, LabelMap
 

@@ -5,6 +5,8 @@ A row holds labels that share a score, so that boxes and pixels are counted alik
 
 import numpy as np
 
+# The scores at which pseudo labels are measured: 0.05 to 0.95.
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 _RECALLS = np.linspace(0.0, 1.0, 101)  # COCO's.
 _CALIBRATION_BINS = 10
 _HISTOGRAM_BINS = 20

@@ -6,7 +6,7 @@ Each warning is two sentences: what was observed, and what cures it.
 import math
 from collections.abc import Iterable
 
-from st_keras.metrics.thresholds import THRESHOLDS
+from st_keras.metrics.score_curves import THRESHOLDS
 
 _FEWEST_IMAGES = 4  # For the statistics of a BatchNorm.
 _FEWEST_KEPT, _MOST_KEPT = 0.2, 5.0  # Pseudo labels as a share of human ones.

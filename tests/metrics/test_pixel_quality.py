@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from st_keras.metrics.pixel_quality import PixelQuality
-from st_keras.metrics.thresholds import THRESHOLDS
+from st_keras.metrics.score_curves import THRESHOLDS
 from st_keras.types import IGNORED, LabelMap
 
 NAMES = ("sky", "road", "car")

@@ -12,7 +12,7 @@ from st_keras.data import dataset_info
 from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.run_log import read_rows
 from st_keras.tasks import build_task
-from st_keras.training import black_box, optimization, replay, verdict
+from st_keras.training import black_box, diagnosis, optimization, replay
 from st_keras.training.learner import Learner
 from st_keras.training.loop import train
 from st_keras.training.probes import Probes
@@ -158,11 +158,11 @@ def test_a_loss_that_is_nan_is_named_with_its_image(write_box, monkeypatch):
     assert seen.values["human/class"] == pytest.approx(
         facts["values_when_taken_again"]["human/class"], rel=1e-5
     )
-    found = verdict.judge(seen)
+    found = diagnosis.diagnose(seen)
     assert found.where.startswith("loss `human/box`")
     assert "poison.py" in found.where
     assert found.images == [f"human: {image_id}"]
-    page = verdict.page(seen, found, folder)
+    page = diagnosis.page(seen, found, folder)
     assert "in the run:     human/box nan" in page
     assert "those of the run" in page
 
@@ -173,7 +173,7 @@ def test_a_layer_that_overflows_is_named_with_the_size_of_the_weights(write_box)
     kernels = [v for v in model.trainable_variables if "kernel" in v.name]
     kernels[1].assign(tf.fill(kernels[1].shape, 3e38))
     seen = replay.replay(write(loss=float("inf")))
-    found = verdict.judge(seen)
+    found = diagnosis.diagnose(seen)
     layer = kernels[1].name.split("/")[0]
     assert found.where.startswith("forward pass, output of layer ")
     assert f"{layer}`" in found.where
@@ -220,11 +220,11 @@ def test_two_replicas_recover_and_the_replay_names_loss_and_image(failed):
         facts["values"]["human/class"], rel=1e-4
     )
     assert {call.replica for call in seen.probes.calls} == {0, 1}
-    found = verdict.judge(seen)
+    found = diagnosis.diagnose(seen)
     assert found.where.startswith("loss `human/box`")
     assert "poison.py" in found.where
     assert found.images == [f"human: {image_id}"]
-    page = verdict.page(seen, found, folder)
+    page = diagnosis.page(seen, found, folder)
     assert image_id in page
     assert "those of the run" in page
 
@@ -263,7 +263,7 @@ def test_a_step_with_more_than_a_model_is_replayed_as_it_was(
     names = {"joint": "joint/class", "online": "pseudo/class"}
     for name in ("human/class", names[beside]):
         assert seen.values[name] == pytest.approx(told[name], rel=1e-4), name
-    found = verdict.judge(seen)
+    found = diagnosis.diagnose(seen)
     assert found.where.startswith("loss `human/box`")
     assert found.images == [f"human: {image_id}"]
 

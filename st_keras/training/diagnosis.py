@@ -17,7 +17,7 @@ _SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Diagnosis:
     """Where the first value that is not finite came from."""
 
     where: str  # Phase and layer, loss or variable.
@@ -25,13 +25,13 @@ class Verdict:
     cure: str
 
 
-def judge(seen: Replayed) -> Verdict:
+def diagnose(seen: Replayed) -> Diagnosis:
     """Follows the step in its own order: weights, batch, layers, losses, and back."""
     for find in (_weights, _batch, _forward, _losses, _sums, _backward, _gradients):
-        verdict = find(seen)
-        if verdict:
-            return verdict
-    return Verdict(
+        diagnosis = find(seen)
+        if diagnosis:
+            return diagnosis
+    return Diagnosis(
         where="nothing: in this replay every value is finite",
         images=[],
         cure="The device of the run computed other numbers than a CPU. Set "
@@ -40,7 +40,7 @@ def judge(seen: Replayed) -> Verdict:
     )
 
 
-def page(seen: Replayed, verdict: Verdict, folder: str) -> str:
+def page(seen: Replayed, diagnosis: Diagnosis, folder: str) -> str:
     """Returns the summary to print."""
     facts = seen.facts
     bad = {
@@ -49,7 +49,7 @@ def page(seen: Replayed, verdict: Verdict, folder: str) -> str:
         if not math.isfinite(float(value))
     }
     count = sum(len(ids) for ids in facts["images"].values())
-    images = ", ".join(verdict.images) or "no image in particular"
+    images = ", ".join(diagnosis.images) or "no image in particular"
     weight = max(seen.weights, key=lambda name: seen.weights[name].largest)
     lines = [
         f"{folder}: step {facts['step']} of {count} images on {facts['replicas']} "
@@ -58,25 +58,25 @@ def page(seen: Replayed, verdict: Verdict, folder: str) -> str:
         f"  replayed here:  {_shown(seen.values)}",
         f"  weights:        {'those' if seen.is_same else 'NOT those'} of the run; the "
         f"largest is {seen.weights[weight].largest:.3g}, in {weight}",
-        f"First not finite: {verdict.where}",
+        f"First not finite: {diagnosis.where}",
         f"Images:           {images}",
-        f"Likely cure:      {verdict.cure}",
+        f"Likely cure:      {diagnosis.cure}",
     ]
     return "\n".join(lines)
 
 
-def _weights(seen: Replayed) -> Verdict | None:
+def _weights(seen: Replayed) -> Diagnosis | None:
     bad = [name for name, weight in seen.weights.items() if not weight.is_finite]
     if not bad:
         return None
-    return Verdict(
+    return Diagnosis(
         where=f"weights, before the step: variable `{bad[0]}` ({len(bad)} in all)",
         images=[],
         cure="The update of an earlier step was too large. " + _LOWER,
     )
 
 
-def _batch(seen: Replayed) -> Verdict | None:
+def _batch(seen: Replayed) -> Diagnosis | None:
     for name, values in black_box.named(seen.parts).items():
         part, _, field = name.partition("/")
         values = np.asarray(values)
@@ -85,7 +85,7 @@ def _batch(seen: Replayed) -> Verdict | None:
         bad = ~np.isfinite(values).reshape([len(values), -1]).all(axis=1)
         if bad.any():
             ids = np.array(seen.facts["images"][part])[bad]
-            return Verdict(
+            return Diagnosis(
                 where=f"batch, before the model: `{field}` of the {part} part",
                 images=[f"{part}: {image_id}" for image_id in ids],
                 cure=_look_at(part, ids),
@@ -93,11 +93,11 @@ def _batch(seen: Replayed) -> Verdict | None:
     return None
 
 
-def _forward(seen: Replayed) -> Verdict | None:
+def _forward(seen: Replayed) -> Diagnosis | None:
     for call in seen.probes.calls:
         if not call.outputs.is_finite:
             images = seen.images_of(~call.outputs.rows, call.replica)
-            return Verdict(
+            return Diagnosis(
                 where=f"forward pass, output of {_name(call)}; its largest input is "
                 f"{call.inputs.largest:.3g}",
                 images=images,
@@ -106,7 +106,7 @@ def _forward(seen: Replayed) -> Verdict | None:
     return None
 
 
-def _losses(seen: Replayed) -> Verdict | None:
+def _losses(seen: Replayed) -> Diagnosis | None:
     for terms in seen.terms:
         for name, total in terms.totals.items():
             if math.isfinite(total):
@@ -121,7 +121,7 @@ def _losses(seen: Replayed) -> Verdict | None:
     return None
 
 
-def _sums(seen: Replayed) -> Verdict | None:
+def _sums(seen: Replayed) -> Diagnosis | None:
     bad = [
         name
         for name, value in seen.values.items()
@@ -129,14 +129,14 @@ def _sums(seen: Replayed) -> Verdict | None:
     ]
     if not bad:
         return None
-    return Verdict(
+    return Diagnosis(
         where=f"`{bad[0]}`, while the losses of every replica are finite",
         images=[],
         cure="Sums overflow: " + _LOWER,
     )
 
 
-def _backward(seen: Replayed) -> Verdict | None:
+def _backward(seen: Replayed) -> Diagnosis | None:
     for terms in seen.terms:
         if not terms.gradients.is_finite:
             return _of_rows(
@@ -149,7 +149,7 @@ def _backward(seen: Replayed) -> Verdict | None:
     for call in sorted(seen.probes.calls, key=lambda call: call.turn):
         if not call.input_gradients.is_finite and call.output_gradients.is_finite:
             images = seen.images_of(~call.input_gradients.rows, call.replica)
-            return Verdict(
+            return Diagnosis(
                 where=f"backward pass, through {_name(call)}; the largest gradient "
                 f"that came to it is {call.output_gradients.largest:.3g}",
                 images=images,
@@ -158,10 +158,10 @@ def _backward(seen: Replayed) -> Verdict | None:
     return None
 
 
-def _gradients(seen: Replayed) -> Verdict | None:
+def _gradients(seen: Replayed) -> Diagnosis | None:
     for name, gradient in seen.gradients.items():
         if not gradient.is_finite:
-            return Verdict(
+            return Diagnosis(
                 where=f"backward pass, gradient of variable `{name}`",
                 images=[],
                 cure=_LOWER,
@@ -169,7 +169,7 @@ def _gradients(seen: Replayed) -> Verdict | None:
     if math.isfinite(seen.values["gradient_norm"]):
         return None
     name = max(seen.gradients, key=lambda name: seen.gradients[name].largest)
-    return Verdict(
+    return Diagnosis(
         where="`gradient_norm`: its square overflows, while every gradient is finite; "
         f"the largest, {seen.gradients[name].largest:.3g}, is of `{name}`",
         images=[],
@@ -177,11 +177,11 @@ def _gradients(seen: Replayed) -> Verdict | None:
     )
 
 
-def _of_rows(seen: Replayed, terms: Terms, bad: np.ndarray, where: str) -> Verdict:
-    """Returns the verdict on some rows, [B] bool, of the losses of a part."""
+def _of_rows(seen: Replayed, terms: Terms, bad: np.ndarray, where: str) -> Diagnosis:
+    """Returns the diagnosis of some rows, [B] bool, of the losses of a part."""
     ids = np.array(seen.image_ids(terms.part, terms.replica))
     images = ids[bad] if len(ids) == len(bad) else []
-    return Verdict(
+    return Diagnosis(
         where=where,
         images=[f"{terms.part}: {image_id}" for image_id in images],
         cure=_look_at(terms.part, images),
