@@ -17,7 +17,7 @@ def draw(path: str, curves: dict[str, dict]) -> None:
 
     Args:
       path: The file.
-      curves: As `growth.run` gives them.
+      curves: As `growth_suite.run` gives them.
     """
     # Loaded here: it takes half a second.
     from matplotlib.figure import Figure

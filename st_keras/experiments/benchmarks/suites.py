@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from st_keras.experiments.benchmarks import growth, rows
+from st_keras.experiments.benchmarks import growth_suite, rows
 
 # Which settings each takes besides rows and pairs.
 SUITES = {
@@ -47,9 +47,9 @@ def run(
     if name == "table":
         content = json.loads(pathlib.Path(output).read_text(encoding="utf-8"))
         if content["suite"] == "growth":
-            return growth.format_markdown(content)
+            return growth_suite.format_markdown(content)
         return rows.format_markdown(content["rows"])
-    suite = importlib.import_module(f"st_keras.experiments.benchmarks.{name}")
+    suite = importlib.import_module(f"st_keras.experiments.benchmarks.{name}_suite")
     taken = {key: settings[key] for key in SUITES[name] if key in settings}
     content = suite.run(output, command=command, only=only, pairs=pairs, **taken)
     return suite.format_content(content)

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from st_keras.experiments.benchmarks import growth, suites
-from st_keras.experiments.benchmarks.growth import CURVES, Curve
+from st_keras.experiments.benchmarks import growth_suite, suites
+from st_keras.experiments.benchmarks.growth_suite import CURVES, Curve
 
 
 def working(seconds_of):
@@ -34,7 +34,7 @@ MADE_UP = {
 
 def test_a_cost_that_grows_faster_than_what_there_is_is_seen(tmp_path):
     path = tmp_path / "growth.json"
-    content = growth.run(str(path), command="python x", pairs=3, curves=MADE_UP)
+    content = growth_suite.run(str(path), command="python x", pairs=3, curves=MADE_UP)
     linear, square, beside = content["curves"].values()
     assert linear["exponent"] == pytest.approx(1.0, abs=0.1)
     assert square["exponent"] == pytest.approx(2.0, abs=0.1)
@@ -60,7 +60,7 @@ def test_a_point_is_prepared_once_and_measured_after_a_first_time():
         def update(self):
             calls.append("moved")
 
-    points = list(growth._measure(curve["growth/x"], 2, Bar()))
+    points = list(growth_suite._measure(curve["growth/x"], 2, Bar()))
     assert [point["x"] for point in points] == [1, 2]
     assert all(len(point["runs"]) == 2 for point in points)
     for_one = ["work {0}"] * 3  # A first time, and two that count.
@@ -72,7 +72,7 @@ def test_a_point_is_prepared_once_and_measured_after_a_first_time():
 
 def test_an_unknown_curve_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"--only.*growth/batch.*got growth/x"):
-        growth.run(str(tmp_path / "x.json"), command="", only=["growth/x"])
+        growth_suite.run(str(tmp_path / "x.json"), command="", only=["growth/x"])
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from st_keras.data import decode
-from st_keras.experiments.benchmarks import input as input_suite
 from st_keras.experiments.benchmarks import (
     input_operations,
     input_ours,
     input_peer,
+    input_suite,
     one_core,
     scenes,
 )

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from st_keras.experiments.benchmarks import label, label_peer, scenes, twins
+from st_keras.experiments.benchmarks import label_peer, label_suite, scenes, twins
 from st_keras.experiments.benchmarks.twins import Sizes
 
 CASES = {
-    "label/small": label.Case(
+    "label/small": label_suite.Case(
         twins.detectors,
         Sizes("resnet18", (128, 128), batch_size=2, num_classes=12),
         {"peer_batched_nms": "batched"},
@@ -21,7 +21,9 @@ CASES = {
 @pytest.mark.slow
 def test_rows_are_written_with_what_they_were_measured_on(tmp_path):
     path = tmp_path / "label.json"
-    content = label.run(str(path), command="python x", pairs=1, cases=CASES, pictures=4)
+    content = label_suite.run(
+        str(path), command="python x", pairs=1, cases=CASES, pictures=4
+    )
     written = json.loads(path.read_text())
     names = ["label/small/forward", "label/small/peer_batched_nms"]
     assert [row["name"] for row in written["rows"]] == names
@@ -29,12 +31,12 @@ def test_rows_are_written_with_what_they_were_measured_on(tmp_path):
     assert written["machine"]["cores"] >= 1
     for row in content["rows"]:
         assert row["unit"] == "images/s" and row["ratio"] > 0 and row["cpu_ratio"] > 0
-    assert "label/small/forward" in label.format_content(content)
+    assert "label/small/forward" in label_suite.format_content(content)
 
 
 def test_an_unknown_row_is_named_before_anything_is_made(tmp_path):
     with pytest.raises(ValueError, match=r"--only.*label/small/forward.*got label/x"):
-        label.run(str(tmp_path / "x"), command="", only=["label/x"], cases=CASES)
+        label_suite.run(str(tmp_path / "x"), command="", only=["label/x"], cases=CASES)
 
 
 @pytest.mark.slow

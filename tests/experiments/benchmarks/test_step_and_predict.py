@@ -5,7 +5,13 @@ import time
 
 import pytest
 
-from st_keras.experiments.benchmarks import all_cores, lone, predict, step, suites
+from st_keras.experiments.benchmarks import (
+    all_cores,
+    lone,
+    predict_suite,
+    step_suite,
+    suites,
+)
 from st_keras.experiments.benchmarks.twins import Sizes
 
 SIZES = Sizes("resnet18", (128, 128), batch_size=2, num_classes=5)
@@ -15,8 +21,8 @@ SIZES = Sizes("resnet18", (128, 128), batch_size=2, num_classes=5)
 @pytest.mark.parametrize(
     "suite, ends",
     [
-        (step, ["", "/peer_without_targets"]),
-        (predict, ["", "/peer_batched_nms"]),
+        (step_suite, ["", "/peer_without_targets"]),
+        (predict_suite, ["", "/peer_batched_nms"]),
     ],
 )
 def test_rows_are_written_with_what_they_were_measured_on(tmp_path, suite, ends):
@@ -75,13 +81,13 @@ def test_rows_that_take_hours_are_measured_only_by_name(tmp_path, monkeypatch):
         measured.extend(chosen)
         return iter([])
 
-    monkeypatch.setattr(predict, "_measure", measure)
+    monkeypatch.setattr(predict_suite, "_measure", measure)
     monkeypatch.setattr(lone, "rows_of", lambda *_: [])
     settings = {"command": "c", "cases": {"x": SIZES}}
-    predict.run(str(tmp_path / "p.json"), **settings)
+    predict_suite.run(str(tmp_path / "p.json"), **settings)
     assert measured == ["x/peer_batched_nms", "x/first_call", "x/peak_memory"]
     measured.clear()
-    predict.run(str(tmp_path / "p.json"), only=["x"], **settings)
+    predict_suite.run(str(tmp_path / "p.json"), only=["x"], **settings)
     assert measured == ["x"]
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from st_keras.data import dataset_info, images, pipeline, records
 from st_keras.experiments import tables
-from st_keras.experiments.benchmarks import growth_figure, steps, suite, twins
+from st_keras.experiments.benchmarks import growth_figure, steps, suite_parts, twins
 from st_keras.experiments.benchmarks.twins import Sizes
 from st_keras.metrics.average_precision import AveragePrecision
 from st_keras.types import Boxes
@@ -190,7 +190,7 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
-    chosen = suite.chosen(list(curves), only)
+    chosen = suite_parts.chosen(list(curves), only)
     _use_cpus()
     content: dict = {"curves": {}, "how": "median seconds of the process's CPU time"}
     with tqdm(total=sum(len(curves[name].points) for name in chosen)) as bar:
@@ -204,7 +204,7 @@ def run(
                 "points": points,
                 "exponent": round(_exponent(*points[-2:]), 2),
             }
-            suite.write(output, "growth", command, content)
+            suite_parts.write(output, "growth", command, content)
     growth_figure.draw(f"{output.removesuffix('.json')}.png", content["curves"])
     return content
 

@@ -16,7 +16,7 @@ from st_keras.experiments.benchmarks import (
     label_peer,
     predictions,
     rows,
-    suite,
+    suite_parts,
     twins,
 )
 from st_keras.experiments.benchmarks.twins import Sizes, Twins
@@ -120,7 +120,7 @@ def run(
         for end, version in case.peers.items()
         if version == predictions.SLOW
     }
-    chosen = suite.chosen(names(cases), only, slow)
+    chosen = suite_parts.chosen(names(cases), only, slow)
     content = {
         "rows": [],
         "records": records or f"{pictures} made: see scenes.py",
@@ -128,7 +128,7 @@ def run(
         "how": all_cores.HOW,
     }
     with (
-        suite.given_or_made(records, pictures) as glob,
+        suite_parts.given_or_made(records, pictures) as glob,
         tqdm(total=len(chosen) * pairs, unit="pair") as bar,
     ):
         for name, case in cases.items():
@@ -137,7 +137,7 @@ def run(
                 pair = case.build(dataclasses.replace(case.sizes, records=glob))
                 for row in _measure(pair, case, ends, pairs, bar):
                     content["rows"].append(row)
-                    suite.write(output, "label", command, content)
+                    suite_parts.write(output, "label", command, content)
     return content
 
 

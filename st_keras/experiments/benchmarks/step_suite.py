@@ -6,10 +6,10 @@ from tqdm import tqdm
 
 from st_keras.experiments.benchmarks import (
     all_cores,
-    cases_suite,
     lone,
     rows,
     steps,
+    twin_cases,
     twins,
 )
 from st_keras.experiments.benchmarks.twins import Sizes
@@ -62,7 +62,7 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
-    return cases_suite.run(
+    return twin_cases.run(
         "step",
         output,
         command=command,
@@ -115,7 +115,7 @@ def _measure(
     }
     step(batch)  # Traces.
     peer_step(*made)
-    yield from cases_suite.comparisons(
+    yield from twin_cases.comparisons(
         ends,
         lambda: timed(lambda: [step(batch) for _ in range(_STEPS)]),
         peers.__getitem__,

@@ -7,11 +7,11 @@ from tqdm import tqdm
 
 from st_keras.experiments.benchmarks import (
     all_cores,
-    cases_suite,
     lone,
     predictions,
     rows,
     steps,
+    twin_cases,
     twins,
 )
 from st_keras.experiments.benchmarks.predictions import SLOW
@@ -66,7 +66,7 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
-    return cases_suite.run(
+    return twin_cases.run(
         "predict",
         output,
         command=command,
@@ -109,6 +109,6 @@ def _measure(
         )
         return timed(predictions.peer(peer, pixels))
 
-    yield from cases_suite.comparisons(
+    yield from twin_cases.comparisons(
         ends, timed(look), peer_of, notes=ENDS, pairs=pairs, bar=bar
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from st_keras.experiments.benchmarks import all_cores, lone, rows, suite
+from st_keras.experiments.benchmarks import all_cores, lone, rows, suite_parts
 from st_keras.experiments.benchmarks.twins import Sizes
 
 # Yields the rows of a case, given its name, sizes, the rows wanted, the number of
@@ -44,7 +44,7 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
-    chosen = suite.chosen(
+    chosen = suite_parts.chosen(
         [f"{name}{end}" for name in cases for end in ends],
         only,
         slow={f"{name}{end}" for name in cases for end in slow_ends},
@@ -61,7 +61,7 @@ def run(
             alone = lone.rows_of(kind, name, sizes, mine, pairs, bar)
             for row in itertools.chain(alone, measure(name, sizes, mine, pairs, bar)):
                 content["rows"].append(row)
-                suite.write(output, kind, command, content)
+                suite_parts.write(output, kind, command, content)
     return content
 
 
