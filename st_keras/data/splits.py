@@ -25,6 +25,8 @@ _COMMENT = "# "
 _DIGEST_DIGITS = 12
 _SHOWN = 3  # Examples in an error message.
 
+_LabelsById = Mapping[str, Collection[int]]  # The labels in each picture.
+
 
 def write_ids(path: str | os.PathLike, ids: Sequence[str], note: str = "") -> None:
     """Writes ids, one per line in their order, under a line with their digest.
@@ -186,34 +188,15 @@ def split(
     labels_by_id, names = record_labels.read(pattern)
     whole = pattern
     if ids_file:
-        ids = read_ids(ids_file)
-        unknown = [i for i in ids if i not in labels_by_id]
-        if unknown:
-            raise ValueError(
-                f"{ids_file}: `{pattern}` has no picture {unknown[0]!r} "
-                f"({len(unknown)} of {len(ids)} ids are unknown to it)."
-            )
-        labels_by_id, whole = {i: labels_by_id[i] for i in ids}, ids_file
+        labels_by_id, whole = _listed(labels_by_id, ids_file, pattern), ids_file
     digests = dataset_info.picture_digests(pattern)
     if without:
-        others = {
-            digest
-            for other in without
-            for digest in dataset_info.picture_digests(other).values()
-        }
-        left = {i: n for i, n in labels_by_id.items() if digests[i] not in others}
-        if not left:
-            raise ValueError(
-                f"`without`: all {len(labels_by_id)} pictures of {whole} are there."
-            )
-        labels_by_id, whole = left, f"{whole} without those of {', '.join(without)}"
+        labels_by_id = _not_in(without, labels_by_id, digests, whole)
+        whole = f"{whole} without those of {', '.join(without)}"
     drawn_from = labels_by_id
     if only_labeled:
-        background = record_labels.unlabeled(pattern)
-        drawn_from = {i: n for i, n in labels_by_id.items() if set(n) - background}
+        drawn_from = _labeled(labels_by_id, pattern)
         whole = f"{len(drawn_from)} labelled pictures of {whole}"
-        if not drawn_from:
-            raise ValueError(f"`only_labeled`: no picture of `{pattern}` has a label.")
     total = len(drawn_from)
     counts = [max(1, round(total * f / 100)) for f in fractions]
     drawn = draw(drawn_from, counts, seed=seed, ensure_classes=ensure_classes)
@@ -234,6 +217,47 @@ def split(
     titles = ["all", *(f"{fraction:g} %" for fraction in fractions)]
     table = _table(titles, [list(labels_by_id), *drawn], labels_by_id, names)
     return "\n".join([table, *copies])
+
+
+def _listed(labels_by_id: _LabelsById, ids_file: str, pattern: str) -> _LabelsById:
+    """Returns the pictures of a file of ids."""
+    ids = read_ids(ids_file)
+    unknown = [i for i in ids if i not in labels_by_id]
+    if unknown:
+        raise ValueError(
+            f"{ids_file}: `{pattern}` has no picture {unknown[0]!r} "
+            f"({len(unknown)} of {len(ids)} ids are unknown to it)."
+        )
+    return {i: labels_by_id[i] for i in ids}
+
+
+def _not_in(
+    without: Sequence[str],
+    labels_by_id: _LabelsById,
+    digests: Mapping[str, str],
+    whole: str,
+) -> _LabelsById:
+    """Returns the pictures that other records do not have."""
+    others = {
+        digest
+        for other in without
+        for digest in dataset_info.picture_digests(other).values()
+    }
+    left = {i: n for i, n in labels_by_id.items() if digests[i] not in others}
+    if not left:
+        raise ValueError(
+            f"`without`: all {len(labels_by_id)} pictures of {whole} are there."
+        )
+    return left
+
+
+def _labeled(labels_by_id: _LabelsById, pattern: str) -> _LabelsById:
+    """Returns the pictures that have a label."""
+    background = record_labels.unlabeled(pattern)
+    found = {i: n for i, n in labels_by_id.items() if set(n) - background}
+    if not found:
+        raise ValueError(f"`only_labeled`: no picture of `{pattern}` has a label.")
+    return found
 
 
 def _check_not_others(path: str, ids: Sequence[str]) -> None:
@@ -266,9 +290,7 @@ def _check_header(
         )
 
 
-def _permutation(
-    labels_by_id: Mapping[str, Collection[int]], seed: int, cover: int
-) -> list[str]:
+def _permutation(labels_by_id: _LabelsById, seed: int, cover: int) -> list[str]:
     """Returns all ids in random order, every label among the first `cover` if not 0."""
     ids = sorted(labels_by_id)
     order = [ids[i] for i in np.random.default_rng(seed).permutation(len(ids))]
@@ -285,9 +307,7 @@ def _permutation(
     return sorted(order, key=lambda image_id: image_id not in first)
 
 
-def _one_of_each_label(
-    order: Sequence[str], labels_by_id: Mapping[str, Collection[int]]
-) -> set[str]:
+def _one_of_each_label(order: Sequence[str], labels_by_id: _LabelsById) -> set[str]:
     """Returns few pictures, early in the order, that show every label there is."""
     pictures = collections.Counter(
         label for labels in labels_by_id.values() for label in set(labels)
@@ -306,7 +326,7 @@ def _one_of_each_label(
 def _table(
     titles: Sequence[str],
     sets: Sequence[Sequence[str]],
-    labels_by_id: Mapping[str, Collection[int]],
+    labels_by_id: _LabelsById,
     class_names: Sequence[str],
 ) -> str:
     histograms = [

@@ -13,8 +13,10 @@ from tqdm import tqdm
 from st_keras.data import decode, drawing, images, path_globs, records
 from st_keras.data.skipping import Reason, SkipLog, SkipPicture
 from st_keras.runtime.inference import Predictor
-from st_keras.runtime.restored import restore_run
+from st_keras.runtime.restored import RestoredRun, restore_run
 from st_keras.runtime.run_log import write_json
+from st_keras.tasks import Task
+from st_keras.types import Labels
 
 PREDICTIONS_FILE = "predictions.json"
 SKIPPED_FILE = "skipped.txt"
@@ -61,9 +63,8 @@ def predict_files(
     if not 0.0 <= min_score < 1.0:
         raise ValueError(f"`min_score` must be in [0, 1), got {min_score}.")
     files = _find_files(pattern, output)
-    root = os.path.commonpath([file.absolute().parent for file in files])
-    folder = pathlib.Path(output)
-    _check_free(folder, [file.absolute().relative_to(root) for file in files])
+    folder, relative = pathlib.Path(output), _relative(files)
+    _check_free(folder, relative)
     run = restore_run(
         checkpoint,
         min_score=min_score,
@@ -77,29 +78,15 @@ def predict_files(
         batch_size=min(run.config.evaluation.images_per_step, len(files)),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    names = _Names(file.absolute().relative_to(root) for file in files)
+    names = _Names(relative)
     pictures: list[dict] = []
     annotations: list[dict] = []
     for picture, labels in tqdm(found, "Predict", len(files), unit="img"):
-        file = files[int(picture.image_id)]
-        name = names.of_drawing(file.absolute().relative_to(root), picture.format)
-        pixels = np.asarray(Image.open(io.BytesIO(picture.encoded)).convert("RGB"))
-        drawn = drawing.draw_labels(pixels, labels, run.task.class_names)
-        _save(drawn, folder / name)
-        number = len(pictures) + 1
-        entry = {
-            "id": number,
-            "file_name": str(file),
-            "drawing": str(name),
-            "height": picture.height_px,
-            "width": picture.width_px,
-        }
-        label_map_png = run.task.write_labels(picture, labels).label_map_png
-        if label_map_png is not None:
-            map_name = names.of_label_map(name)
-            entry["label_map"] = str(map_name)
-            (folder / map_name).write_bytes(label_map_png)
-        pictures.append(entry)
+        number, place = len(pictures) + 1, int(picture.image_id)
+        written = _write_picture(
+            run.task, picture, labels, folder, relative[place], names
+        )
+        pictures.append({"id": number, "file_name": str(files[place])} | written)
         rows = run.task.annotations(labels)
         annotations += [{"image_id": number, **row} for row in rows]
     skipped.write(folder / SKIPPED_FILE)
@@ -108,18 +95,7 @@ def predict_files(
             f"`{pattern}`: none of {len(files)} files is a readable picture; "
             f"{folder / SKIPPED_FILE} says why."
         )
-    content = {
-        "images": pictures,
-        "annotations": [{"id": n, **row} for n, row in enumerate(annotations, 1)],
-        "categories": [
-            {"id": run.task.label_of(class_id), "name": name}
-            for class_id, name in enumerate(run.task.class_names)
-        ],
-        "skipped": skipped.counts,
-        "checkpoint": run.file.prefix,
-        "checkpoint_sha256": run.file.digest,
-        "protocol": run.task.protocol,
-    }
+    content = _content(run, pictures, annotations, skipped)
     write_json(folder / PREDICTIONS_FILE, content)
     return content
 
@@ -133,6 +109,12 @@ def format_summary(content: dict, output: str) -> str:
         f"{len(content['images'])} pictures, {len(content['annotations'])} labels, "
         f"{sum(skipped.values())} skipped{listed if skipped else ''}: {output}"
     )
+
+
+def _relative(files: list[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the paths of files inside the folder that holds them all."""
+    root = os.path.commonpath([file.absolute().parent for file in files])
+    return [file.absolute().relative_to(root) for file in files]
 
 
 def _read(files: list[pathlib.Path], skipped: SkipLog) -> Iterator[records.Record]:
@@ -232,6 +214,47 @@ def _folded(name: pathlib.Path) -> str:
     return str(name).casefold()
 
 
-def _save(drawn: np.ndarray, path: pathlib.Path) -> None:
+def _write_picture(
+    task: Task,
+    picture: records.Record,
+    labels: Labels,
+    folder: pathlib.Path,
+    file_name: pathlib.Path,
+    names: _Names,
+) -> dict:
+    """Writes a picture's drawing, and its label map if it has one.
+
+    Returns:
+      What predictions.json says of the files, and the picture's size.
+    """
+    name = names.of_drawing(file_name, picture.format)
+    pixels = np.asarray(Image.open(io.BytesIO(picture.encoded)).convert("RGB"))
+    drawn = drawing.draw_labels(pixels, labels, task.class_names)
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(drawn).save(path, quality=92)
+    size = {"height": picture.height_px, "width": picture.width_px}
+    written = {"drawing": str(name)} | size
+    label_map_png = task.write_labels(picture, labels).label_map_png
+    if label_map_png is not None:
+        map_name = names.of_label_map(name)
+        written["label_map"] = str(map_name)
+        (folder / map_name).write_bytes(label_map_png)
+    return written
+
+
+def _content(
+    run: RestoredRun, pictures: list[dict], annotations: list[dict], skipped: SkipLog
+) -> dict:
+    return {
+        "images": pictures,
+        "annotations": [{"id": n, **row} for n, row in enumerate(annotations, 1)],
+        "categories": [
+            {"id": run.task.label_of(class_id), "name": name}
+            for class_id, name in enumerate(run.task.class_names)
+        ],
+        "skipped": skipped.counts,
+        "checkpoint": run.file.prefix,
+        "checkpoint_sha256": run.file.digest,
+        "protocol": run.task.protocol,
+    }

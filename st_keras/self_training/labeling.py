@@ -77,23 +77,11 @@ def label_pictures(
     if not num_shards:
         num_shards = max(1, math.ceil(pictures.positions / PICTURES_PER_SHARD))
     first, last = shard_range or (0, num_shards)
-    if not 0 <= first < last <= num_shards:
-        raise ValueError(
-            f"`shard_range` must be within 0:{num_shards}, got {first}:{last}."
-        )
-    if num_shards > pictures.positions:
-        raise ValueError(
-            f"`shards` must be at most the {pictures.positions} pictures of "
-            f"{pictures.where}, got {num_shards}."
-        )
+    _check_shards(first, last, num_shards, pictures)
     if records:
         _check_output(records, output)
     folder = LabelFolder(output, _job(teacher_file, pictures, score_floor), num_shards)
-    if hosts.is_chief:
-        folder.open(resume=resume)
-    hosts.meet("the labelling is begun")
-    if not hosts.is_chief:
-        folder.open(resume=True)
+    _claim(folder, hosts, resume=resume)
     if manifest := folder.manifest:
         return manifest
     teacher = restore_run(
@@ -109,14 +97,7 @@ def label_pictures(
         for number in folder.missing
         if first <= number < last and number % hosts.count == hosts.index
     ]
-    labeler = Labeler(teacher, pictures)
-    bounds = [n * pictures.positions // num_shards for n in range(num_shards + 1)]
-    share = sum(bounds[n + 1] - bounds[n] for n in todo) / pictures.positions
-    total = round(pictures.count * share)
-    with tqdm(total=total, desc="Label", unit="img", disable=not todo) as bar:
-        for number in todo:
-            stretch = bounds[number], bounds[number + 1]
-            labeler.write_shard(folder, number, stretch, bar)
+    _write_shards(Labeler(teacher, pictures), pictures, folder, todo, num_shards)
     hosts.meet("all hosts have labelled")
     if missing := len(folder.missing):
         return {"missing": missing}
@@ -202,6 +183,18 @@ def _open(records: str, images: str, ids_file: str) -> Pictures:
     return FilePictures(images)
 
 
+def _check_shards(first: int, last: int, num_shards: int, pictures: Pictures) -> None:
+    if not 0 <= first < last <= num_shards:
+        raise ValueError(
+            f"`shard_range` must be within 0:{num_shards}, got {first}:{last}."
+        )
+    if num_shards > pictures.positions:
+        raise ValueError(
+            f"`shards` must be at most the {pictures.positions} pictures of "
+            f"{pictures.where}, got {num_shards}."
+        )
+
+
 def _job(teacher: ModelFile, pictures: Pictures, score_floor: float) -> dict:
     """Returns what makes two labellings the same."""
     config = config_of(teacher)
@@ -215,6 +208,32 @@ def _job(teacher: ModelFile, pictures: Pictures, score_floor: float) -> dict:
         "pictures_sha256": pictures.fingerprint[:12],
         "score_floor": score_floor,
     }
+
+
+def _claim(folder: LabelFolder, hosts: hosts_lib.Hosts, *, resume: bool) -> None:
+    """Claims the folder on every host, the chief first."""
+    if hosts.is_chief:
+        folder.open(resume=resume)
+    hosts.meet("the labelling is begun")
+    if not hosts.is_chief:
+        folder.open(resume=True)
+
+
+def _write_shards(
+    labeler: Labeler,
+    pictures: Pictures,
+    folder: LabelFolder,
+    todo: list[int],
+    num_shards: int,
+) -> None:
+    """Writes the shards of this host, each with a stretch of the pictures."""
+    bounds = [n * pictures.positions // num_shards for n in range(num_shards + 1)]
+    share = sum(bounds[n + 1] - bounds[n] for n in todo) / pictures.positions
+    total = round(pictures.count * share)
+    with tqdm(total=total, desc="Label", unit="img", disable=not todo) as bar:
+        for number in todo:
+            stretch = bounds[number], bounds[number + 1]
+            labeler.write_shard(folder, number, stretch, bar)
 
 
 def _check_output(unlabeled: str, output: str) -> None:
