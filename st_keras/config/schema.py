@@ -254,6 +254,16 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
+        self._check_task()
+        check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
+        self._check_backbone()
+        self._check_labels()
+        self._check_joint()
+        self._check_online()
+        self._check_accumulation()
+        self._check_score_floor()
+
+    def _check_task(self) -> None:
         given = [name for name in _TASKS if getattr(self, name) is not None]
         check(
             "` or `".join(_TASKS),
@@ -261,7 +271,8 @@ class Config:
             len(given) == 1,
             "given, one of them",
         )
-        check("seed", self.seed, 0 <= self.seed < 2**31, "in [0, 2^31)")
+
+    def _check_backbone(self) -> None:
         # All published checkpoints of this kind are EfficientNets.
         is_plus = self.init.kind == "imagenet++"
         check(
@@ -270,6 +281,8 @@ class Config:
             not is_plus or self.section.backbone.startswith("efficientnet"),
             f"efficientnet... with `init.kind: {self.init.kind}`",
         )
+
+    def _check_labels(self) -> None:
         for name in ("pseudo", "self_training"):
             is_given = getattr(self, name) is not None
             check(
@@ -278,34 +291,22 @@ class Config:
                 not (is_given and self.task_name in _WITHOUT_LABELS),
                 f"empty with `{self.task_name}`, which has no labels",
             )
-        if self.joint:
-            check(
-                "joint",
-                "one",
-                self.task_name in _WITH_JOINT,
-                f"empty with `{self.task_name}`; it goes with a detector or segmenter",
-            )
-            self.joint.classifier(self.section)
-        if self.pseudo and self.pseudo.online:
-            self._check_online()
+
+    def _check_joint(self) -> None:
+        if not self.joint:
+            return
         check(
-            "training.accumulation_steps",
-            self.training.accumulation_steps,
-            self.simclr is None or self.training.accumulation_steps == 1,
-            "1 with `simclr`, whose loss compares all pictures of a step",
+            "joint",
+            "one",
+            self.task_name in _WITH_JOINT,
+            f"empty with `{self.task_name}`; it goes with a detector or segmenter",
         )
-        if self.pseudo and self.self_training and self.detection:
-            floor, min_score = self.self_training.score_floor, self.pseudo.min_score
-            check(
-                "self_training.score_floor",
-                floor,
-                floor <= min_score,
-                f"at most `pseudo.min_score` ({min_score}), or boxes in between are "
-                "never written",
-            )
+        self.joint.classifier(self.section)
 
     def _check_online(self) -> None:
         """Checks for an average that starts as a teacher, and no class thresholds."""
+        if not (self.pseudo and self.pseudo.online):
+            return
         decay, kind = self.optimization.ema_decay, self.init.kind
         check(
             "optimization.ema_decay",
@@ -326,6 +327,26 @@ class Config:
             True,
             not is_calibrated,
             "false with thresholds of each class, which are of one teacher's scores",
+        )
+
+    def _check_accumulation(self) -> None:
+        check(
+            "training.accumulation_steps",
+            self.training.accumulation_steps,
+            self.simclr is None or self.training.accumulation_steps == 1,
+            "1 with `simclr`, whose loss compares all pictures of a step",
+        )
+
+    def _check_score_floor(self) -> None:
+        if not (self.pseudo and self.self_training and self.detection):
+            return
+        floor, min_score = self.self_training.score_floor, self.pseudo.min_score
+        check(
+            "self_training.score_floor",
+            floor,
+            floor <= min_score,
+            f"at most `pseudo.min_score` ({min_score}), or boxes in between are "
+            "never written",
         )
 
     @property
