@@ -41,7 +41,5 @@ def record(split, number):
         filename=f"{number}.png",
         height_px=50,
         width_px=70,
-        boxes_yxyx=np.zeros([0, 4]),
-        labels=np.zeros([0], np.int64),
         class_label=label,
     )

@@ -54,7 +54,7 @@ IMAGES_FILE = "images.tsv"  # Beside the shards, a line per picture: id, tab, di
 class Record:
     """One picture and its labels, as they are stored.
 
-    Arrays have one row per box and may be empty.
+    Arrays have one row per box, and none where they are not given.
     """
 
     image_id: str  # Unique in the data set.
@@ -63,8 +63,12 @@ class Record:
     filename: str
     height_px: int
     width_px: int
-    boxes_yxyx: np.ndarray  # [N, 4] float32, pixels.
-    labels: np.ndarray  # [N] int64, from 1.
+    boxes_yxyx: np.ndarray = dataclasses.field(  # [N, 4] float32, pixels.
+        default_factory=lambda: np.zeros([0, 4], np.float32)
+    )
+    labels: np.ndarray = dataclasses.field(  # [N] int64, from 1.
+        default_factory=lambda: np.zeros([0], np.int64)
+    )
     texts: tuple[str, ...] = ()  # Class names, N of them or none.
     is_crowd: np.ndarray | None = None  # [N] bool.
     scores: np.ndarray | None = None  # [N] float32; None: a human drew them.
@@ -119,17 +123,15 @@ def to_example(record: Record) -> tf.train.Example:
 
 def without_labels(record: Record) -> Record:
     """Returns the picture of a record as one that nobody has labelled."""
-    return dataclasses.replace(
-        record,
-        boxes_yxyx=np.zeros([0, 4], np.float32),
-        labels=np.zeros([0], np.int64),
-        texts=(),
-        is_crowd=None,
-        scores=None,
-        label_map_png=None,
-        confidence_png=None,
-        class_label=None,
-        class_score=None,
+    return Record(
+        image_id=record.image_id,
+        encoded=record.encoded,
+        format=record.format,
+        filename=record.filename,
+        height_px=record.height_px,
+        width_px=record.width_px,
+        source=record.source,
+        file_sha256=record.file_sha256,
     )
 
 

@@ -7,7 +7,6 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-import numpy as np
 import tensorflow as tf
 
 from st_keras.data import dataset_info, decode, images, pipeline, records, threads
@@ -146,7 +145,7 @@ class FilePictures(Pictures):
             if isinstance(picture, SkipPicture):
                 skipped.add(image_id, picture.reason, picture.detail)
                 continue
-            yield _unlabeled(
+            yield records.Record(
                 image_id=image_id,
                 encoded=picture.encoded,
                 format=picture.format,
@@ -176,7 +175,7 @@ def _open(
 def _picture(serialized: bytes) -> records.Record:
     features = tf.train.Example.FromString(serialized).features.feature
     (encoded,) = features[records.ENCODED].bytes_list.value
-    return _unlabeled(
+    return records.Record(
         image_id=_text(features, records.IMAGE_ID),
         encoded=encoded,
         format=_text(features, records.FORMAT),
@@ -184,14 +183,6 @@ def _picture(serialized: bytes) -> records.Record:
         height_px=features[records.HEIGHT].int64_list.value[0],
         width_px=features[records.WIDTH].int64_list.value[0],
         file_sha256=_text(features, records.FILE_SHA256),
-    )
-
-
-def _unlabeled(**fields) -> records.Record:
-    return records.Record(
-        boxes_yxyx=np.zeros([0, 4], np.float32),
-        labels=np.zeros([0], np.int64),
-        **fields,
     )
 
 

@@ -135,8 +135,6 @@ def _read(files: list[pathlib.Path], skipped: SkipLog) -> Iterator[records.Recor
             filename="",
             height_px=picture.height_px,
             width_px=picture.width_px,
-            boxes_yxyx=np.zeros([0, 4], np.float32),
-            labels=np.zeros([0], np.int64),
         )
 
 

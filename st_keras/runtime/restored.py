@@ -58,8 +58,6 @@ class RestoredRun:
             filename="",
             height_px=pixels.shape[0],
             width_px=pixels.shape[1],
-            boxes_yxyx=np.zeros([0, 4], np.float32),
-            labels=np.zeros([0], np.int64),
         )
         ((_, labels),) = self._predictor.over_pictures([picture], batch_size=1)
         return labels

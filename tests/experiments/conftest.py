@@ -161,8 +161,6 @@ def street_records(tmp_path_factory) -> StreetRecords:
                 filename=f"{image_id}.png",
                 height_px=height,
                 width_px=width,
-                boxes_yxyx=np.zeros([0, 4], np.float32),
-                labels=np.zeros([0], np.int64),
                 label_map_png=None if number == 3 else images.encode_png(ids),
             )
         )

@@ -37,8 +37,7 @@ def test_pseudo_labels_keep_their_scores_and_maps_their_confidences(tmp_path):
     confidence = np.array([[9, 200, 30], [0, 1, 255]], np.uint8)
     record = records.Record(
         **{"image_id": "a", "encoded": b"", "format": "png", "filename": ""},
-        **{"height_px": 2, "width_px": 3, "source": "a teacher", "labels": []},
-        boxes_yxyx=np.zeros([0, 4], np.float32),
+        **{"height_px": 2, "width_px": 3, "source": "a teacher"},
         label_map_png=images.encode_png(label_map),
         confidence_png=images.encode_png(confidence),
     )

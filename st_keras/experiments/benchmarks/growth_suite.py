@@ -73,8 +73,6 @@ def _reading(shards: int) -> Callable:
                     filename="",
                     height_px=8,
                     width_px=8,
-                    boxes_yxyx=np.zeros([0, 4], np.float32),
-                    labels=np.zeros([0], np.int64),
                 )
                 writer.write(records.to_example(record).SerializeToString())
                 tally.add(record)
