@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from absl import logging
 
 from st_keras import config as config_lib
-from st_keras.config import Config
+from st_keras.config import Config, PseudoConfig
 from st_keras.runtime import checkpoints, preflight
 from st_keras.self_training import selection
 
@@ -88,9 +88,18 @@ def _runs_before(config: Config) -> list[pathlib.Path]:
     if config.init.kind != "random":
         checkpoints_before.append(config.init.checkpoint)
     if config.pseudo and config.pseudo.records and not config.pseudo.online:
-        checkpoints_before.append(selection.teacher(config.pseudo))
+        checkpoints_before.append(_teacher(config.pseudo))
     folders = [_workdir(path) for path in checkpoints_before if path]
     return [path for path in folders if (path / preflight.CONFIG_FILE).exists()]
+
+
+def _teacher(pseudo: PseudoConfig) -> str:
+    """Returns the checkpoint that wrote the labels; empty if nobody says which."""
+    try:
+        return selection.teacher(pseudo)
+    except (ValueError, OSError) as error:  # The records are elsewhere now.
+        _cannot_be_told(f"the teacher of `{pseudo.records}`", error)
+        return ""
 
 
 def _workdir(checkpoint: str) -> pathlib.Path:

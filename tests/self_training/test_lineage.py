@@ -95,6 +95,26 @@ def test_what_cannot_be_known_is_said_and_no_error(
     assert len(said) == 1 and "cannot be told" in said[0]
 
 
+def test_labels_that_are_gone_tell_nothing_of_their_teacher(
+    runs, digit_records, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(
+        lineage.logging, "warning", lambda text, *about: said.append(text % about)
+    )
+    gone = f"{tmp_path}/gone/*.tfrecord"
+    pseudo = PseudoConfig(records=gone, images_per_step=2)
+    student = dataclasses.replace(runs, pseudo=pseudo)
+    lineage.check_runs_before(judged(digit_records, tmp_path, "train_000004"), student)
+    assert len(said) == 1
+    assert said[0].startswith(f"Whether the teacher of `{gone}` has learned from")
+    # Of the others it is known.
+    with pytest.raises(ValueError, match="human of .*/first` and `test`"):
+        lineage.check_runs_before(
+            judged(digit_records, tmp_path, "train_000002"), student
+        )
+
+
 def test_runs_that_name_each_other_are_looked_at_once(runs, digit_records, tmp_path):
     path = tmp_path / "first" / "config.yaml"
     first = dataclasses.replace(config_lib.load(str(path)), init=runs.init)
