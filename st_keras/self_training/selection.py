@@ -18,13 +18,9 @@ def image_ids(pseudo: PseudoConfig) -> list[str] | None:
     Raises:
       ValueError: There are no such records, or they have no picture of an excluded id.
     """
-    ids = splits.chosen(pseudo.ids)
     if not pseudo.exclude:
-        return ids
-    excluded = check_excluded(pseudo.exclude, pseudo.records)
-    if ids is None:
-        ids = list(dataset_info.picture_digests(pseudo.records))
-    return [image_id for image_id in ids if image_id not in excluded]
+        return splits.chosen(pseudo.ids)
+    return without_excluded(pseudo.exclude, pseudo.records, pseudo.ids)
 
 
 def without_excluded(exclude: str, records: str, chosen: str) -> list[str]:
@@ -148,11 +144,8 @@ def score_floor(pseudo: PseudoConfig) -> float:
 def _check_min_score(pseudo: PseudoConfig) -> None:
     floor = score_floor(pseudo)
     if pseudo.min_score < floor:
-        raise ValueError(
-            f"`pseudo.min_score` is {pseudo.min_score:g}, under {floor:g}, the score "
-            f"floor of `{pseudo.records}`; what is between was never written. Label "
-            "with a lower floor."
-        )
+        what = f"`pseudo.min_score` is {pseudo.min_score:g},"
+        raise _never_written(what, floor, pseudo.records)
 
 
 def _folder(records: str) -> pathlib.Path:
@@ -177,8 +170,16 @@ def _check_floor(path: str, scores: dict[str, float], records: str) -> None:
     under = {name: score for name, score in scores.items() if score < floor}
     if under:
         name, score = min(under.items(), key=lambda item: item[1])
-        raise ValueError(
-            f"{path}: {len(under)} thresholds are under {floor:g}, the score floor of "
-            f"`{records}`, such as {score:g} of {name}; what is between was never "
-            "written. Label with a lower floor."
+        example = f", such as {score:g} of {name}"
+        raise _never_written(
+            f"{path}: {len(under)} thresholds are", floor, records, example
         )
+
+
+def _never_written(
+    what: str, floor: float, records: str, example: str = ""
+) -> ValueError:
+    return ValueError(
+        f"{what} under {floor:g}, the score floor of `{records}`{example}; what is "
+        "between was never written. Label with a lower floor."
+    )
