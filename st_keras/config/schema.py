@@ -143,6 +143,12 @@ class EvaluationConfig:
     def __post_init__(self):
         check_above_zero(self, "images_per_step")
         check_not_negative(self, "every_steps")
+        check(
+            "ids",
+            repr(self.ids),
+            not self.ids or bool(self.records),
+            "empty without `records`, the pictures that it chooses from",
+        )
 
 
 @settings
@@ -174,6 +180,12 @@ class SelfTrainingConfig:
             "a glob of TFRecords",
         )
         check_not_negative(self, "teacher_steps", "teacher_images_per_step")
+        check(
+            "test_ids",
+            repr(self.test_ids),
+            not self.test_ids or bool(self.test_records),
+            "empty without `test_records`, the pictures that it chooses from",
+        )
         floor = self.score_floor
         check("score_floor", floor, 0.0 <= floor < 1.0, "in [0, 1)")
         check_choice(self, "student_init", ("init", "teacher"))

@@ -154,6 +154,11 @@ def test_a_setting_that_cannot_be_read_is_named_with_its_place(
         ("runtime.strategy=gpu", "`strategy` must be one of one_device, mirrored, "),
         ("runtime.tpu=local", "`tpu` must be empty unless `strategy` is tpu, got 'lo"),
         ("human.records=''", "`records` must be a glob of TFRecords, got ''."),
+        ("evaluation.ids=a.txt", "evaluation: `ids` must be empty without `records`,"),
+        (
+            "self_training={unlabeled_records: u, test_ids: t.txt}",
+            "self_training: `test_ids` must be empty without `test_records`, the pic",
+        ),
         ("human.images_per_step=-4", "`images_per_step` must be above 0, got -4."),
         ("expect.tolerance=0", "`tolerance` must be above 0, got 0.0."),
     ],
