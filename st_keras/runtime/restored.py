@@ -102,7 +102,13 @@ def restore_run(
     config = config_of(found)
     if image_size_px is not None:
         config = with_image_size(config, image_size_px)
-    runtime = dataclasses.replace(config.runtime, strategy=strategy, tpu=tpu)
+    runtime = dataclasses.replace(
+        config.runtime,
+        strategy=strategy,
+        tpu=tpu,
+        # It is about steps of training, and several hosts could not compile them.
+        jit_compile=config.runtime.jit_compile and strategy != "multi_worker",
+    )
     config = dataclasses.replace(config, runtime=runtime)
     if deterministic:
         strategies.configure_determinism(runtime)
