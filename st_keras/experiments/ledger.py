@@ -42,6 +42,7 @@ def training(config: Config, forward: int, joint_forward: int = 0) -> Cost:
       joint_forward: Of the classifier of joint training, for one image of its size.
     """
     learned, seen = config.human.images_per_step, 0
+    joint, joint_seen = config.joint.images_per_step if config.joint else 0, 0
     if config.pseudo:
         learned += config.pseudo.images_per_step
         # An online teacher looks at them too.
@@ -50,13 +51,13 @@ def training(config: Config, forward: int, joint_forward: int = 0) -> Cost:
         # from.
         if config.training.accumulation_steps > 1:
             seen += learned
-    joint = config.joint.images_per_step if config.joint else 0
+            joint_seen = joint
     # Rematerialisation runs the backbone, nearly all of a model, once more.
     passes = _PASSES_OF_A_STEP + config.training.rematerialize
     of_model = (passes * learned + seen) * forward
-    of_classifier = _PASSES_OF_A_STEP * joint * joint_forward
+    of_classifier = (passes * joint + joint_seen) * joint_forward
     return Cost(
-        images=(learned + seen + joint) * config.training.steps,
+        images=(learned + seen + joint + joint_seen) * config.training.steps,
         steps=config.training.steps,
         multiply_adds=(of_model + of_classifier) * config.training.steps,
     )

@@ -48,6 +48,25 @@ def test_a_student_in_slices_looks_at_every_image_once_more(student_config):
     assert (cost.images, cost.multiply_adds) == (2 * 72, 4 * 72 * FORWARD)
 
 
+def test_pictures_of_joint_training_are_looked_at_once_more_too(student_config):
+    joint = config_lib.JointConfig(records="c/*.tfrecord", images_per_step=4)
+
+    def cost(**training):
+        training = dataclasses.replace(student_config.training, **training)
+        config = dataclasses.replace(student_config, training=training, joint=joint)
+        return ledger.training(config, FORWARD, 500)
+
+    # 72 images and 48 joint ones, three passes each, and one more.
+    whole = 4 * 72 * FORWARD + 4 * 48 * 500
+    assert cost(accumulation_steps=2) == Cost(
+        images=2 * (72 + 48), steps=12, multiply_adds=whole
+    )
+    # The one more may also be for the gradient: not shown again, but computed again.
+    assert cost(rematerialize=True) == Cost(
+        images=72 + 48, steps=12, multiply_adds=whole
+    )
+
+
 def test_a_teacher_in_slices_costs_what_it_costs_in_one(teacher_config):
     training = dataclasses.replace(teacher_config.training, accumulation_steps=2)
     sliced = dataclasses.replace(teacher_config, training=training)
