@@ -118,7 +118,9 @@ class Stages:
             "min_support": settings.min_support,
             "fallback": config.pseudo.min_score,
         }
-        is_there = calibration.is_of(output, self.path(labels), choice)
+        # A kill may have come before the cost was noted; the same file comes again.
+        is_noted = name in self.costs()
+        is_there = is_noted and calibration.is_of(output, self.path(labels), choice)
         if self._hosts.is_chief and not is_there:
             calibration.calibrate(
                 self.path(labels),
@@ -163,11 +165,12 @@ class Stages:
                 run, records, ids_file, progress=f"Evaluate {name}"
             )
             if self._hosts.is_chief:
-                write_json(path, result | content)
                 # All models are evaluated alike: no part of the costs compared.
                 spread = run.model.distribute_strategy.num_replicas_in_sync
                 cost = Cost(device_seconds=spread * (time.time() - started))
+                # First the cost: after a kill between the two, it is noted again.
                 self._ledger.note(f"evaluate_{name}", cost)
+                write_json(path, result | content)
             self._hosts.meet(f"{name} is evaluated")
         result = json.loads(path.read_text())
         # Earlier versions did not write all of it.
