@@ -12,6 +12,7 @@ import yaml
 from absl import logging
 
 from st_keras import config as config_lib
+from st_keras import tasks
 from st_keras.config import Config
 from st_keras.data import dataset_info, splits
 from st_keras.runtime.run_log import write_json
@@ -101,6 +102,31 @@ def check_joint(
     joint = {"joint": (config.joint.records, config.joint.ids)}
     found = check_disjoint(joint | {name: sets[name] for name in judged})
     return {"joint": found["joint"]}
+
+
+def with_class_names(config: Config, workdir: str) -> Config:
+    """Returns the config with the classes that its human records name.
+
+    If these are gone, those that a run of the folder had: a finished one needs no more.
+
+    Args:
+      config: Of the run.
+      workdir: Its folder.
+
+    Raises:
+      ValueError: There is neither, or as `tasks.with_class_names`.
+    """
+    try:
+        info = dataset_info.load(config.human.records)
+    except ValueError:
+        path = pathlib.Path(workdir) / CONFIG_FILE
+        if not path.exists():
+            raise
+        there = config_lib.load(str(path)).section
+        names = config.section.class_names or there.class_names
+        section = dataclasses.replace(config.section, class_names=names)
+        return dataclasses.replace(config, **{config.task_name: section})
+    return tasks.with_class_names(config, info)
 
 
 def check_classes(task: Task, records: str) -> None:

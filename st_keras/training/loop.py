@@ -19,7 +19,7 @@ from tqdm import tqdm
 from st_keras import config as config_lib
 from st_keras import writing
 from st_keras.config import Config
-from st_keras.data import dataset_info, drawing, pipeline, splits
+from st_keras.data import drawing, pipeline, splits
 from st_keras.models import moving_averages
 from st_keras.runtime import (
     checkpoints,
@@ -34,7 +34,7 @@ from st_keras.runtime.run_clock import RunClock
 from st_keras.runtime.run_log import RunLog, read_rows, write_json
 from st_keras.self_training import lineage
 from st_keras.self_training.batches import Batches
-from st_keras.tasks import Task, build_task, with_class_names
+from st_keras.tasks import Task, build_task
 from st_keras.training import rescue
 from st_keras.training.black_box import BlackBox
 from st_keras.training.compiled_steps import CompiledSteps
@@ -69,7 +69,7 @@ def train(
       HostLostError: Another host has died.
     """
     hosts = hosts_lib.join(config.runtime.strategy)
-    config = with_class_names(config, dataset_info.load(config.human.records))
+    config = preflight.with_class_names(config, workdir)
     # Before anything is built together, which hosts with other models would wait for.
     free = config_lib.free_settings(config)
     hosts.check_same("The config", f"{config_lib.digest(config)} with {free}")

@@ -129,6 +129,23 @@ def test_a_finished_run_is_not_run_again(finished):
     assert time.time() - started < 1.0
 
 
+def test_a_finished_run_needs_its_records_no_more(finished, digit_records, tmp_path):
+    config, workdir, summary = finished
+    records = f"{tmp_path}/records/*.tfrecord"
+    gone = dataclasses.replace(
+        config, human=dataclasses.replace(config.human, records=records)
+    )
+    shutil.copytree(workdir, tmp_path / "run")
+    path = tmp_path / "run" / "config.yaml"
+    text = path.read_text()
+    path.write_text(text.replace(config.human.records, records))
+    assert train(gone, str(tmp_path / "run")) == summary
+    (tmp_path / "run" / "summary.json").unlink()
+    for folder in ("run", "new"):
+        with pytest.raises(ValueError, match="records/.*no such file"):
+            train(gone, str(tmp_path / folder))
+
+
 def test_a_finished_run_takes_what_may_change(finished):
     """For labelling and evaluation, which read the config of its folder."""
     config, workdir, summary = finished
