@@ -16,10 +16,11 @@ _LONGEST_MEMORY = 1 / 3  # Of the loss means, as a share of the run.
 _ENLARGED = 2.0
 _MOST_LEFT = 0.05  # Of the first values of BatchNorm's averages.
 _FEW_STEPS = 0.05  # Share of all steps that a warm-up usually takes.
+_LAST_FALL = 0.97  # And after which the authors' rates of detectors fall last.
 
 
 def check_schedule(case: Case) -> list[Finding]:
-    """Warm-up, checkpoints and evaluations must happen within the run."""
+    """Warm-up, falls, checkpoints and evaluations must happen within the run."""
     training, found = case.config.training, []
     steps, warmup = training.steps, case.config.optimization.warmup_steps
     lengths = {"training.steps": steps}
@@ -33,6 +34,17 @@ def check_schedule(case: Case) -> list[Finding]:
                 f"`optimization.warmup_steps` is {warmup:,}, but `{name}` is "
                 f"{fewest:,}: the learning rate is never reached.",
                 f"Set the warm-up to about {max(1, round(_FEW_STEPS * fewest)):,}.",
+            )
+        )
+    boundaries = case.config.optimization.step_boundaries
+    if late := [step for step in boundaries if step >= steps]:
+        scale = _LAST_FALL * steps / boundaries[-1]
+        earlier = sorted({max(1, round(step * scale)) for step in boundaries})
+        found.append(
+            warning(
+                f"`optimization.step_boundaries` has {late[0]:,}, but `training.steps` "
+                f"is {steps:,}: the learning rate does not fall there.",
+                f"Set it to {earlier}, or train for longer.",
             )
         )
     every = training.checkpoint_every_steps

@@ -98,6 +98,25 @@ def test_a_short_teacher_must_be_through_its_warm_up(ward):
     )
 
 
+def test_a_rate_that_falls_after_the_last_step_is_a_warning(ward):
+    def found(*boundaries):
+        steps = f"optimization.step_boundaries={list(boundaries)}"
+        return ward.found("optimization.schedule=step", steps)
+
+    assert found(1000, 1999) == []
+    (late,) = found(1000, 2000)
+    assert late.startswith(
+        "warning: `optimization.step_boundaries` has 2,000, but `training.steps` is"
+    )
+    # The fix keeps their ratio: 0.97 * 2000 is 1940.
+    config = ward.config(
+        "optimization.schedule=step", "optimization.step_boundaries=[3000, 4000]"
+    )
+    _, (late,) = checkup.examine(config, steps=0)
+    assert late.fix == "Set it to [1455, 1940], or train for longer."
+    assert found(1455, 1940) == []
+
+
 def test_batch_norm_on_few_pictures_is_a_warning(ward):
     assert not ward.found("human.images_per_step=2", "pseudo.images_per_step=2")
     (found,) = ward.found("human.images_per_step=2", "pseudo.images_per_step=1")
