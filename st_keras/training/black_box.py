@@ -13,7 +13,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -135,7 +135,9 @@ class BlackBox:
           of the step.
         """
         before = Snapshot(self._strategy, self._saved.variables)
-        watched = GradientWatch(self._learner.optimizer)
+        watched = GradientWatch(
+            self._learner.optimizer, lambda g: tf.norm(tf.cast(g, tf.float32))
+        )
         step = build_step(
             unclipped(failure.config),
             dataclasses.replace(self._learner, optimizer=watched),
@@ -150,7 +152,7 @@ class BlackBox:
 
         def take(parts):
             numbers = step(parts)
-            return numbers, watched.norms
+            return numbers, watched.seen
 
         # As the run compiles its steps.
         jit_compile = failure.config.runtime.requests_xla
@@ -184,14 +186,17 @@ def _empty(folder: pathlib.Path, *, is_kept: bool) -> pathlib.Path:
 class GradientWatch:
     """Takes the place of the optimizer in a step, and changes no weight."""
 
-    def __init__(self, optimizer):
+    def __init__(self, optimizer, summarise: Callable[[tf.Tensor], object]):
+        """Takes what counts the steps, and what is to be kept of a gradient."""
         self.iterations = optimizer.iterations
         self.learning_rate = optimizer.learning_rate
-        self.norms: dict[str, tf.Tensor] = {}  # By variable, of the step just taken.
+        self._summarise = summarise
+        # By variable, of the step just taken; equal on all replicas.
+        self.seen: dict[str, object] = {}
 
     def apply_gradients(self, pairs, experimental_aggregate_gradients):
         del experimental_aggregate_gradients
-        self.norms = {v.name: tf.norm(tf.cast(g, tf.float32)) for g, v in pairs}
+        self.seen = {v.name: self._summarise(gradient) for gradient, v in pairs}
 
 
 def weights_digest(model: tf.keras.Model) -> str:

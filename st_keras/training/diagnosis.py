@@ -58,11 +58,22 @@ def page(seen: Replayed, diagnosis: Diagnosis, folder: str) -> str:
         f"  replayed here:  {_shown(seen.values)}",
         f"  weights:        {'those' if seen.is_same else 'NOT those'} of the run; the "
         f"largest is {seen.weights[weight].largest:.3g}, in {weight}",
+        *_of_slices(seen),
         f"First not finite: {diagnosis.where}",
         f"Images:           {images}",
         f"Likely cure:      {diagnosis.cure}",
     ]
     return "\n".join(lines)
+
+
+def _of_slices(seen: Replayed) -> list[str]:
+    if seen.slices == 1:
+        return []
+    return [
+        f"  slices:         {seen.slices} in the run, one here: BatchNorm sees the "
+        "whole batch, and what the model drops is drawn otherwise, so numbers may "
+        "differ"
+    ]
 
 
 def _weights(seen: Replayed) -> Diagnosis | None:

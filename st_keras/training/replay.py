@@ -2,7 +2,7 @@
 
 The state before the step and its batch come from the folder that the run has left; the
 step is the run's own, on as many replicas, all on the CPU. Only the optimizer is
-replaced: nothing is learned.
+replaced: nothing is learned. A batch that the run took in slices is taken whole.
 """
 
 import dataclasses
@@ -45,6 +45,7 @@ class Replayed:
     facts: dict  # As the run has written them.
     task: Task
     is_same: bool  # Whether the weights are those of the run.
+    slices: int  # In which the run took its batch; here it is whole.
     parts: dict[str, Batch]  # Of all replicas, NumPy.
     values: dict[str, float]  # Named numbers of the step.
     weights: dict[str, Seen]
@@ -99,6 +100,7 @@ def replay(folder: str) -> Replayed:
     """
     facts = black_box.read_facts(folder)
     config = _config_of(folder, facts)
+    slices = config.training.accumulation_steps
     replicas = facts["replicas"]
     runtime = dataclasses.replace(
         config.runtime,
@@ -106,8 +108,10 @@ def replay(folder: str) -> Replayed:
         tpu="",
         jit_compile=False,
     )
-    # A watched layer must be called only once.
-    training = dataclasses.replace(config.training, rematerialize=False)
+    # A watched layer must be called only once, and the losses of a part with it.
+    training = dataclasses.replace(
+        config.training, rematerialize=False, accumulation_steps=1
+    )
     config = dataclasses.replace(config, runtime=runtime, training=training)
     devices = [f"CPU:{number}" for number in range(replicas)]
     strategies.configure(runtime)
@@ -120,7 +124,7 @@ def replay(folder: str) -> Replayed:
     _restore(folder, learner.state)
     parts = _read_batch(folder, batches)
     model, joint = learner.model, learner.joint
-    watched = _GradientWatch(learner.optimizer)
+    watched = black_box.GradientWatch(learner.optimizer, _seen)
     order = list(batches.parts)
     watched_task = _WatchedTask(task, probes, terms, order)
     if joint:
@@ -151,6 +155,7 @@ def replay(folder: str) -> Replayed:
         facts=facts,
         task=task,
         is_same=is_same,
+        slices=slices,
         parts=parts,
         values=values,
         weights=weights,
@@ -208,17 +213,6 @@ def _read_batch(folder: str, batches: Batches) -> dict[str, Batch]:
     return tf.nest.pack_sequence_as(spec, leaves)
 
 
-class _GradientWatch(black_box.GradientWatch):
-    def __init__(self, optimizer):
-        super().__init__(optimizer)
-        self.seen: dict[str, Seen] = {}
-
-    def apply_gradients(self, pairs, experimental_aggregate_gradients):
-        del experimental_aggregate_gradients
-        # Equal on all replicas.
-        self.seen = {variable.name: _seen(g) for g, variable in pairs}
-
-
 class _WatchedTask:
     """Takes the place of the task in a step."""
 
@@ -230,18 +224,8 @@ class _WatchedTask:
         self._probes = probes
         self._terms = terms
 
-    def finish_images(self, images, changes):
-        return self._task.finish_images(images, changes)
-
-    @property
-    def class_names(self):
-        return self._task.class_names
-
-    def online_labels(self, outputs, unlabeled):
-        return self._task.online_labels(outputs, unlabeled)
-
-    def pseudo_label(self, labels, *, min_score, soft):
-        return self._task.pseudo_label(labels, min_score=min_score, soft=soft)
+    def __getattr__(self, name: str):
+        return getattr(self._task, name)
 
     def losses(self, labels, outputs):
         replica = int(tf.distribute.get_replica_context().replica_id_in_sync_group or 0)

@@ -167,6 +167,24 @@ def test_a_loss_that_is_nan_is_named_with_its_image(write_box, monkeypatch):
     assert "those of the run" in page
 
 
+def test_a_batch_that_was_taken_in_slices_is_replayed_whole(write_box, monkeypatch):
+    config, _, write = write_box
+    info = dataset_info.load(config.human.records)
+    number, image_id = mark(config, info, step=STEP, part="human", row=None)
+    poison(monkeypatch, [number])
+    folder = write(**{"human/box": float("nan")})
+    path = f"{folder}/config.yaml"
+    ran = config_lib.load(path)
+    training = dataclasses.replace(ran.training, accumulation_steps=2)
+    config_lib.save(dataclasses.replace(ran, training=training), path)
+    seen = replay.replay(folder)
+    found = verdict.judge(seen)
+    assert found.where.startswith("loss `human/box`")
+    assert found.images == [f"human: {image_id}"]
+    page = verdict.page(seen, found, folder)
+    assert "2 in the run, one here: BatchNorm sees the whole" in page
+
+
 @pytest.mark.slow
 def test_a_layer_that_overflows_is_named_with_the_size_of_the_weights(write_box):
     _, model, write = write_box
