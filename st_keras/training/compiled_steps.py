@@ -43,9 +43,7 @@ class CompiledSteps:
             recovers.
           taken: The steps taken so far.
         """
-        if config.seed not in self._batches:
-            self._batches[config.seed] = Batches(config, self._learner.task)
-        batches = self._batches[config.seed]
+        batches = self.batches(config)
         replicas = self._strategy.num_replicas_in_sync
         iterator = strategies.feed(
             self._strategy,
@@ -58,6 +56,12 @@ class CompiledSteps:
                 build_step(config, self._learner), config.runtime.requests_xla
             )
         return functools.partial(self._compiled[config.seed], iterator)
+
+    def batches(self, config: Config) -> Batches:
+        """Returns the batches that the steps of a config's seed take."""
+        if config.seed not in self._batches:
+            self._batches[config.seed] = Batches(config, self._learner.task)
+        return self._batches[config.seed]
 
     def _compile(self, take_step: TrainStep, jit_compile: bool):
         names: list[str] = []  # Known once the step has been traced.

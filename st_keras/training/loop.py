@@ -162,13 +162,14 @@ class _Run:
             self._step,
             config.training.steps,
         )
+        self._steps = CompiledSteps(self._strategy, learner, self._batches)
         self._guard = rescue.Rescue(
             config,
             self._workdir,
             strategy=self._strategy,
             saved=self._saved,
             optimizer=learner.optimizer,
-            start=CompiledSteps(self._strategy, learner, self._batches).start,
+            start=self._steps.start,
             write=BlackBox(
                 config, self._workdir, self._strategy, learner, self._saved
             ).write,
@@ -182,7 +183,7 @@ class _Run:
             rows=read_rows(self._workdir),
         )
         if self._step == 0:
-            _log_pictures(self._log, self._batches, self._step)
+            self._show_pictures()
         if is_owed:
             self._judge()
 
@@ -231,7 +232,7 @@ class _Run:
     def _write_what_is_due(self) -> None:
         training, step = self._config.training, self._step
         if _is_due(step, training.pictures_every_steps):
-            _log_pictures(self._log, self._batches, step)
+            self._show_pictures()
         is_judged = self._is_judged(step)
         is_saved = step == training.steps or _is_due(
             step, training.checkpoint_every_steps
@@ -245,6 +246,11 @@ class _Run:
                 self._clock.save(self._replicas)
         if is_judged:
             self._judge()
+
+    def _show_pictures(self) -> None:
+        # After a recovery, the draws are others.
+        batches = self._steps.batches(self._guard.drawn)
+        _log_pictures(self._log, batches, self._step)
 
     def _is_judged(self, step: int) -> bool:
         evaluation = self._config.evaluation

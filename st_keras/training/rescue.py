@@ -88,9 +88,18 @@ class Rescue:
         """Numbers to log beside a step's; none while nothing has failed."""
         return self._log.counts
 
+    @property
+    def drawn(self) -> Config:
+        """The config with the seed that decides what the next steps draw."""
+        draws = self._log.draws
+        if not draws:
+            return self._config
+        seed = zlib.crc32(f"{self._config.seed} {draws}".encode()) % 2**31
+        return dataclasses.replace(self._config, seed=seed)
+
     def start(self) -> TakeSteps:
         """Returns what takes steps from the current one, with the current draws."""
-        return self._start(self._drawn(), self._steps_taken())
+        return self._start(self.drawn, self._steps_taken())
 
     def remember(self) -> None:
         """Copies the state; called before steps are taken."""
@@ -118,7 +127,7 @@ class Rescue:
         failure = Failure(
             step=step,
             values=bad,
-            config=self._drawn(),
+            config=self.drawn,
             draws=self._log.draws,
             checkpoint=self._saved.latest,
         )
@@ -168,14 +177,6 @@ class Rescue:
                 return step, bad, values
             # The device does not repeat itself to the bit: now an earlier step is bad.
             step, bad = self._begin + taken - 1, last
-
-    def _drawn(self) -> Config:
-        """Returns the config with the seed that decides what the next steps draw."""
-        draws = self._log.draws
-        if not draws:
-            return self._config
-        seed = zlib.crc32(f"{self._config.seed} {draws}".encode()) % 2**31
-        return dataclasses.replace(self._config, seed=seed)
 
     def _steps_taken(self) -> int:
         return int(self._optimizer.iterations.numpy())

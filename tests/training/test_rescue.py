@@ -14,6 +14,7 @@ from st_keras.data import dataset_info
 from st_keras.runtime import failure_log, run_log
 from st_keras.runtime.failures import NonFiniteError
 from st_keras.runtime.run_log import read_rows
+from st_keras.training import loop
 from st_keras.training.loop import train
 from tests.training.poison import mark, poison
 
@@ -121,15 +122,24 @@ def test_what_skip_leaves_is_the_state_before_the_step(config, poisoned, tmp_pat
 
 @pytest.mark.slow
 def test_recover_goes_back_to_the_checkpoint_and_draws_otherwise(
-    config, poisoned, tmp_path
+    config, poisoned, monkeypatch, tmp_path
 ):
-    summary = train(with_policy(config, "recover"), str(tmp_path))
+    shown = []
+    monkeypatch.setattr(
+        loop,
+        "_log_pictures",
+        lambda _, batches, step: shown.append((step, batches.seed == config.seed)),
+    )
+    recover = with_policy(config, "recover", pictures_every_steps=5)
+    summary = train(recover, str(tmp_path))
     (event,) = summary["failures"]
     assert poisoned in event["images"]["human"]
     assert (event["step"], event["back_to"], event["draws"]) == (STEP, 5, 0)
     rows = read_rows(tmp_path)
     assert [row["step"] for row in rows] == [4, 5, 8, 10, 12, 12]
     assert [row.get("failures/recovered") for row in rows[:3]] == [None, None, 1.0]
+    # Pictures are those that the coming step learns from.
+    assert shown == [(0, True), (5, True), (10, False)]
     assert all(np.all(np.isfinite(v)) for v in final_state(tmp_path).values())
 
 
