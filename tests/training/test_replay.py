@@ -178,10 +178,10 @@ def test_a_batch_that_was_taken_in_slices_is_replayed_whole(write_box, monkeypat
     training = dataclasses.replace(ran.training, accumulation_steps=2)
     config_lib.save(dataclasses.replace(ran, training=training), path)
     seen = replay.replay(folder)
-    found = verdict.judge(seen)
+    found = diagnosis.diagnose(seen)
     assert found.where.startswith("loss `human/box`")
     assert found.images == [f"human: {image_id}"]
-    page = verdict.page(seen, found, folder)
+    page = diagnosis.page(seen, found, folder)
     assert "2 in the run, one here: BatchNorm sees the whole" in page
 
 
