@@ -47,13 +47,13 @@ def main(argv):
     seeds = command_line.whole_numbers("seeds", _SEEDS.value)
     grid_config.check_all(path, overrides)
     # Here and not above: a mistake in a config need not wait for TensorFlow.
-    from st_keras.experiments import grid, grid_plan, grid_table
+    from st_keras.experiments.grids import grid, plan, table
 
     of_all = grid.jobs(
         path, _WORKDIR.value, cells=_CELL.value, seeds=seeds, overrides=overrides
     )
     if _DRY_RUN.value:
-        print(grid_plan.format_plan(of_all))
+        print(plan.format_plan(of_all))
         return
     failures = grid.run(of_all, _PROCESSES.value)
     if failures:
@@ -63,7 +63,7 @@ def main(argv):
         return
     output = os.path.join(_WORKDIR.value, pathlib.Path(path).stem)
     command = shlex.join(["python", *sys.argv])
-    print(grid_table.write(path, _WORKDIR.value, output, command, overrides, seeds))
+    print(table.write(path, _WORKDIR.value, output, command, overrides, seeds))
     print(f"Written: {output}.md, .json, .png")
 
 

@@ -19,7 +19,7 @@ def main(argv):
     environment.quiet()
     # Here and not above, so that `--help` need not wait for TensorFlow.
     from st_keras import models
-    from st_keras.experiments import model_table
+    from st_keras.experiments.reference import model_table
 
     model_table.write(_OUTPUT.value, _PRESETS.value or list(models.PRESETS))
     print(f"{_OUTPUT.value}: written")

@@ -18,7 +18,7 @@ def main(argv):
     del argv
     environment.quiet()
     # Here and not above: a mistyped flag need not wait for TensorFlow.
-    from st_keras.training import black_box, diagnosis, replay
+    from st_keras.training.nonfinite import black_box, diagnosis, replay
 
     replay.use_cpus(black_box.read_facts(_DEBUG.value)["replicas"])
     seen = replay.replay(_DEBUG.value)

@@ -38,14 +38,14 @@ flags.mark_flags_as_required(["pseudo", "output"])
 
 def main(argv):
     del argv
-    from st_keras.experiments import pseudo_report_conditions as conditions
+    from st_keras.experiments.pseudo_reports import conditions
 
     fail_if = [conditions.parse(text) for text in _FAIL_IF.value]
     environment.quiet()
     # Here and not above, so that `--help` need not wait for TensorFlow.
-    from st_keras.experiments import pseudo_report, pseudo_report_page
+    from st_keras.experiments.pseudo_reports import contents, page
 
-    settings = pseudo_report.Settings(
+    settings = contents.Settings(
         pseudo=_PSEUDO.value,
         truth=_TRUTH.value,
         human=_HUMAN.value,
@@ -57,10 +57,10 @@ def main(argv):
         pictures=_PICTURES.value,
         **_DEVICES(),
     )
-    report, shown = pseudo_report.report_pseudo(settings, fail_if)
-    pseudo_report.write_report(report, _OUTPUT.value)
-    page = pseudo_report_page.write_html(report, shown, _OUTPUT.value)
-    print(pseudo_report_page.format_summary(report, page))
+    report, shown = contents.report_pseudo(settings, fail_if)
+    contents.write_report(report, _OUTPUT.value)
+    path = page.write_html(report, shown, _OUTPUT.value)
+    print(page.format_summary(report, path))
     sys.exit(int(bool(report["failed"])))
 
 

@@ -35,11 +35,11 @@ from st_keras.runtime.run_log import RunLog, read_rows, write_json
 from st_keras.self_training import lineage
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import Task, build_task
-from st_keras.training import rescue
-from st_keras.training.black_box import BlackBox
 from st_keras.training.compiled_steps import CompiledSteps
 from st_keras.training.evaluate import evaluate_model
 from st_keras.training.learner import build_learner
+from st_keras.training.nonfinite import rescue
+from st_keras.training.nonfinite.black_box import BlackBox
 
 SUMMARY_FILE = "summary.json"
 _PICTURES = 8

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.experiments import noisy_teacher
+from tests.experiments.pseudo_reports import noisy_teacher
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools" / "report_pseudo.py"
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from st_keras.runtime import failure_log
 from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.failures import NonFiniteError
-from st_keras.training.rescue import Rescue
+from st_keras.training.nonfinite.rescue import Rescue
 
 
 class Optimizer(tf.Module):

@@ -16,7 +16,7 @@ from st_keras.runtime.failures import NonFiniteError
 from st_keras.runtime.run_log import read_rows
 from st_keras.training import loop
 from st_keras.training.loop import train
-from tests.training.poison import mark, poison
+from tests.training.nonfinite.poison import mark, poison
 
 STEP = 6  # The third of four in a call, and the second after a checkpoint.
 

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from st_keras import models
-from st_keras.experiments import model_table
-from st_keras.experiments.model_table import PUBLISHED, Size
+from st_keras.experiments.reference import model_table
+from st_keras.experiments.reference.model_table import PUBLISHED, Size
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "models.md"
+PAGE = pathlib.Path(__file__).parents[3] / "docs" / "models.md"
 LARGEST_DIFFERENCE = 0.005
 QUICK = ("retinanet_spinenet_mobile_49", "classifier_efficientnet_b0")
 

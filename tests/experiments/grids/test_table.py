@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from st_keras.config.grid import load_grid
-from st_keras.experiments import grid, grid_table
+from st_keras.experiments.grids import grid, table
 
 
 class TestTable:
@@ -60,7 +60,7 @@ claims:
 
     def test_it_has_means_spread_gains_and_doubt(self, made_up):
         path, _, of_all = made_up
-        cells = grid_table.collect(load_grid(path), of_all)["cells"]
+        cells = table.collect(load_grid(path), of_all)["cells"]
         # Of 30, 31, 35: 32, and squares 4 + 1 + 9 over 2: sqrt(7).
         assert (cells["20/alone"]["mean"], cells["20/alone"]["sd"]) == (32.0, 2.6458)
         # -3, -4, -2: mean -3, sd 1; t = -3 sqrt(3) = -5.196 with 2 degrees: p 0.0351.
@@ -74,7 +74,7 @@ claims:
         self, made_up
     ):
         path, _, of_all = made_up
-        claims = grid_table.collect(load_grid(path), of_all)["claims"]
+        claims = table.collect(load_grid(path), of_all)["claims"]
         better, few, worse, opposite = claims.values()
         # The gain above, the other way round.
         assert better == {
@@ -93,7 +93,7 @@ claims:
         # Five were tested. In order: 5 x 0.01, 4 x 0.02 = 0.08, 3 x 0.02 = 0.06 but
         # not less than the one before, 2 x 0.9 but not more than 1.
         p_of = {"b": 0.02, "d": 0.9, "a": 0.01, "c": 0.02, "unknown": None}
-        found = grid_table._holm(p_of)
+        found = table._holm(p_of)
         expected = {"a": 0.05, "b": 0.08, "c": 0.08, "d": 1.0}
         assert found.pop("unknown") is None
         assert found == pytest.approx(expected)
@@ -103,12 +103,12 @@ claims:
         # of 2 degrees at 0.05. Shown, p is 0.05.
         values = [1.0 - 0.4025, 1.0, 1.0 + 0.4025]
         results = {("a", seed): {"metrics": {"AP": values[seed]}} for seed in range(3)}
-        found = grid_table._claim({"a": 1.0}, results, "AP", range(3))
+        found = table._claim({"a": 1.0}, results, "AP", range(3))
         assert 0.0499 < found["p"] < 0.05 and found["holds"]
 
     def test_what_rounding_makes_of_equal_gains_is_no_spread(self):
         # 0.3 - 0.1 and 0.2 - 0.0 differ in the last digit.
-        found = grid_table.paired([0.3, 0.2, 0.2], [0.1, 0.0, 0.0])
+        found = table.paired([0.3, 0.2, 0.2], [0.1, 0.0, 0.0])
         assert found == {"mean": 0.2, "sd": 0.0, "p": None}
 
     def test_seeds_that_are_asked_for_are_those_of_the_table(self, made_up):
@@ -126,7 +126,7 @@ claims:
         """Returns the lines of the page; it and its figure are on the disk."""
         output = str(folder / "out")
         where = (str(folder / "w"), output)
-        text = grid_table.write(path, *where, "make it", seeds=seeds)
+        text = table.write(path, *where, "make it", seeds=seeds)
         assert pathlib.Path(f"{output}.md").read_text() == text
         assert pathlib.Path(f"{output}.png").read_bytes()[1:4] == b"PNG"
         return text.splitlines()
@@ -169,4 +169,4 @@ claims:
         with pytest.raises(
             ValueError, match=r"1 of 12 runs .* the first 100/alone see"
         ):
-            grid_table.write(path, str(folder / "w"), str(folder / "out"), "make it")
+            table.write(path, str(folder / "w"), str(folder / "out"), "make it")

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from st_keras import config as config_lib
-from st_keras.experiments import grid, grid_plan, ledger
-from st_keras.experiments.grid import Job
+from st_keras.experiments import ledger
+from st_keras.experiments.grids import grid, plan
+from st_keras.experiments.grids.grid import Job
 from st_keras.runtime import preflight
 
 GRID = """
@@ -85,7 +86,7 @@ def test_the_plan_says_the_same_before_anything_is_run(finished):
     path, _, results = finished
     for cell in ("teacher", "student", "same_cost", "twice"):
         job = Job(grid=path, cell=cell, seed=0, workdir="w", overrides=OVERRIDES)
-        cost, total = grid_plan.cost_of(job), results[cell]["total"]
+        cost, total = plan.cost_of(job), results[cell]["total"]
         assert (cost.images, cost.steps) == (total["images"], total["steps"])
         assert cost.multiply_adds == pytest.approx(total["multiply_adds"], rel=1e-9)
 

@@ -30,7 +30,7 @@ from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.snapshot import Snapshot
 from st_keras.self_training.batches import Batches, Examples
 from st_keras.training.learner import Learner
-from st_keras.training.rescue import Failure
+from st_keras.training.nonfinite.rescue import Failure
 from st_keras.training.step import build_step, unclipped
 
 FOLDER = "debug"

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from st_keras.data import splits
-from st_keras.experiments import pseudo_report, pseudo_report_page
-from st_keras.experiments.pseudo_report_conditions import parse
-from tests.experiments import noisy_teacher
-from tests.experiments.noisy_teacher import CLASSES, PICTURES
+from st_keras.experiments.pseudo_reports import contents
+from st_keras.experiments.pseudo_reports import page as report_page
+from st_keras.experiments.pseudo_reports.conditions import parse
+from tests.experiments.pseudo_reports import noisy_teacher
+from tests.experiments.pseudo_reports.noisy_teacher import CLASSES, PICTURES
 from tests.record_files import write_records
 from tests.self_training.made_up_labels import write_labels
 
@@ -31,7 +32,7 @@ def injected(folder):
 
 
 def settings(folder, **changes):
-    return pseudo_report.Settings(
+    return contents.Settings(
         **{"pseudo": str(folder / "pseudo"), "truth": str(folder / "truth"), **changes}
     )
 
@@ -39,10 +40,10 @@ def settings(folder, **changes):
 @pytest.fixture(scope="module")
 def reported(folder, injected):
     """The report, its pictures, and the text of its page."""
-    report, shown = pseudo_report.report_pseudo(settings(folder))
+    report, shown = contents.report_pseudo(settings(folder))
     output = str(folder / "report")
-    pseudo_report.write_report(report, output)
-    path = pseudo_report_page.write_html(report, shown, output)
+    contents.write_report(report, output)
+    path = report_page.write_html(report, shown, output)
     return report, shown, open(path).read()
 
 
@@ -159,7 +160,7 @@ def test_an_id_is_text_and_never_markup():
 def test_the_saved_list_is_one_that_the_trainer_reads(tmp_path, reported):
     # What the script does: each id and a line feed.
     _, shown, _ = reported
-    path = tmp_path / pseudo_report_page.EXCLUDE_FILE
+    path = tmp_path / report_page.EXCLUDE_FILE
     path.write_text("".join(f"{picture.image_id}\n" for picture in shown[:3]))
     assert splits.read_ids(path) == [picture.image_id for picture in shown[:3]]
 
@@ -173,7 +174,7 @@ def test_the_report_is_stored_as_it_is(folder, reported):
 
 def test_the_summary_fits_a_screen_and_has_what_matters(reported, injected):
     report, _, _ = reported
-    text = pseudo_report_page.format_summary(report, "somewhere/report.html")
+    text = report_page.format_summary(report, "somewhere/report.html")
     lines = text.splitlines()
     assert len(lines) <= 40 and max(map(len, lines[:-1])) < 80
     assert re.search(rf"precision +{injected.precision(0, 1, 2):.3f}", text)
@@ -185,25 +186,25 @@ def test_a_true_condition_is_a_failure_and_a_false_one_is_none(folder, injected)
     few = settings(folder, pictures=1)
     tight = [parse(f"precision@0.5<{precision + 0.01}")]
     loose = [parse(f"precision@0.5<{precision - 0.01}"), parse("ap50<0.01")]
-    assert len(pseudo_report.report_pseudo(few, tight)[0]["failed"]) == 1
-    assert pseudo_report.report_pseudo(few, loose)[0]["failed"] == []
+    assert len(contents.report_pseudo(few, tight)[0]["failed"]) == 1
+    assert contents.report_pseudo(few, loose)[0]["failed"] == []
 
 
 def test_a_condition_on_no_number_is_refused_before_anything_is_read(folder, injected):
     with pytest.raises(ValueError, match="no number `precison`. Did you mean `precisi"):
-        pseudo_report.report_pseudo(settings(folder), [parse("precison<0.5")])
+        contents.report_pseudo(settings(folder), [parse("precison<0.5")])
 
 
 def test_the_page_has_at_most_as_many_pictures_as_asked_for(folder, reported):
     _, all_shown, _ = reported
-    _, shown = pseudo_report.report_pseudo(settings(folder, pictures=7))
+    _, shown = contents.report_pseudo(settings(folder, pictures=7))
     assert shown == all_shown[:7]
 
 
 def test_human_labels_of_other_pictures_are_what_classes_are_held_against(
     folder, injected, tiny_records
 ):
-    report, _ = pseudo_report.report_pseudo(
+    report, _ = contents.report_pseudo(
         settings(folder, human=tiny_records.glob, pictures=1)
     )
     boxes = [r for r in tiny_records.by_id.values()]
@@ -212,7 +213,7 @@ def test_human_labels_of_other_pictures_are_what_classes_are_held_against(
     assert report["human_are"] == "human labels"
     few = folder / "few.txt"
     few.write_text("tiny_00\ntiny_01\n")
-    report, _ = pseudo_report.report_pseudo(
+    report, _ = contents.report_pseudo(
         settings(folder, human=tiny_records.glob, human_ids=str(few), pictures=1)
     )
     assert report["human"] == {"boxes_per_image": 3 / 2, "empty_share": 1 / 2}
@@ -221,7 +222,7 @@ def test_human_labels_of_other_pictures_are_what_classes_are_held_against(
 def test_truth_of_some_pictures_judges_those(folder, injected, tmp_path):
     few = noisy_teacher.write(tmp_path, pictures=30)
     found = settings(folder, truth=f"{tmp_path}/truth/*.tfrecord")
-    report, shown = pseudo_report.report_pseudo(found)
+    report, shown = contents.report_pseudo(found)
     assert (report["images"], report["judged_images"]) == (PICTURES, 30)
     assert report["numbers"]["precision"] == few.precision(0, 1, 2)
     assert len(shown) == 30
@@ -229,11 +230,11 @@ def test_truth_of_some_pictures_judges_those(folder, injected, tmp_path):
 
 def test_truth_of_other_pictures_is_refused(folder, injected, tiny_records):
     with pytest.raises(ValueError, match="is not the truth of .* none of its 200 pict"):
-        pseudo_report.report_pseudo(settings(folder, truth=tiny_records.glob))
+        contents.report_pseudo(settings(folder, truth=tiny_records.glob))
 
 
 def test_without_truth_or_teacher_unsure_pictures_come_first(folder, injected):
-    report, shown = pseudo_report.report_pseudo(settings(folder, truth=""))
+    report, shown = contents.report_pseudo(settings(folder, truth=""))
     assert "holds no checkpoint" in report["agreement"]["not_measured"]
     assert report["numbers"]["precision"] is None
     found = [picture.disagreement for picture in shown]
@@ -242,17 +243,17 @@ def test_without_truth_or_teacher_unsure_pictures_come_first(folder, injected):
         set(row) <= {"id", "disagreement", "kept", "dropped"}
         for row in report["pictures"]
     )
-    page = pseudo_report_page.write_html(report, shown, str(folder / "blind"))
+    page = report_page.write_html(report, shown, str(folder / "blind"))
     assert "nobody knows whether it is right" in open(page).read()
     with pytest.raises(ValueError, match="`precision` is not known"):
-        pseudo_report.report_pseudo(
+        contents.report_pseudo(
             settings(folder, truth="", pictures=1), [parse("precision<0.5")]
         )
 
 
 def test_a_score_that_is_none_is_refused(folder):
     with pytest.raises(ValueError, match=r"`min_score` must be in \[0, 1\), got 1.5"):
-        pseudo_report.report_pseudo(settings(folder, min_score=1.5))
+        contents.report_pseudo(settings(folder, min_score=1.5))
 
 
 def test_labels_are_drawn_where_they_are(reported, injected):
@@ -282,11 +283,11 @@ def test_classes_of_whole_pictures_are_reported_too(tmp_path, tiny_records):
     write_labels(
         tmp_path / "pseudo", pseudo, teacher="gone", teacher_sha256="0", **names
     )
-    report, shown = pseudo_report.report_pseudo(settings(tmp_path))
+    report, shown = contents.report_pseudo(settings(tmp_path))
     # Kept: 1 to 7; wrong: 6, which is an ant.
     assert report["numbers"]["coverage"] == 7 / 8
     assert report["numbers"]["accuracy"] == 6 / 7
     assert {p.image_id for p in shown[:2]} == {"tiny_00", "tiny_06"}
-    path = pseudo_report_page.write_html(report, shown, str(tmp_path))
+    path = report_page.write_html(report, shown, str(tmp_path))
     assert "false, missed" in open(path).read()
-    assert "accuracy" in pseudo_report_page.format_summary(report, path)
+    assert "accuracy" in report_page.format_summary(report, path)

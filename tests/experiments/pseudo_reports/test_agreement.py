@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from st_keras.data import dataset_info, decode
-from st_keras.experiments import pseudo_report, pseudo_report_page
-from st_keras.experiments import pseudo_report_agreement as agreement
+from st_keras.experiments.pseudo_reports import agreement, contents
+from st_keras.experiments.pseudo_reports import page as report_page
 from st_keras.runtime.checkpoints import ModelFile, find_model
 from st_keras.self_training import shards
 from st_keras.self_training.labeling import label_pictures
 from st_keras.tasks import task_of_records
 from st_keras.types import Boxes
-from tests.experiments import noisy_teacher
+from tests.experiments.pseudo_reports import noisy_teacher
 
 
 def painted(pixels, darkest=120):
@@ -116,8 +116,8 @@ def roads(street_records, road_run, tmp_path_factory):
 @pytest.mark.slow
 def test_a_teacher_of_maps_is_shown_its_pictures_again(roads, tmp_path):
     labels, _ = roads
-    report, shown = pseudo_report.report_pseudo(
-        pseudo_report.Settings(pseudo=labels, agreement_pictures=4, min_score=0.55)
+    report, shown = contents.report_pseudo(
+        contents.Settings(pseudo=labels, agreement_pictures=4, min_score=0.55)
     )
     found = report["agreement"]
     # Road everywhere by 0.6, whatever the look: nothing else could be seen.
@@ -127,15 +127,15 @@ def test_a_teacher_of_maps_is_shown_its_pictures_again(roads, tmp_path):
     }
     assert [picture.disagreement for picture in shown] == [0.0] * 4
     assert report["numbers"]["coverage"] == 1.0
-    pseudo_report_page.write_html(report, shown, str(tmp_path))
-    text = pseudo_report_page.format_summary(report, "report.html")
+    report_page.write_html(report, shown, str(tmp_path))
+    text = report_page.format_summary(report, "report.html")
     assert "Shown 4 pictures again, the teacher agrees with its labels by 100%" in text
 
 
 def test_maps_are_held_against_the_truth(roads, street_records):
     labels, _ = roads
-    report, shown = pseudo_report.report_pseudo(
-        pseudo_report.Settings(pseudo=labels, truth=street_records.glob)
+    report, shown = contents.report_pseudo(
+        contents.Settings(pseudo=labels, truth=street_records.glob)
     )
     known = np.concatenate(
         [m.class_ids.ravel() for m in street_records.labels.values()]
@@ -193,8 +193,8 @@ def test_a_teacher_of_boxes_is_shown_its_pictures_again(
 ):
     labels = str(tmp_path / "labels")
     label_pictures(cup_run, labels, records=tiny_records.glob)
-    report, _ = pseudo_report.report_pseudo(
-        pseudo_report.Settings(
+    report, _ = contents.report_pseudo(
+        contents.Settings(
             pseudo=labels, agreement_pictures=3, min_score=0.4, pictures=3
         )
     )

@@ -8,7 +8,7 @@ from st_keras import writing
 from st_keras.data import drawing_verdicts
 from st_keras.experiments import figures, page, tables
 from st_keras.experiments.figures import Chart, Line, Mark
-from st_keras.experiments.pseudo_report import Shown
+from st_keras.experiments.pseudo_reports.contents import Shown
 from st_keras.metrics.verdicts import KINDS
 
 PAGE_FILE = "report.html"

@@ -12,12 +12,13 @@ from st_keras.data import dataset_info
 from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.run_log import read_rows
 from st_keras.tasks import build_task
-from st_keras.training import black_box, diagnosis, optimization, replay
+from st_keras.training import optimization
 from st_keras.training.learner import Learner
 from st_keras.training.loop import train
-from st_keras.training.probes import Probes
-from st_keras.training.rescue import Failure
-from tests.training.poison import mark, poison
+from st_keras.training.nonfinite import black_box, diagnosis, replay
+from st_keras.training.nonfinite.probes import Probes
+from st_keras.training.nonfinite.rescue import Failure
+from tests.training.nonfinite.poison import mark, poison
 
 layers = tf.keras.layers
 

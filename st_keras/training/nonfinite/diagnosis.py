@@ -8,9 +8,9 @@ import traceback
 import numpy as np
 import tensorflow as tf
 
-from st_keras.training import black_box
-from st_keras.training.probes import Call
-from st_keras.training.replay import Replayed, Terms
+from st_keras.training.nonfinite import black_box
+from st_keras.training.nonfinite.probes import Call
+from st_keras.training.nonfinite.replay import Replayed, Terms
 
 _HUGE = 1e4  # Of a weight; at usual learning rates, weights stay under 100.
 _SHOWN = 3

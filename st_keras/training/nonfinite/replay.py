@@ -18,9 +18,9 @@ from st_keras.runtime import checkpoints, preflight
 from st_keras.runtime import strategy as strategies
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import Task, build_task
-from st_keras.training import black_box
 from st_keras.training.learner import build_learner
-from st_keras.training.probes import Probes, Seen
+from st_keras.training.nonfinite import black_box
+from st_keras.training.nonfinite.probes import Probes, Seen
 from st_keras.training.step import build_step, unclipped
 from st_keras.types import Batch
 

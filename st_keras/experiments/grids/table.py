@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from st_keras import writing
 from st_keras.config.grid import GridConfig, cell_name, load_grid
-from st_keras.experiments import grid_figure, tables
-from st_keras.experiments.grid import Job, jobs, read_result
+from st_keras.experiments import tables
+from st_keras.experiments.grids import figure
+from st_keras.experiments.grids.grid import Job, jobs, read_result
 from st_keras.runtime.run_log import write_json
 
 _LEVEL = 0.05  # Of significance.
@@ -49,7 +50,7 @@ def write(
     write_json(f"{output}.json", content)
     text = markdown(grid, content)
     writing.write_text(f"{output}.md", text)
-    grid_figure.draw(f"{output}.png", grid, content)
+    figure.draw(f"{output}.png", grid, content)
     return text
 
 

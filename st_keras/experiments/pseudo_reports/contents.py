@@ -8,15 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from st_keras.data import dataset_info, drawing_verdicts, pipeline, splits
-from st_keras.experiments import (
-    label_quality,
-    page,
-    pictures,
-    pseudo_report_agreement,
-    sheets,
-)
-from st_keras.experiments import pseudo_report_conditions as conditions_lib
-from st_keras.experiments.pseudo_report_conditions import Condition
+from st_keras.experiments import label_quality, page, pictures, sheets
+from st_keras.experiments.pseudo_reports import agreement as agreement_lib
+from st_keras.experiments.pseudo_reports import conditions as conditions_lib
+from st_keras.experiments.pseudo_reports.conditions import Condition
 from st_keras.runtime import preflight
 from st_keras.runtime.run_log import write_json
 from st_keras.runtime.stored_labels import paired, read_labels
@@ -122,7 +117,7 @@ class _Case:
         self._common = self._common_ids() if self._truth else []
         self._teacher, self._no_teacher = None, "not asked for"
         if settings.agreement_pictures:
-            self._teacher, self._no_teacher = pseudo_report_agreement.find_teacher(
+            self._teacher, self._no_teacher = agreement_lib.find_teacher(
                 manifest, settings.checkpoint
             )
 
@@ -134,10 +129,10 @@ class _Case:
 
     @property
     def threshold_free(self) -> tuple[str, ...]:
-        return (*self.quality.threshold_free, *pseudo_report_agreement.NAMES)
+        return (*self.quality.threshold_free, *agreement_lib.NAMES)
 
     def agreement_numbers(self, agreement: dict) -> dict[str, float | None]:
-        return {name: agreement.get(name) for name in pseudo_report_agreement.NAMES}
+        return {name: agreement.get(name) for name in agreement_lib.NAMES}
 
     def read_human(self) -> None:
         if self._human:
@@ -167,12 +162,10 @@ class _Case:
             reason = "the truth is known" if self._truth else self._no_teacher
             return {"not_measured": reason}, ranked
         settings = self._settings
-        found = pseudo_report_agreement.measure(
+        found = agreement_lib.measure(
             self._teacher,
             self._records,
-            pseudo_report_agreement.spread_ids(
-                self._records, settings.agreement_pictures
-            ),
+            agreement_lib.spread_ids(self._records, settings.agreement_pictures),
             score_floor=self._manifest["score_floor"],
             min_score=settings.min_score,
             checkpoints=settings.checkpoints,

@@ -18,7 +18,7 @@ def draw(path: str, grid: GridConfig, content: dict) -> None:
     Args:
       path: The file.
       grid: The design.
-      content: As `grid_table.collect` gives it.
+      content: As `table.collect` gives it.
     """
     # Loaded here: it takes half a second.
     from matplotlib.figure import Figure

@@ -26,13 +26,14 @@ from st_keras.config.grid import (
     load_grid,
     pretraining,
 )
-from st_keras.experiments import job_processes, ledger, multiply_adds
+from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.data_checks import (
     check_before,
     data_of,
     test_set,
     unlabeled_pictures,
 )
+from st_keras.experiments.grids import job_processes
 from st_keras.experiments.ledger import Cost
 from st_keras.experiments.self_train import (
     student_config,

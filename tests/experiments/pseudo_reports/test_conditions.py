@@ -2,7 +2,7 @@
 
 import pytest
 
-from st_keras.experiments import pseudo_report_conditions as conditions
+from st_keras.experiments.pseudo_reports import conditions
 
 NUMBERS = {"precision": 0.55, "precision[car, old]": 0.2, "ap50": 0.4, "shift": None}
 

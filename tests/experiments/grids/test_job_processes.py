@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from st_keras.experiments import job_processes
+from st_keras.experiments.grids import job_processes
 
 
 class Note(NamedTuple):
@@ -113,14 +113,14 @@ def test_what_runs_is_ended_when_the_caller_goes_away(tmp_path):
 def test_who_is_killed_leaves_no_process_behind(tmp_path):
     program = (
         "import pathlib\n"
-        "from st_keras.experiments import job_processes\n"
+        "from st_keras.experiments.grids import job_processes\n"
         "from tests.experiments.test_job_processes import Note, work\n"
         "if __name__ == '__main__':\n"
         f"    job = Note('waits', pathlib.Path({str(tmp_path)!r}))\n"
         "    list(job_processes.run(work, [job]))\n"
     )
     (tmp_path / "program.py").write_text(program)
-    root = str(pathlib.Path(__file__).parents[2])
+    root = str(pathlib.Path(__file__).parents[3])
     parent = subprocess.Popen(
         [sys.executable, str(tmp_path / "program.py")],
         env=os.environ | {"PYTHONPATH": root},

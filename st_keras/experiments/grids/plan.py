@@ -5,7 +5,7 @@ from st_keras.config.grid import cell_at, cells_of, config_of_cell, load_grid
 from st_keras.data import dataset_info, splits
 from st_keras.experiments import ledger, multiply_adds, tables
 from st_keras.experiments.data_checks import unlabeled_pictures
-from st_keras.experiments.grid import Job, read_result
+from st_keras.experiments.grids.grid import Job, read_result
 from st_keras.experiments.ledger import Cost
 from st_keras.experiments.self_train import teacher_config
 

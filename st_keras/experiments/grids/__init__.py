@@ -1,0 +1,1 @@
+"""Many experiments of one design: their cells, costs, tables and figures."""

@@ -1,0 +1,1 @@
+"""How good pseudo labels are: what is measured, and its page."""
