@@ -114,7 +114,7 @@ def test_who_is_killed_leaves_no_process_behind(tmp_path):
     program = (
         "import pathlib\n"
         "from st_keras.experiments.grids import job_processes\n"
-        "from tests.experiments.test_job_processes import Note, work\n"
+        "from tests.experiments.grids.test_job_processes import Note, work\n"
         "if __name__ == '__main__':\n"
         f"    job = Note('waits', pathlib.Path({str(tmp_path)!r}))\n"
         "    list(job_processes.run(work, [job]))\n"
