@@ -8,7 +8,7 @@ from st_keras.config.detection import (
     DetectionConfig,
     PostprocessConfig,
 )
-from st_keras.config.identity import FREE, digest, free_settings, task_digest
+from st_keras.config.identity import MAY_CHANGE, digest, free_settings, task_digest
 from st_keras.config.joint import JointConfig
 from st_keras.config.load import (
     ConfigError,
@@ -55,7 +55,7 @@ __all__ = [
     "ConfigError",
     "DetectionConfig",
     "EvaluationConfig",
-    "FREE",
+    "MAY_CHANGE",
     "ExpectConfig",
     "InitConfig",
     "JointConfig",

@@ -8,7 +8,7 @@ from st_keras.config.schema import Config
 
 # They change none of the numbers that a run has reached: how much memory it takes, how
 # much disk, on which slice of TPUs it is, and what it does if a loss is not finite.
-FREE = frozenset(
+MAY_CHANGE = frozenset(
     (
         "evaluation.images_per_step",
         "training.keep_checkpoints",
@@ -22,7 +22,7 @@ _HEX_DIGITS = 12
 def digest(config: Config) -> str:
     """Returns 12 hex digits that change with any setting that changes numbers.
 
-    `config.FREE` names the others, such as `runtime.tpu`. Nor do the digits change with
+    `config.MAY_CHANGE` names the others, such as `runtime.tpu`. Nor do the digits change with
     `expect`, which says what a run is known to reach. A setting at its default counts
     as one that is not there, so that a later version with more settings gives the same
     digits. Therefore no default may change: a test holds them to
@@ -41,7 +41,7 @@ def task_digest(config: Config) -> str:
 def free_settings(config: Config) -> dict[str, object]:
     """Returns what the digest does not know, by dotted name."""
     found = {}
-    for name in sorted(FREE):
+    for name in sorted(MAY_CHANGE):
         part, setting = name.split(".")
         found[name] = getattr(getattr(config, part), setting)
     return found
@@ -50,7 +50,7 @@ def free_settings(config: Config) -> dict[str, object]:
 def _without_free(config: Config) -> Config:
     """Returns the config with what does not count at its defaults."""
     config = dataclasses.replace(config, expect=None)
-    for name in FREE:
+    for name in MAY_CHANGE:
         part, setting = name.split(".")
         own = getattr(config, part)
         (field,) = (f for f in dataclasses.fields(own) if f.name == setting)

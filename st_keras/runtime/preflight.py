@@ -251,7 +251,7 @@ def check_workdir(config: Config, workdir: str, but: Sequence[str] = ()) -> None
 
     The folder of runs may have been moved, or be named by another path: settings that
     name something inside it, such as the labels of a student, then count as the same.
-    What changes no number may differ (`config.FREE`), and settings that the run's
+    What changes no number may differ (`config.MAY_CHANGE`), and settings that the run's
     version did not have count as their defaults.
 
     Args:
@@ -294,7 +294,7 @@ def _is_same(there: dict, now: dict, workdir: pathlib.Path) -> bool:
     moved_from = set()
     if there.keys() != now.keys():
         return False
-    for name in now.keys() - config_lib.FREE:
+    for name in now.keys() - config_lib.MAY_CHANGE:
         old, new = there[name], now[name]
         below = [r for r in roots if isinstance(new, str) and new.startswith(f"{r}/")]
         inside = new.removeprefix(below[0]) if below else ""

@@ -1,6 +1,6 @@
 """THE loop: how a teacher or a student is trained, from top to bottom.
 
-Where a run starts from is decided in `_Run.go_on`. What a step does is in step.py, what
+Where a run starts from is decided in `_Run.restore_or_begin`. What a step does is in step.py, what
 it is fed in self_training/batches.py, how the losses are weighed in
 self_training/blend.py.
 """
@@ -87,7 +87,7 @@ def train(
     with _claimed(workdir, hosts):
         if hosts.is_chief:  # All checks have passed: the folder is this run's.
             preflight.save_config(config, workdir, data)
-        run.go_on()
+        run.restore_or_begin()
         with hosts.explaining("training"):
             run.to_the_end(pictures, title or config.role.capitalize())
         return run.finish(pictures)
@@ -138,7 +138,7 @@ class _Run:
         self._metrics: dict = {}  # Of the last evaluation.
         self._values: dict[str, float] = {}  # Of the last steps.
 
-    def go_on(self) -> None:
+    def restore_or_begin(self) -> None:
         """Starts from the first of these that exists.
 
         1. A checkpoint of this run: everything goes on from it.
