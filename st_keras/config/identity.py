@@ -22,10 +22,10 @@ _HEX_DIGITS = 12
 def digest(config: Config) -> str:
     """Returns 12 hex digits that change with any setting that changes numbers.
 
-    `config.MAY_CHANGE` names the others, such as `runtime.tpu`. Nor do the digits change with
-    `expect`, which says what a run is known to reach. A setting at its default counts
-    as one that is not there, so that a later version with more settings gives the same
-    digits. Therefore no default may change: a test holds them to
+    `config.MAY_CHANGE` names the others, such as `runtime.tpu`. Nor do the digits
+    change with `expect`, which says what a run is known to reach. A setting at its
+    default counts as one that is not there, so that a later version with more settings
+    gives the same digits. Therefore no default may change: a test holds them to
     tests/config/defaults.json.
     """
     text = json.dumps(_told(_without_free(config)), sort_keys=True)

@@ -1,7 +1,7 @@
 """THE loop: how a teacher or a student is trained, from top to bottom.
 
-Where a run starts from is decided in `_Run.restore_or_begin`. What a step does is in step.py, what
-it is fed in self_training/batches.py, how the losses are weighed in
+Where a run starts from is decided in `_Run.restore_or_begin`. What a step does is in
+step.py, what it is fed in self_training/batches.py, how the losses are weighed in
 self_training/blend.py.
 """
 
