@@ -141,9 +141,7 @@ def run(
     return content
 
 
-def format_content(content: dict) -> str:
-    """Returns what `run` found as text."""
-    return rows.format_rows(content["rows"])
+format_content = rows.format_content
 
 
 def _measure(

@@ -1,6 +1,7 @@
 """Detections of a batch next to those of tf-models-official, suppression included."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -18,16 +19,7 @@ from st_keras.experiments.benchmarks.predictions import SLOW
 from st_keras.experiments.benchmarks.twins import Sizes
 
 _CALLS = 4  # Per measurement.
-_CLASSES = 91
 
-CASES = {
-    f"predict/retinanet_{name}_{side}": Sizes(backbone, (side, side), 4, _CLASSES)
-    for name, backbone in (
-        ("resnet50_fpn", "resnet50"),
-        ("spinenet_49", "spinenet_49"),
-    )
-    for side in (256, 384)
-}
 _NOTE = (
     "From uint8 pictures of the network's size in memory to boxes on the host: "
     "normalisation, forward pass, decoding, suppression. The peer's suppression is "
@@ -40,48 +32,6 @@ ENDS = {
     **lone.ENDS,
 }
 _VERSIONS = {"": SLOW, "/peer_batched_nms": "batched"}
-NAMES = tuple(f"{name}{end}" for name in CASES for end in ENDS)
-
-
-def run(
-    output: str,
-    *,
-    command: str,
-    only: Sequence[str] = (),
-    pairs: int = 5,
-    cases: dict[str, Sizes] = CASES,
-) -> dict:
-    """Runs the measurements and writes the results as JSON.
-
-    Args:
-      output: JSON file.
-      command: Repeats the measurement; it is stored with the results.
-      only: Of `NAMES`; empty is all but those that take hours.
-      pairs: How often both sides are measured.
-      cases: Sizes by the names of rows.
-
-    Returns:
-      What is in the file.
-
-    Raises:
-      ValueError: A name is unknown.
-    """
-    return twin_cases.run(
-        "predict",
-        output,
-        command=command,
-        only=only,
-        pairs=pairs,
-        cases=cases,
-        ends=ENDS,
-        measure=_measure,
-        slow_ends=[end for end, version in _VERSIONS.items() if version == SLOW],
-    )
-
-
-def format_content(content: dict) -> str:
-    """Returns what `run` found as text."""
-    return rows.format_rows(content["rows"])
 
 
 def _measure(
@@ -112,3 +62,14 @@ def _measure(
     yield from twin_cases.comparisons(
         ends, timed(look), peer_of, notes=ENDS, pairs=pairs, bar=bar
     )
+
+
+run = functools.partial(
+    twin_cases.run,
+    "predict",
+    cases=twin_cases.retinanets("predict"),
+    ends=ENDS,
+    measure=_measure,
+    slow_ends=[end for end, version in _VERSIONS.items() if version == SLOW],
+)
+format_content = rows.format_content

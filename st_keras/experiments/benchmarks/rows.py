@@ -121,6 +121,11 @@ def versions() -> dict[str, str]:
     return installed | {"st_keras": st_keras.__version__}
 
 
+def format_content(content: dict) -> str:
+    """Returns what a suite of rows has found as text."""
+    return format_rows(content["rows"])
+
+
 def format_rows(rows: list[dict]) -> str:
     """Returns rows as an aligned table."""
     with_cpu = any("cpu_ratio" in row for row in rows)

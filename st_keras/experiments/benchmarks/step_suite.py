@@ -1,6 +1,7 @@
 """A step of training next to that of tf-models-official: speed, start, memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
@@ -15,16 +16,7 @@ from st_keras.experiments.benchmarks import (
 from st_keras.experiments.benchmarks.twins import Sizes
 
 _STEPS = 3  # Per measurement.
-_CLASSES = 91
 
-CASES = {
-    f"step/retinanet_{name}_{side}": Sizes(backbone, (side, side), 4, _CLASSES)
-    for name, backbone in (
-        ("resnet50_fpn", "resnet50"),
-        ("spinenet_49", "spinenet_49"),
-    )
-    for side in (256, 384)
-}
 _WITH_TARGETS = (
     "From decoded pictures of the network's size and 8 boxes in each to new weights: "
     "normalisation, anchor matching, forward, losses, backward, optimizer. The peer "
@@ -36,47 +28,6 @@ _WITHOUT = (
     "clock starts; ours with both in it, as above."
 )
 ENDS = {"": _WITH_TARGETS, "/peer_without_targets": _WITHOUT, **lone.ENDS}
-NAMES = tuple(f"{name}{end}" for name in CASES for end in ENDS)
-
-
-def run(
-    output: str,
-    *,
-    command: str,
-    only: Sequence[str] = (),
-    pairs: int = 5,
-    cases: dict[str, Sizes] = CASES,
-) -> dict:
-    """Runs the measurements and writes the results as JSON.
-
-    Args:
-      output: JSON file.
-      command: Repeats the measurement; it is stored with the results.
-      only: Of `NAMES`; empty is all.
-      pairs: How often both sides are measured.
-      cases: Sizes by the names of rows.
-
-    Returns:
-      What is in the file.
-
-    Raises:
-      ValueError: A name is unknown.
-    """
-    return twin_cases.run(
-        "step",
-        output,
-        command=command,
-        only=only,
-        pairs=pairs,
-        cases=cases,
-        ends=ENDS,
-        measure=_measure,
-    )
-
-
-def format_content(content: dict) -> str:
-    """Returns what `run` found as text."""
-    return rows.format_rows(content["rows"])
 
 
 def _measure(
@@ -123,3 +74,13 @@ def _measure(
         pairs=pairs,
         bar=bar,
     )
+
+
+run = functools.partial(
+    twin_cases.run,
+    "step",
+    cases=twin_cases.retinanets("step"),
+    ends=ENDS,
+    measure=_measure,
+)
+format_content = rows.format_content

@@ -11,6 +11,19 @@ from st_keras.experiments.benchmarks.twins import Sizes
 # Yields the rows of a case, given its name, sizes, the rows wanted, the number of
 # pairs, and the bar that advances with each pair.
 Measure = Callable[[str, Sizes, list[str], int, tqdm], Iterator[dict]]
+_CLASSES = 91
+
+
+def retinanets(kind: str) -> dict[str, Sizes]:
+    """Returns the sizes of the detectors that a suite measures, by case."""
+    return {
+        f"{kind}/retinanet_{name}_{side}": Sizes(backbone, (side, side), 4, _CLASSES)
+        for name, backbone in (
+            ("resnet50_fpn", "resnet50"),
+            ("spinenet_49", "spinenet_49"),
+        )
+        for side in (256, 384)
+    }
 
 
 def run(
@@ -18,8 +31,8 @@ def run(
     output: str,
     *,
     command: str,
-    only: Sequence[str],
-    pairs: int,
+    only: Sequence[str] = (),
+    pairs: int = 5,
     cases: dict[str, Sizes],
     ends: Sequence[str],
     measure: Measure,

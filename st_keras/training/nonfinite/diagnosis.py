@@ -107,13 +107,9 @@ def _batch(seen: Replayed) -> Diagnosis | None:
 def _forward(seen: Replayed) -> Diagnosis | None:
     for call in seen.probes.calls:
         if not call.outputs.is_finite:
-            images = seen.images_of(~call.outputs.rows, call.replica)
-            return Diagnosis(
-                where=f"forward pass, output of {_name(call)}; its largest input is "
-                f"{call.inputs.largest:.3g}",
-                images=images,
-                cure=_of_size(seen, images),
-            )
+            where = f"forward pass, output of {_name(call)}; its largest input is "
+            where += f"{call.inputs.largest:.3g}"
+            return _of_call(seen, call, ~call.outputs.rows, where)
     return None
 
 
@@ -159,13 +155,9 @@ def _backward(seen: Replayed) -> Diagnosis | None:
             )
     for call in sorted(seen.probes.calls, key=lambda call: call.turn):
         if not call.input_gradients.is_finite and call.output_gradients.is_finite:
-            images = seen.images_of(~call.input_gradients.rows, call.replica)
-            return Diagnosis(
-                where=f"backward pass, through {_name(call)}; the largest gradient "
-                f"that came to it is {call.output_gradients.largest:.3g}",
-                images=images,
-                cure=_of_size(seen, images),
-            )
+            where = f"backward pass, through {_name(call)}; the largest gradient that "
+            where += f"came to it is {call.output_gradients.largest:.3g}"
+            return _of_call(seen, call, ~call.input_gradients.rows, where)
     return None
 
 
@@ -186,6 +178,12 @@ def _gradients(seen: Replayed) -> Diagnosis | None:
         images=[],
         cure=_LOWER,
     )
+
+
+def _of_call(seen: Replayed, call: Call, bad: np.ndarray, where: str) -> Diagnosis:
+    """Returns the diagnosis of some rows, [B] bool, of a layer's call."""
+    images = seen.images_of(bad, call.replica)
+    return Diagnosis(where=where, images=images, cure=_of_size(seen, images))
 
 
 def _of_rows(seen: Replayed, terms: Terms, bad: np.ndarray, where: str) -> Diagnosis:

@@ -81,9 +81,8 @@ def test_rows_that_take_hours_are_measured_only_by_name(tmp_path, monkeypatch):
         measured.extend(chosen)
         return iter([])
 
-    monkeypatch.setattr(predict_suite, "_measure", measure)
     monkeypatch.setattr(lone, "rows_of", lambda *_: [])
-    settings = {"command": "c", "cases": {"x": SIZES}}
+    settings = {"command": "c", "cases": {"x": SIZES}, "measure": measure}
     predict_suite.run(str(tmp_path / "p.json"), **settings)
     assert measured == ["x/peer_batched_nms", "x/first_call", "x/peak_memory"]
     measured.clear()
