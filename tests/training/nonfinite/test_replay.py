@@ -91,6 +91,27 @@ def test_a_gradient_that_is_not_finite_is_told_from_a_value():
     np.testing.assert_array_equal(broken.input_gradients.rows, [True, False, True])
 
 
+@pytest.mark.parametrize(
+    ("bias", "where"),
+    # As above: the root of the middle row does not exist, or has an infinite slope.
+    [(-2.0, "forward pass, output of"), (-1.0, "backward pass, through")],
+)
+def test_a_layer_is_named_with_the_picture_whose_row_it_could_not_take(bias, where):
+    probes = Probes()
+    probes.calls, _, _ = look(towers(bias=bias))
+    seen = replay.Replayed(
+        facts={"images": {"human": ["a", "b", "c"]}, "replicas": 1},
+        **{"task": None, "is_same": True, "slices": 1, "values": {"gradient_norm": 1}},
+        parts={"human": np.zeros([3, 2])},
+        weights={"first/kernel": replay.Seen(largest=1.0)},
+        **{"gradients": {}, "probes": probes, "terms": []},
+    )
+    found = diagnosis.diagnose(seen)
+    assert found.where.startswith(f"{where} layer `tower/root`")
+    assert found.images == ["human: b"]
+    assert found.cure.startswith("Look at b ")
+
+
 STEP = 3
 
 
