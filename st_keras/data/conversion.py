@@ -288,7 +288,7 @@ class _Conversion:
         count = self._source.num_labeled(self._split)
         if count is None:
             return
-        [labeled] = splits.draw(
+        [labeled] = splits.sample(
             self._labels_by_id, [count], seed=self._source.seed, ensure_classes=True
         )
         rest = [i for i in self._labels_by_id if i not in set(labeled)]

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from st_keras.data import drawing, drawing_maps
 from st_keras.metrics import verdicts as kinds
-from st_keras.metrics.verdicts import BoxVerdicts, ClassVerdicts, PixelVerdicts
+from st_keras.metrics.verdicts import BoxVerdicts, ClassVerdicts, Verdicts
 from st_keras.types import IGNORED, LabelMap
 
 # In the order of `kinds.KINDS`; colour-blind eyes tell them apart, as do the dashes.
@@ -25,7 +25,7 @@ _GAP_PX = 4
 
 def draw_verdicts(
     image: np.ndarray,
-    found: BoxVerdicts | PixelVerdicts | ClassVerdicts,
+    found: Verdicts,
     class_names: tuple[str, ...],
     *,
     smallest_side_px: int,

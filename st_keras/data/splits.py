@@ -110,7 +110,7 @@ def check_disjoint(
             )
 
 
-def draw(
+def sample(
     labels_by_id: Mapping[str, Collection[int]],
     counts: Sequence[int],
     *,
@@ -199,7 +199,7 @@ def split(
         whole = f"{len(drawn_from)} labelled pictures of {whole}"
     total = len(drawn_from)
     counts = [max(1, round(total * f / 100)) for f in fractions]
-    drawn = draw(drawn_from, counts, seed=seed, ensure_classes=ensure_classes)
+    drawn = sample(drawn_from, counts, seed=seed, ensure_classes=ensure_classes)
     files, copies = {}, []
     for fraction, ids in zip(fractions, drawn, strict=True):
         stem = pathlib.Path(folder).expanduser() / f"fraction_{fraction:g}_seed{seed}"

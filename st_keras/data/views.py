@@ -13,7 +13,7 @@ def whole(image: tf.Tensor, view_size_px: tuple[int, int]) -> View:
       image: [H, W, 3] uint8.
       view_size_px: Height and width of the network's input.
     """
-    shown_image, shown = warp.show_whole(image, view_size_px)
+    shown_image, shown = warp.letterbox(image, view_size_px)
     return View(
         image=shown_image,
         scale_yx=geometry.scale_yx(shown),
@@ -31,7 +31,7 @@ def middle(image: tf.Tensor, view_size_px: tuple[int, int], share: float) -> Vie
       view_size_px: Height and width of the network's input.
       share: In (0, 1], of the sides of the largest window of the view's shape.
     """
-    shown_image, shown = warp.show_middle(image, view_size_px, share)
+    shown_image, shown = warp.center_crop(image, view_size_px, share)
     return View(
         image=shown_image,
         scale_yx=geometry.scale_yx(shown),

@@ -52,14 +52,14 @@ def show_augmentations(
 
     @tf.function
     def draw_one(image, labels, label_map, number):
-        drawn = augmentation.draw(
+        changes = augmentation.sample(
             tf.shape(image)[:2], labels.boxes_yxyx, tf.stack([seed, number])
         )
         return (
-            augmentation.show(image, drawn),
-            augmentation.move_labels(labels, drawn),
-            augmentation.show_label_map(label_map, drawn),
-            drawn,
+            augmentation.apply(image, changes),
+            augmentation.apply_to_boxes(labels, changes),
+            augmentation.apply_to_label_map(label_map, changes),
+            changes,
         )
 
     pictures, titles = [], []
@@ -71,8 +71,8 @@ def show_augmentations(
         seen = (example.image, example.labels, label_map)
         views = [(*seen, _size(example.image))]
         for column in range(_COLUMNS - 1):
-            *view, drawn = draw_one(*seen, tf.constant(row * _COLUMNS + column))
-            views.append((*view, describe(drawn)))
+            *view, changes = draw_one(*seen, tf.constant(row * _COLUMNS + column))
+            views.append((*view, describe(changes)))
         for column, (image, labels, label_map, title) in enumerate(views):
             labels = labels._make(field.numpy() for field in labels)
             label_map = label_map._make(field.numpy() for field in label_map)
@@ -85,23 +85,23 @@ def show_augmentations(
     return f"{_COLUMNS - 1} draws of {rows} records of {records}: {output}"
 
 
-def describe(drawn: Changes) -> str:
+def describe(changes: Changes) -> str:
     """Returns the operations of one draw, such as `x1.31 mirrored Rotate -30`."""
-    shown = drawn.geometry
+    shown = changes.geometry
     scale = np.sqrt(np.abs(np.linalg.det(shown.matrix[:, :2])))
     words = [f"x{scale:.2f}"] + ["mirrored"] * bool(shown.is_mirrored)
-    for slot, index in enumerate(drawn.operations.numpy()):
+    for slot, index in enumerate(changes.operations.numpy()):
         name = operations.NAMES[index]
         if name == operations.NOTHING:
             continue
         if name in operations.BOX_CONTENTS:
-            changed = np.count_nonzero(drawn.contents.boxes_yxyx[slot, :, 2])
+            changed = np.count_nonzero(changes.contents.boxes_yxyx[slot, :, 2])
             if not changed:
                 continue
             name = f"{name} {changed}:"
         words.append(name.replace("_BBoxes", ""))
         if not name.startswith(_NO_NUMBER):
-            words.append(f"{float(drawn.arguments[slot]):.3g}")
+            words.append(f"{float(changes.arguments[slot]):.3g}")
     return " ".join(words)
 
 

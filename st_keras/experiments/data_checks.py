@@ -13,6 +13,16 @@ def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
     return settings.unlabeled_records, settings.unlabeled_ids
 
 
+def held_out_pictures(config: Config) -> Pictures:
+    """Returns the pictures with labels by people that thresholds are chosen on.
+
+    Both are empty without `self_training.calibration`.
+    """
+    if not config.self_training.calibration:
+        return "", ""
+    return config.human.records, config.self_training.calibration.ids
+
+
 def check_before(
     config: Config, *, may_choose: bool = False, labels: bool = True
 ) -> None:
@@ -52,10 +62,9 @@ def check_before(
 def picture_sets(config: Config) -> dict[str, Pictures]:
     """Returns what the stages of an experiment learn from, label and are judged on."""
     settings = config.self_training
-    held_out = settings.calibration.ids if settings.calibration else ""
     return {
         "human": (config.human.records, config.human.ids),
-        "calibration": (config.human.records if held_out else "", held_out),
+        "calibration": held_out_pictures(config),
         "unlabeled": unlabeled_pictures(settings),
         "evaluation": (config.evaluation.records, config.evaluation.ids),
         "test": (settings.test_records, settings.test_ids),

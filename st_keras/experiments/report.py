@@ -9,7 +9,7 @@ from st_keras.config import Config
 from st_keras.data import dataset_info
 from st_keras.experiments import figures, page, pictures, tables, threshold_table
 from st_keras.experiments.figures import Chart, Line, Mark
-from st_keras.experiments.self_train import PAGE_FILE, REPORT_FILE
+from st_keras.experiments.outcome import PAGE_FILE, REPORT_FILE
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.run_log import read_rows
 from st_keras.self_training.shards import MANIFEST_FILE

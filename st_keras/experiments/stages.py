@@ -55,6 +55,9 @@ class Stages:
     def path(self, name: str) -> str:
         return str(self._workdir / name)
 
+    def thresholds_file(self, name: str) -> str:
+        return self.path(f"{name}.json")
+
     @_one_process_at_a_time
     def train(self, name: str, config: Config) -> None:
         tf.keras.backend.clear_session()
@@ -103,7 +106,7 @@ class Stages:
         """Chooses thresholds from the labels of held-out pictures.
 
         Args:
-          name: Of the stage and of the file.
+          name: Of the stage.
           labels: Stage in which a model has labelled them.
           model: Stage of that model.
           config: The student's; its human records have the truth.
@@ -111,7 +114,7 @@ class Stages:
         Returns:
           The file of the thresholds.
         """
-        output = self.path(f"{name}.json")
+        output = self.thresholds_file(name)
         settings, started = config.self_training.calibration, time.time()
         choice = {
             "target": settings.target,

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from st_keras.metrics.measures import Metric
 from st_keras.types import Classes
 
 _NONE = -100.0  # As for AP: there is nothing to measure it on.
 _TOP = 5
 
 
-class Accuracy:
+class Accuracy(Metric):
     """Counts pictures whose class is the most probable one, or among the best five.
 
     Pictures whose class is not known count nowhere.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from st_keras.metrics.measures import Metric
 from st_keras.types import Boxes
 
 # In the order pycocotools prints them. Sizes in square pixels of the original picture:
@@ -20,7 +21,7 @@ NAMES = (
 _CLASSES_AT_ONCE = 20
 
 
-class AveragePrecision:
+class AveragePrecision(Metric):
     """Collects truth and predictions of pictures, then scores them all at once.
 
     A number is -100 where the truth has no box to compute it from: pycocotools' -1, in

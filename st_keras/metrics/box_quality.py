@@ -5,6 +5,7 @@ import numpy as np
 from st_keras.metrics import box_looks, sentences
 from st_keras.metrics.box_breakdown import ROW, Breakdown, size_of
 from st_keras.metrics.box_matching import FALSE, IN_CROWD, find_true, overlaps
+from st_keras.metrics.measures import LabelQuality
 from st_keras.metrics.score_curves import THRESHOLDS
 from st_keras.metrics.verdicts import BoxVerdicts
 from st_keras.types import Boxes
@@ -24,7 +25,7 @@ _CHARTS = [
 ]
 
 
-class BoxQuality:
+class BoxQuality(LabelQuality):
     """Collects pseudo boxes picture by picture; only scores and flags are held.
 
     A pseudo box is right if it overlaps, by an IoU of 0.5 or more, a true box of its
@@ -34,11 +35,7 @@ class BoxQuality:
     only in `images`.
     """
 
-    threshold_free = (
-        "ap50",
-        "ap75",
-        "calibration_error",
-    )  # Numbers that no threshold changes.
+    threshold_free = ("ap50", "ap75", "calibration_error")
 
     def __init__(self, class_names: tuple[str, ...] = ()):
         """Makes an empty measure.
@@ -106,14 +103,7 @@ class BoxQuality:
         return self._breakdown().numbers(min_score)
 
     def details(self, min_score: float) -> dict:
-        """Returns all that a report shows, in a form that all tasks share.
-
-        Returns:
-          `numbers`; `human`, those of people or, without them, of the truth (None:
-          neither is known); `thresholds`, a row for each; `charts` over thresholds;
-          `tables`, by title and row; `histogram` and `calibration`, as in
-          `score_curves`.
-        """
+        """Returns all that a report shows; see `LabelQuality`."""
         breakdown = self._breakdown()
         return {
             "unit": "boxes",

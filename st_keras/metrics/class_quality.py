@@ -5,20 +5,21 @@ import array
 import numpy as np
 
 from st_keras.metrics import class_looks, score_curves, sentences
+from st_keras.metrics.measures import LabelQuality
 from st_keras.metrics.verdicts import ClassVerdicts
 from st_keras.types import Classes
 
 _UNKNOWN = -1
 
 
-class ClassQuality:
+class ClassQuality(LabelQuality):
     """Collects pseudo labels picture by picture; a dozen bytes of each are held.
 
     A picture is kept if it has a class whose score reaches the minimum. Once the truth
     of any picture is known, pictures whose true class is not known count nowhere.
     """
 
-    threshold_free = ("calibration_error",)  # Numbers that no threshold changes.
+    threshold_free = ("calibration_error",)
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
@@ -110,7 +111,7 @@ class ClassQuality:
         return found | {"calibration_error": self._calibration()["error"]}
 
     def details(self, min_score: float) -> dict:
-        """Returns all that a report shows, as `BoxQuality.details` does."""
+        """Returns all that a report shows; see `LabelQuality`."""
         result = self.result(min_score)
         scores, said, true = self._columns()
         has_class = scores >= 0.0

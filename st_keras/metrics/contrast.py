@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from st_keras.metrics.measures import Metric
 from st_keras.types import Embeddings
 
 
-class ContrastiveAccuracy:
+class ContrastiveAccuracy(Metric):
     """Compares two views of each picture with those of the pictures around it.
 
     Pictures are grouped in the order they come, `among` at a time, so that the number

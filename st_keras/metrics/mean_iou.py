@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from st_keras.metrics.measures import Metric
 from st_keras.types import IGNORED, LabelMap
 
 _NONE = -100.0  # As for AP: there is nothing to measure it on.
 
 
-class MeanIoU:
+class MeanIoU(Metric):
     """Counts, over all pictures together, pixels by true and predicted class.
 
     A class that neither people nor the model uses anywhere is left out of the mean and

@@ -5,6 +5,7 @@ import numpy as np
 from st_keras.metrics import map_looks, sentences
 from st_keras.metrics.confidences import LEVELS
 from st_keras.metrics.mean_iou import add_confusions
+from st_keras.metrics.measures import LabelQuality
 from st_keras.metrics.pixel_breakdown import Breakdown
 from st_keras.metrics.score_curves import THRESHOLDS
 from st_keras.metrics.verdicts import PixelVerdicts
@@ -24,7 +25,7 @@ _CHARTS = [
 ]
 
 
-class PixelQuality:
+class PixelQuality(LabelQuality):
     """Collects pseudo label maps picture by picture; only counts are held.
 
     A pixel is kept if it has a class and its confidence, stored rounded to 1/255,
@@ -32,7 +33,7 @@ class PixelQuality:
     class is not known count nowhere, and pictures without truth only in `images`.
     """
 
-    threshold_free = ("calibration_error",)  # Numbers that no threshold changes.
+    threshold_free = ("calibration_error",)
 
     def __init__(self, class_names: tuple[str, ...]):
         self._class_names = tuple(class_names)
@@ -114,7 +115,7 @@ class PixelQuality:
         return self._breakdown().numbers(min_score)
 
     def details(self, min_score: float) -> dict:
-        """Returns all that a report shows, as `BoxQuality.details` does."""
+        """Returns all that a report shows; see `LabelQuality`."""
         breakdown = self._breakdown()
         return {
             "unit": "pixels",
@@ -128,7 +129,9 @@ class PixelQuality:
             **breakdown.details(min_score),
         }
 
-    def agreement(self, labels: LabelMap, other: LabelMap, *, min_score: float):
+    def agreement(
+        self, labels: LabelMap, other: LabelMap, *, min_score: float
+    ) -> float:
         """Returns the share of equal pixels of two looks at a picture, in [0, 1].
 
         Args:

@@ -58,6 +58,9 @@ class PixelVerdicts(NamedTuple):
         return ", ".join(f"{n / size:.0%} {name}" for name, n in found) or "empty"
 
 
+Verdicts = BoxVerdicts | ClassVerdicts | PixelVerdicts
+
+
 def _counts(kinds) -> dict[str, int]:
     return {
         name: count

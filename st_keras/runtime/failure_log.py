@@ -31,7 +31,7 @@ class FailureLog:
         self.events = [e for e in _read(self._path) if _began(e) <= resume_step]
 
     @property
-    def draws(self) -> int:
+    def recoveries(self) -> int:
         """How often the run has gone back, which selects the seed of its draws."""
         return sum(event["policy"] == RECOVER for event in self.events)
 
@@ -41,7 +41,7 @@ class FailureLog:
 
         Leaves out what never happened.
         """
-        counts = {"skipped": len(self._skipped()), "recovered": self.draws}
+        counts = {"skipped": len(self._skipped()), "recovered": self.recoveries}
         return {f"failures/{name}": float(n) for name, n in counts.items() if n}
 
     def refusal(self, policy: str, step: int) -> str:
@@ -59,8 +59,8 @@ class FailureLog:
             return f"The {row} steps before it were skipped."
         if policy == SKIP and len(skipped) >= MOST_SKIPPED:
             return f"The run has skipped {len(skipped)} steps, which is the most."
-        if policy == RECOVER and self.draws >= MOST_RECOVERIES:
-            return f"The run has recovered {self.draws} times, which is the most."
+        if policy == RECOVER and self.recoveries >= MOST_RECOVERIES:
+            return f"The run has recovered {self.recoveries} times, which is the most."
         return ""
 
     def add(self, event: dict) -> None:

@@ -68,8 +68,8 @@ class Augmented(NamedTuple):
     """A training picture, and what has been done to it."""
 
     image: Any  # [H, W, 3] uint8, of the network's size.
-    changes: Any  # Left to `Augmentation.show_canvases`; () if nothing is.
-    drawn: Changes  # In pixels of the picture as it was after shrinking.
+    changes: Any  # Left to `Augmentation.apply_to_canvases`; () if nothing is.
+    sampled: Changes  # In pixels of the picture as it was after shrinking.
     halvings: Any  # [] int32 in [0, 3]: how often the sides were halved when decoded.
 
 
@@ -103,8 +103,8 @@ def augment_picture(
     halvings = augmentation.halvings(size_px, seed, for_canvas=not is_host)
     image = decode.decode_shrunk_image(encoded, halvings)
     small_yxyx = boxes_yxyx / shrinking.factor(halvings)
-    drawn = augmentation.draw(tf.shape(image)[:2], small_yxyx, seed)
+    sampled = augmentation.sample(tf.shape(image)[:2], small_yxyx, seed)
     if is_host:
-        return Augmented(augmentation.show(image, drawn), (), drawn, halvings)
-    canvas, changes = augmentation.to_canvas(image, drawn, num_boxes)
-    return Augmented(canvas, changes, drawn, halvings)
+        return Augmented(augmentation.apply(image, sampled), (), sampled, halvings)
+    canvas, changes = augmentation.to_canvas(image, sampled, num_boxes)
+    return Augmented(canvas, changes, sampled, halvings)

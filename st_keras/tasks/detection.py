@@ -117,7 +117,7 @@ class DetectionTask(Task):
         )
         factor = shrinking.factor(augmented.halvings)
         small = labels._replace(boxes_yxyx=labels.boxes_yxyx / factor)
-        labels = self._augmentation.move_labels(small, augmented.drawn)
+        labels = self._augmentation.apply_to_boxes(small, augmented.sampled)
         return Prepared(
             image=augmented.image,
             labels=_pad(labels, info.max_boxes_per_image),
@@ -149,7 +149,9 @@ class DetectionTask(Task):
         )
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
-        return self._augmentation.show_canvases(images, changes) if changes else images
+        if not changes:
+            return images
+        return self._augmentation.apply_to_canvases(images, changes)
 
     def losses(self, labels: Boxes, outputs: dict) -> dict[str, Ratio]:
         config = self._config

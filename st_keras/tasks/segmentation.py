@@ -129,13 +129,15 @@ class SegmentationTask(Task):
             seed,
             where=self._config.augment.where,
         )
-        moved = self._augmentation.show_label_map(
-            labels, augmented.drawn, augmented.halvings
+        moved = self._augmentation.apply_to_label_map(
+            labels, augmented.sampled, augmented.halvings
         )
         return Prepared(augmented.image, moved, image_id, augmented.changes)
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
-        return self._augmentation.show_canvases(images, changes) if changes else images
+        if not changes:
+            return images
+        return self._augmentation.apply_to_canvases(images, changes)
 
     def losses(self, labels: LabelMap, outputs: dict) -> dict[str, Ratio]:
         config = self._config

@@ -13,6 +13,8 @@ from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
 from st_keras.losses.simclr import nt_xent
 from st_keras.metrics.contrast import ContrastiveAccuracy
+from st_keras.metrics.judged_labels import JudgedLabels
+from st_keras.metrics.measures import LabelQuality
 from st_keras.tasks.augmentation import (
     augment_picture,
     build_augmentation,
@@ -186,10 +188,10 @@ class SimClrTask(Task):
     def new_metric(self) -> ContrastiveAccuracy:
         return ContrastiveAccuracy(_AMONG)
 
-    def new_quality(self):
+    def new_quality(self) -> LabelQuality:
         raise ValueError("A run of SimCLR has no pseudo labels to measure.")
 
-    def new_calibration(self):
+    def new_calibration(self) -> JudgedLabels:
         raise ValueError("A run of SimCLR has no pseudo labels to choose from.")
 
     def objects(self, labels: Embeddings) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
 from st_keras.metrics.judged_labels import JudgedLabels
+from st_keras.metrics.measures import LabelQuality, Metric
 from st_keras.types import Labels, Prepared, Ratio, View
 
 
@@ -230,22 +231,12 @@ class Task(abc.ABC):
 
     # --------------------------------------------------------- Numbers and pictures
     @abc.abstractmethod
-    def new_metric(self):
-        """Returns an empty metric.
-
-        It has `headline`, the name of its first number, and the methods
-        `add(image_id, truth, predicted)` and `result()`.
-        """
+    def new_metric(self) -> Metric:
+        """Returns an empty metric."""
 
     @abc.abstractmethod
-    def new_quality(self):
-        """Returns an empty measure of pseudo labels.
-
-        It has the methods `add(pseudo, truth)`, where `truth` may be None,
-        `add_human(labels)`, and `result(min_score)`; `numbers(min_score)` and
-        `details(min_score)` for a report; and of one picture `agreement`, `doubt`,
-        `verdicts`, `mirrored` and `cropped`.
-        """
+    def new_quality(self) -> LabelQuality:
+        """Returns an empty measure of pseudo labels."""
 
     @abc.abstractmethod
     def new_calibration(self) -> JudgedLabels:

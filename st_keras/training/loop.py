@@ -249,7 +249,7 @@ class _Run:
 
     def _show_pictures(self) -> None:
         # After a recovery, the draws are others.
-        batches = self._steps.batches(self._guard.drawn)
+        batches = self._steps.batches(self._guard.config)
         _log_pictures(self._log, batches, self._step)
 
     def _is_judged(self, step: int) -> bool:

@@ -92,36 +92,38 @@ class TestCheckDisjoint:
 class TestDraw:
     def test_sets_have_the_size_asked_for_and_no_repeats(self):
         for ids, count in zip(
-            splits.draw(LABELS, [3, 11, 40]), [3, 11, 40], strict=True
+            splits.sample(LABELS, [3, 11, 40]), [3, 11, 40], strict=True
         ):
             assert len(ids) == len(set(ids)) == count
 
     def test_nested_sets_begin_alike(self):
-        large, small = splits.draw(LABELS, [20, 5], seed=3)
+        large, small = splits.sample(LABELS, [20, 5], seed=3)
         assert large[:5] == small
 
     def test_the_seed_decides_and_the_order_of_records_does_not(self):
         backwards = dict(reversed(LABELS.items()))
-        assert splits.draw(LABELS, [9], seed=1) == splits.draw(backwards, [9], seed=1)
-        assert splits.draw(LABELS, [9], seed=1) != splits.draw(LABELS, [9], seed=2)
+        assert splits.sample(LABELS, [9], seed=1) == splits.sample(
+            backwards, [9], seed=1
+        )
+        assert splits.sample(LABELS, [9], seed=1) != splits.sample(LABELS, [9], seed=2)
 
     @pytest.mark.parametrize("seed", range(5))
     def test_every_class_is_in_every_set(self, seed):
-        for ids in splits.draw(LABELS, [2, 4, 30], seed=seed, ensure_classes=True):
+        for ids in splits.sample(LABELS, [2, 4, 30], seed=seed, ensure_classes=True):
             assert set().union(*(LABELS[i] for i in ids)) == {1, 2, 3}
 
     def test_ensuring_classes_changes_nothing_where_they_are_there_anyway(self):
-        plain = splits.draw(LABELS, [40], seed=1)
-        assert splits.draw(LABELS, [40], seed=1, ensure_classes=True) == plain
+        plain = splits.sample(LABELS, [40], seed=1)
+        assert splits.sample(LABELS, [40], seed=1, ensure_classes=True) == plain
 
     def test_too_few_pictures_for_all_classes_are_refused(self):
         with pytest.raises(ValueError, match=r"1 of 40 .* takes about 2"):
-            splits.draw(LABELS, [1, 20], ensure_classes=True)
+            splits.sample(LABELS, [1, 20], ensure_classes=True)
 
     @pytest.mark.parametrize("count", [0, 41])
     def test_a_count_out_of_range_is_refused(self, count):
         with pytest.raises(ValueError, match=f"from 1 to 40.* got {count}"):
-            splits.draw(LABELS, [count])
+            splits.sample(LABELS, [count])
 
 
 class TestSplit:

@@ -110,7 +110,7 @@ def test_a_title_names_scale_mirror_and_operations_with_their_numbers():
     augmentation = build_augmentation(augment, policies.DETECTION, SIZE_PX)
     titles = {
         describe(
-            augmentation.draw(
+            augmentation.sample(
                 tf.constant([96, 128]), tf.zeros([0, 4]), tf.constant([0, number])
             )
         )
@@ -131,11 +131,11 @@ def test_a_policy_is_looked_up_among_those_of_the_task(tiny_records, tmp_path):
     twice = policies.Policy(scale_min=2.0, scale_max=2.0)
     plain = config.AugmentConfig(policy="S1")
     stated = config.AugmentConfig(policy="S1", scale_min=2.0, scale_max=2.0)
-    drawn = []
+    changes = []
     for augment, more in ((plain, {"policy_of": {"S1": twice}}), (stated, {})):
         path = tmp_path / "sheet.png"
         show_augmentations(
             tiny_records.glob, augment, (96, 128), str(path), count=6, **more
         )
-        drawn.append(np.asarray(Image.open(path)))
-    np.testing.assert_array_equal(*drawn)
+        changes.append(np.asarray(Image.open(path)))
+    np.testing.assert_array_equal(*changes)

@@ -8,13 +8,8 @@ import pytest
 
 from st_keras import config as config_lib
 from st_keras.experiments import data_checks, stages
-from st_keras.experiments import self_train as module
 from st_keras.experiments.ledger import Cost, Ledger
-from st_keras.experiments.self_train import (
-    self_train,
-    verdict,
-    with_steps,
-)
+from st_keras.experiments.self_train import self_train
 
 
 @pytest.fixture(scope="module")
@@ -147,57 +142,6 @@ def test_stages_are_told_apart_by_their_role(finished):
     }
 
 
-def test_a_teacher_sees_as_many_pictures_a_step_as_its_student(student_config):
-    teacher = module.teacher_config(student_config)
-    assert teacher.pseudo is None
-    assert teacher.human.images_per_step == 4 + 2
-    assert teacher.training.steps == student_config.training.steps
-
-
-def test_a_teacher_may_have_a_batch_of_its_own(student_config):
-    settings = dataclasses.replace(
-        student_config.self_training, teacher_images_per_step=5
-    )
-    config = dataclasses.replace(student_config, self_training=settings)
-    assert module.teacher_config(config).human.images_per_step == 5
-
-
-def test_a_student_may_start_from_its_teacher(student_config):
-    config = student_config
-    settings = dataclasses.replace(config.self_training, student_init="teacher")
-    config = dataclasses.replace(config, self_training=settings)
-    made = module.student_config(config, "w/labels_1", "w/teacher")
-    assert (made.init.kind, made.init.checkpoint) == ("teacher", "w/teacher")
-    assert made.pseudo.records == "w/labels_1/*.tfrecord"
-
-
-def test_a_longer_run_stretches_its_schedule(student_config):
-    optimization = dataclasses.replace(
-        student_config.optimization, schedule="step", step_boundaries=(6, 9)
-    )
-    config = dataclasses.replace(student_config, optimization=optimization)
-    assert with_steps(config, 36).optimization.step_boundaries == (18, 27)
-
-
-def test_the_verdict_says_who_lost():
-    report = {
-        "headline": "AP",
-        "student": {"AP": 30.0, "total": {"multiply_adds": 300}},
-        "teacher": {"AP": 25.5},
-        "control": {"AP": 31.0, "total": {"multiply_adds": 290}},
-    }
-    first, second, third = verdict(report)
-    assert first == "The student beats its teacher: +4.5 AP."
-    assert "does not beat the supervised control" in second
-    assert "-1.0 AP" in second
-    assert "One seed" in third
-    report["teacher"]["AP"] = 30.04
-    report["control"]["total"]["multiply_adds"] = 200  # Two thirds.
-    first, _, cost, _ = verdict(report)
-    assert first == "The student is level with its teacher: -0.0 AP."
-    assert cost.startswith("The control cost 67% of the student with its teacher")
-
-
 def test_a_config_without_the_parts_is_refused(teacher_config, tmp_path):
     with pytest.raises(ValueError, match="`self_training` and the `pseudo` part"):
         self_train(teacher_config, str(tmp_path))
@@ -218,13 +162,6 @@ def test_a_set_that_a_later_stage_cannot_read_is_refused_before_the_first(
         with pytest.raises(ValueError, match="/test"):
             self_train(config, str(tmp_path / "w"))
     assert not (tmp_path / "w" / "teacher").exists()
-
-
-def test_a_set_without_truth_gives_no_verdict():
-    report = {"headline": "AP", "student": {"AP": -100.0}, "teacher": {"AP": -100.0}}
-    assert verdict(report) == [
-        "The pictures to report on have no label: nothing can be judged."
-    ]
 
 
 def test_excluded_pictures_do_not_count_as_learned_from(student_config, digit_records):

@@ -12,30 +12,6 @@ from st_keras.experiments import tables
 ONLINE = ("pseudo.online=true", "self_training.student_init=teacher")
 
 
-@pytest.mark.parametrize("teacher_joint", [True, False])
-def test_a_teacher_has_the_joint_part_or_not_and_the_control_has_it(
-    joint_yaml, teacher_joint
-):
-    config = config_lib.load(
-        joint_yaml, [f"self_training.teacher_joint={str(teacher_joint).lower()}"]
-    )
-    teacher = module.teacher_config(config)
-    assert teacher.joint == (config.joint if teacher_joint else None)
-    assert module.student_config(config, "w/labels_1", "w/t").joint == config.joint
-    control = module.control_config(config, 24)
-    assert (control.joint, control.pseudo) == (config.joint, None)
-    assert control.training.steps == 24
-
-
-def test_a_live_teacher_is_shown_the_pictures_and_not_stored_labels(student_yaml):
-    config = config_lib.load(student_yaml, ONLINE)
-    student = module.student_config(config, "", "w/teacher")
-    settings = config.self_training
-    assert student.pseudo.records == settings.unlabeled_records
-    assert student.pseudo.ids == settings.unlabeled_ids
-    assert (student.init.kind, student.init.checkpoint) == ("teacher", "w/teacher")
-
-
 @pytest.mark.slow
 def test_both_together_end_in_a_report(joint_yaml, tmp_path):
     config = config_lib.load(

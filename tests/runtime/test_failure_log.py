@@ -24,7 +24,7 @@ def log_of(tmp_path, *events, resume_step=1000):
 
 def test_a_run_without_failures_leaves_no_file_and_no_numbers(tmp_path):
     log = FailureLog(str(tmp_path), resume_step=5)
-    assert (log.events, log.counts, log.draws) == ([], {}, 0)
+    assert (log.events, log.counts, log.recoveries) == ([], {}, 0)
     assert not (tmp_path / FILE).exists()
 
 
@@ -51,7 +51,7 @@ def test_it_recovers_three_times(tmp_path):
     two = [recover(9, back_to=8), recover(10, back_to=8)]
     assert log_of(tmp_path, *two).refusal("recover", 11) == ""
     three = log_of(tmp_path, *two, recover(11, back_to=8))
-    assert three.draws == 3
+    assert three.recoveries == 3
     assert "recovered 3 times" in three.refusal("recover", 500)
 
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 from st_keras.data.augment import (
     box_contents,
     canvas,
-    changes,
     crops,
     cuts,
     geometry,
@@ -19,6 +18,7 @@ from st_keras.data.augment import (
     shrinking,
     warp,
 )
+from st_keras.data.augment import changes as changes_lib
 from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.operations import Menu
 from st_keras.data.augment.policies import Policy
@@ -49,11 +49,11 @@ class Augmentation:
     def halvings(
         self, size_px: tf.Tensor, seed: tf.Tensor, *, for_canvas: bool = False
     ) -> tf.Tensor:
-        """Returns how often a picture can be halved before `draw` without loss.
+        """Returns how often a picture can be halved before `sample` without loss.
 
         Args:
           size_px: [2] int32 height and width of the picture.
-          seed: As `draw` will get it.
+          seed: As `sample` will get it.
           for_canvas: The picture goes to a canvas first, which shows it whole.
 
         Returns:
@@ -69,10 +69,10 @@ class Augmentation:
             scale *= geometry.jitter_scale(seeds[0], self.scale_min, self.scale_max)
         return shrinking.halvings(scale)
 
-    def draw(
+    def sample(
         self, size_px: tf.Tensor, boxes_yxyx: tf.Tensor, seed: tf.Tensor
     ) -> Changes:
-        """Draws what is done to a picture.
+        """Samples what is done to a picture.
 
         Args:
           size_px: [2] int32 height and width of the picture.
@@ -80,23 +80,23 @@ class Augmentation:
           seed: [2] int32 or int64.
         """
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        return changes.draw(
+        return changes_lib.sample(
             self.menu,
             size_px,
             boxes_yxyx,
-            self._draw_map(size_px, seeds[0]),
+            self._sample_map(size_px, seeds[0]),
             self.target_size_px,
             seeds[1],
             color_strength=self.color_strength,
             authors_quirks=self.authors_quirks,
         )
 
-    def show(self, image: tf.Tensor, drawn: Changes) -> tf.Tensor:
+    def apply(self, image: tf.Tensor, changes: Changes) -> tf.Tensor:
         """Returns the network's input for a picture.
 
         Args:
           image: [H, W, 3] uint8.
-          drawn: For this picture.
+          changes: For this picture.
 
         Returns:
           [*target_size_px, 3] uint8, static shape.
@@ -105,19 +105,19 @@ class Augmentation:
           ValueError: The image is not uint8, or does not have three channels.
         """
         images.check_pictures(image=image)
-        image = self._change_pixels(image, drawn, None)
+        image = self._change_pixels(image, changes, None)
         if self._has_cuts:
-            image = cuts.paint_over(image, drawn.cuts_yxyx, FILL_GREY)
-        return warp.warp_image(image, drawn.geometry, self.target_size_px)
+            image = cuts.paint_over(image, changes.cuts_yxyx, FILL_GREY)
+        return warp.warp_image(image, changes.geometry, self.target_size_px)
 
-    def show_label_map(
-        self, labels: LabelMap, drawn: Changes, halvings: tf.Tensor | int = 0
+    def apply_to_label_map(
+        self, labels: LabelMap, changes: Changes, halvings: tf.Tensor | int = 0
     ) -> LabelMap:
-        """Returns the label map that belongs to the picture from `show`.
+        """Returns the label map that belongs to the picture from `apply`.
 
         Args:
           labels: [H, W] uint8 each, of the picture before it was shrunk.
-          drawn: For the picture after that.
+          changes: For the picture after that.
           halvings: [] int32, from `halvings`; 0 if it was not shrunk.
 
         Returns:
@@ -133,30 +133,30 @@ class Augmentation:
         size = tf.shape(planes)[:2]
         if self._has_cuts:
             cuts_yxyx = boxes.clip_to_window(
-                drawn.cuts_yxyx * factor, tf.cast(size, tf.float32)
+                changes.cuts_yxyx * factor, tf.cast(size, tf.float32)
             )
             planes = cuts.paint_over(planes, cuts_yxyx, FILL_LABEL)
-        shown = geometry.before_shrinking(drawn.geometry, factor, size)
+        shown = geometry.before_shrinking(changes.geometry, factor, size)
         planes = warp.warp_label_map(planes, shown, self.target_size_px)
         return LabelMap(*tf.unstack(planes, axis=-1))
 
-    def move_labels(self, labels: Boxes, drawn: Changes) -> Boxes:
+    def apply_to_boxes(self, labels: Boxes, changes: Changes) -> Boxes:
         """Returns the visible parts of the boxes, in pixels of the network's input.
 
         Args:
           labels: [N, ...] in pixels of the picture.
-          drawn: For this picture.
+          changes: For this picture.
         """
         return moved_boxes.move_labels(
             labels,
-            drawn.geometry,
+            changes.geometry,
             self.target_size_px,
             min_visible_share=self.min_visible_share,
-            cuts_yxyx=drawn.cuts_yxyx if self._has_cuts else None,
+            cuts_yxyx=changes.cuts_yxyx if self._has_cuts else None,
         )
 
     def to_canvas(
-        self, image: tf.Tensor, drawn: Changes, num_boxes: int
+        self, image: tf.Tensor, changes: Changes, num_boxes: int
     ) -> tuple[tf.Tensor, Changes]:
         """Shows a whole picture, and returns the changes still to be made to it.
 
@@ -165,66 +165,66 @@ class Augmentation:
 
         Args:
           image: [H, W, 3] uint8.
-          drawn: For this picture.
+          changes: For this picture.
           num_boxes: N of the contents of boxes, after padding.
 
         Returns:
           [*target_size_px, 3] uint8, and the changes in its pixels; static shapes.
 
         Raises:
-          ValueError: As for `show`.
+          ValueError: As for `apply`.
         """
         images.check_pictures(image=image)
         shown = geometry.fit(tf.shape(image)[:2], self.target_size_px)
         scale = tf.linalg.diag_part(shown.matrix[:, :2])
         twice = tf.concat([scale, scale], 0)
-        drawn = drawn._replace(
-            cuts_yxyx=tf.round(drawn.cuts_yxyx * twice),
-            geometry=drawn.geometry._replace(
+        changes = changes._replace(
+            cuts_yxyx=tf.round(changes.cuts_yxyx * twice),
+            geometry=changes.geometry._replace(
                 matrix=geometry.compose(
-                    drawn.geometry.matrix, geometry.inverse(shown.matrix)
+                    changes.geometry.matrix, geometry.inverse(shown.matrix)
                 )
             ),
             window_yxyx=shown.target_yxyx,
         )
-        if drawn.contents:
-            is_length = changes.is_one_of(drawn.operations, changes.LENGTHS)
+        if changes.contents:
+            is_length = changes_lib.is_one_of(changes.operations, changes_lib.LENGTHS)
             scaled = box_contents.scaled(
-                drawn.contents, scale, is_length[: self.menu.slots]
+                changes.contents, scale, is_length[: self.menu.slots]
             )
-            drawn = drawn._replace(contents=box_contents.padded(scaled, num_boxes))
-        return warp.warp_image(image, shown, self.target_size_px), drawn
+            changes = changes._replace(contents=box_contents.padded(scaled, num_boxes))
+        return warp.warp_image(image, shown, self.target_size_px), changes
 
-    def show_canvases(self, images: tf.Tensor, drawn: Changes) -> tf.Tensor:
+    def apply_to_canvases(self, images: tf.Tensor, changes: Changes) -> tf.Tensor:
         """Returns the network's inputs for canvases; compiles with XLA.
 
         Args:
           images: [B, *target_size_px, 3] uint8.
-          drawn: From `to_canvas`, [B, ...] each.
+          changes: From `to_canvas`, [B, ...] each.
 
         Returns:
           [B, *target_size_px, 3] uint8.
         """
         # One after the other: each image gets its own operations and no others.
         return tf.map_fn(
-            lambda one: self._show_canvas(*one),
-            (images, drawn),
+            lambda one: self._apply_to_canvas(*one),
+            (images, changes),
             fn_output_signature=tf.TensorSpec([*self.target_size_px, 3], tf.uint8),
         )
 
-    def _show_canvas(self, image: tf.Tensor, drawn: Changes) -> tf.Tensor:
-        image = self._change_pixels(image, drawn, drawn.window_yxyx)
+    def _apply_to_canvas(self, image: tf.Tensor, changes: Changes) -> tf.Tensor:
+        image = self._change_pixels(image, changes, changes.window_yxyx)
         if self._has_cuts:
-            image = canvas.paint_over(image, drawn.cuts_yxyx, fill=FILL_GREY)
+            image = canvas.paint_over(image, changes.cuts_yxyx, fill=FILL_GREY)
         return canvas.warp(
             image,
-            drawn.geometry.matrix,
-            drawn.window_yxyx,
+            changes.geometry.matrix,
+            changes.window_yxyx,
             self.target_size_px,
             fill=FILL_GREY,
         )
 
-    def _draw_map(self, size_px: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _sample_map(self, size_px: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         flips = {"flip_probability": self.flip_probability}
         if self.crop:
             return crops.crop_map(
@@ -243,7 +243,7 @@ class Augmentation:
     def _has_cuts(self) -> bool:
         return not self.menu.operations.isdisjoint(operations.CUTS)
 
-    def _change_pixels(self, image, drawn: Changes, window_yxyx) -> tf.Tensor:
+    def _change_pixels(self, image, changes: Changes, window_yxyx) -> tf.Tensor:
         known = pixels.AUTHORS_OPERATIONS if self.authors_quirks else pixels.OPERATIONS
         names = [n for n in operations.NAMES if n in self.menu.operations]
         names = [n for n in names if n in known or n in operations.BOX_CONTENTS]
@@ -253,8 +253,8 @@ class Augmentation:
 
         def do(name, image, k):
             if name in known:
-                return known[name](image, drawn.arguments[k], window_yxyx)
-            contents = tf.nest.map_structure(lambda field: field[k], drawn.contents)
+                return known[name](image, changes.arguments[k], window_yxyx)
+            contents = tf.nest.map_structure(lambda field: field[k], changes.contents)
             is_on_canvas = window_yxyx is not None
             return box_contents.change(image, name, contents, on_canvas=is_on_canvas)
 
@@ -263,10 +263,10 @@ class Augmentation:
         for k in range(self.menu.slots if names else 0):
             todo = [functools.partial(tf.identity, image)]
             todo += [functools.partial(do, name, image, k) for name in names]
-            branch = tf.gather(branch_of, drawn.operations[k])
+            branch = tf.gather(branch_of, changes.operations[k])
             image = tf.ensure_shape(tf.switch_case(branch, todo), shape)
         if self.color_strength:
-            for k, name in enumerate(changes.COLOR_JITTER, self.menu.slots):
+            for k, name in enumerate(changes_lib.COLOR_JITTER, self.menu.slots):
                 image = tf.ensure_shape(do(name, image, k), shape)
         return image
 

@@ -1,4 +1,4 @@
-"""What is done to one picture: all of it is drawn here, and only carried out elsewhere.
+"""What is done to one picture: all is sampled here, and only carried out elsewhere.
 
 So the host can decide and an accelerator execute, and a change can be repeated.
 """
@@ -39,7 +39,7 @@ class Changes(NamedTuple):
     window_yxyx: Any  # [4] int32, where the picture lies in what is changed.
 
 
-def draw(
+def sample(
     menu: Menu,
     size_px: tf.Tensor,
     boxes_yxyx: tf.Tensor,
@@ -50,10 +50,10 @@ def draw(
     color_strength: float,
     authors_quirks: bool,
 ) -> Changes:
-    """Draws what is done to a picture.
+    """Samples what is done to a picture.
 
     Args:
-      menu: What to draw from.
+      menu: What to sample from.
       size_px: [2] int32 height and width of the picture.
       boxes_yxyx: [N, 4] float32, its boxes; none is legal, and so are rows without
         area, as padding has.
@@ -68,7 +68,7 @@ def draw(
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
     size = tf.cast(size_px, tf.float32)
     unit = 1.0 if authors_quirks else tf.reduce_max(size) / REFERENCE_SIDE_PX
-    ids, probabilities, arguments = _draw_rows(menu, seeds[0], authors_quirks)
+    ids, probabilities, arguments = _sample_rows(menu, seeds[0], authors_quirks)
     slots = menu.slots
     in_boxes = is_one_of(ids, operations.BOX_CONTENTS)
     happens = tf.random.stateless_uniform([slots], seeds[1]) < probabilities
@@ -82,10 +82,10 @@ def draw(
     contents = ()
     if not menu.operations.isdisjoint(operations.BOX_CONTENTS):
         chances = tf.where(in_boxes, probabilities * _BOX_SHARE, 0.0)
-        contents = _draw_contents(ids, arguments, boxes_yxyx, chances, seeds[3])
+        contents = _sample_contents(ids, arguments, boxes_yxyx, chances, seeds[3])
     cuts_yxyx = tf.zeros([slots, 4])
     if not menu.operations.isdisjoint(operations.CUTS):
-        cuts_yxyx = _draw_cuts(ids, arguments, boxes_yxyx, size, seeds[4])
+        cuts_yxyx = _sample_cuts(ids, arguments, boxes_yxyx, size, seeds[4])
     if color_strength:
         factors = tf.random.stateless_uniform(
             [3], seeds[5], 1.0 - color_strength, 1.0 + color_strength
@@ -108,8 +108,8 @@ def is_one_of(ids: tf.Tensor, names) -> tf.Tensor:
     return tf.gather(listed, ids)
 
 
-def _draw_rows(menu: Menu, seed, authors_quirks):
-    """Returns the ids, probabilities and arguments of the drawn steps, [K] each."""
+def _sample_rows(menu: Menu, seed, authors_quirks):
+    """Returns the ids, probabilities and arguments of the sampled steps, [K] each."""
     length = menu.slots // menu.draws
     ids, probabilities, arguments = [], [], []
     for row in menu.rows:
@@ -124,11 +124,11 @@ def _draw_rows(menu: Menu, seed, authors_quirks):
         arguments.append(values + missing)
     if not menu.rows:
         return tf.zeros([0], tf.int32), tf.zeros([0]), tf.zeros([0])
-    drawn = tf.random.stateless_uniform(
+    sampled = tf.random.stateless_uniform(
         [menu.draws], seed, maxval=len(menu.rows), dtype=tf.int32
     )
     return tuple(
-        tf.reshape(tf.gather(tf.constant(table, dtype), drawn), [-1])
+        tf.reshape(tf.gather(tf.constant(table, dtype), sampled), [-1])
         for table, dtype in (
             (ids, tf.int32),
             (probabilities, tf.float32),
@@ -137,7 +137,7 @@ def _draw_rows(menu: Menu, seed, authors_quirks):
     )
 
 
-def _draw_contents(ids, arguments, boxes_yxyx, chances, seed) -> BoxContents:
+def _sample_contents(ids, arguments, boxes_yxyx, chances, seed) -> BoxContents:
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
     shape = [tf.size(ids), tf.shape(boxes_yxyx)[0]]
     chosen = tf.random.stateless_uniform(shape, seeds[0]) < chances[:, None]
@@ -154,7 +154,7 @@ def _draw_contents(ids, arguments, boxes_yxyx, chances, seed) -> BoxContents:
     )
 
 
-def _draw_cuts(ids, arguments, boxes_yxyx, size, seed) -> tf.Tensor:
+def _sample_cuts(ids, arguments, boxes_yxyx, size, seed) -> tf.Tensor:
     """Returns [K, 4]; zeros where the operation is no cut."""
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     slots = ids.shape[0]

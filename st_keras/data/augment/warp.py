@@ -48,7 +48,7 @@ def warp_label_map(
     return _warp(label_map, geometry, target_size_px, "NEAREST", FILL_LABEL)
 
 
-def show_whole(
+def letterbox(
     image: tf.Tensor, target_size_px: tuple[int, int]
 ) -> tuple[tf.Tensor, Geometry]:
     """Shows a picture as it is, as large as it fits, as evaluation and serving do.
@@ -64,7 +64,7 @@ def show_whole(
     return _show(image, scale, maps.fit, target_size_px)
 
 
-def show_middle(
+def center_crop(
     image: tf.Tensor, target_size_px: tuple[int, int], share: float
 ) -> tuple[tf.Tensor, Geometry]:
     """Shows the middle of a picture without a margin, as classifiers see it.

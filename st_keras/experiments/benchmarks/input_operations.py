@@ -64,7 +64,7 @@ def all_operations() -> dict[str, Operation]:
             _augment(jitter, normalize=True),
             _on_boxes(input_peer.jitter, scale=_STRONG, size_px=_SIZE_PX),
         ),
-        "S4 drawn, nothing done": Operation(lambda example: _draw(s4, example), None),
+        "S4 drawn, nothing done": Operation(lambda example: _sample(s4, example), None),
         "S4, normalise": Operation(
             _augment(s4, normalize=True),
             _on_boxes(
@@ -194,19 +194,19 @@ def _augmentation(policy: str, **changes) -> Augmentation:
     return build_augmentation(config, policies.DETECTION, _SIZE_PX)
 
 
-def _draw(augmentation: Augmentation, example: Example):
+def _sample(augmentation: Augmentation, example: Example):
     # A new draw for every picture, with no seed passed in.
     seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
     size_px = tf.shape(example.image)[:2]
-    return augmentation.draw(size_px, example.labels.boxes_yxyx, seed)
+    return augmentation.sample(size_px, example.labels.boxes_yxyx, seed)
 
 
 def _augment(augmentation: Augmentation, *, normalize: bool = False) -> Callable:
     def call(example):
-        drawn = _draw(augmentation, example)
-        image = augmentation.show(example.image, drawn)
+        changes = _sample(augmentation, example)
+        image = augmentation.apply(example.image, changes)
         image = images.normalize(image) if normalize else image
-        return image, augmentation.move_labels(example.labels, drawn)
+        return image, augmentation.apply_to_boxes(example.labels, changes)
 
     return call
 

@@ -8,7 +8,7 @@ from st_keras.config import Config
 from st_keras.experiments import ledger, multiply_adds
 from st_keras.experiments.doctor.case import Case, Finding, problem, warning
 from st_keras.experiments.doctor.trial import trial_config
-from st_keras.experiments.self_train import control_config, teacher_config
+from st_keras.experiments.roles import control_config, teacher_config
 
 _MUCH = 0.5  # Share of what is free; above it, a warning.
 _GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

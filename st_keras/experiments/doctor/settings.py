@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from st_keras.config import Config
 from st_keras.experiments.doctor.case import Case, Finding, problem, warning
-from st_keras.experiments.self_train import teacher_config
+from st_keras.experiments.roles import teacher_config
 from st_keras.runtime import warnings_of_run
 
 # The authors', for 256 images: detectors have 0.28 to 0.32, segmenters 0.08, and

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from st_keras.config import Config, EvaluationConfig
 from st_keras.data import decode, pipeline
-from st_keras.experiments.self_train import teacher_config
+from st_keras.experiments.roles import teacher_config
 from st_keras.runtime import run_log
 from st_keras.runtime.checkpoints import find_model
 from st_keras.runtime.inference import Predictor

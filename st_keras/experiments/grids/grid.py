@@ -26,21 +26,19 @@ from st_keras.config.grid import (
     load_grid,
     pretraining,
 )
-from st_keras.experiments import ledger, multiply_adds
+from st_keras.experiments import ledger, multiply_adds, turns
 from st_keras.experiments.data_checks import (
     check_before,
     data_of,
+    held_out_pictures,
     test_set,
     unlabeled_pictures,
 )
 from st_keras.experiments.grids import job_processes
 from st_keras.experiments.ledger import Cost
-from st_keras.experiments.self_train import (
-    student_config,
-    teacher_config,
-    with_steps,
-)
+from st_keras.experiments.roles import teacher_config, with_steps
 from st_keras.experiments.stages import Stages
+from st_keras.experiments.turns import Turn
 from st_keras.runtime import preflight
 from st_keras.runtime.run_log import write_json
 from st_keras.self_training import lineage
@@ -327,36 +325,39 @@ def _placed(config: Config, stages: Stages) -> Config:
 
 
 def _self_training(config: Config, stages: Stages, iterations: int) -> list[str]:
-    settings, floor = config.self_training, str(config.self_training.score_floor)
-    model = _supervised(teacher_config(config), stages)
-    behind = [model]
+    behind = [_supervised(teacher_config(config), stages)]
     for _ in range(iterations):
-        pictures = unlabeled_pictures(settings)
-        labels, folder = model, ""
-        if not config.pseudo.online:
-            labels = _name("labels", model, floor, *pictures)
-            folder = stages.label(labels, model, settings, pictures)
-            behind.append(labels)
-        thresholds, thresholds_file = "", ""
-        if settings.calibration:
-            held_out = config.human.records, settings.calibration.ids
-            slice_ = _name("slice", model, floor, *held_out)
-            stages.label(slice_, model, settings, held_out)
-            chosen_by = (
-                settings.calibration.target,
-                str(settings.calibration.min_support),
-                str(config.pseudo.min_score),  # Where a class has too few boxes.
-            )
-            thresholds = _name("thresholds", slice_, *chosen_by)
-            thresholds_file = stages.calibrate(thresholds, slice_, model, config)
-            behind += [slice_, thresholds]
-        student = student_config(config, folder, stages.path(model), thresholds_file)
-        # Not the student's digest: it would change with the folder's location.
-        name = _name("student", config_lib.digest(config), labels, thresholds)
-        stages.train(name, _placed(student, stages))
-        behind.append(name)
-        model = name
+        turn = _turn(config, behind[-1])
+        turns.label(turn, config, stages)
+        student = turns.student_of(turn, config, stages)
+        stages.train(turn.student, _placed(student, stages))
+        behind += turn.made()
     return behind
+
+
+def _turn(config: Config, model: str) -> Turn:
+    """Returns the stages of a turn, each named after its settings."""
+    settings, floor = config.self_training, str(config.self_training.score_floor)
+    labels, held_out, thresholds = "", "", ""
+    if not config.pseudo.online:
+        labels = _name("labels", model, floor, *unlabeled_pictures(settings))
+    if settings.calibration:
+        held_out = _name("slice", model, floor, *held_out_pictures(config))
+        chosen_by = (
+            settings.calibration.target,
+            str(settings.calibration.min_support),
+            str(config.pseudo.min_score),  # Where a class has too few boxes.
+        )
+        thresholds = _name("thresholds", held_out, *chosen_by)
+    # Not the student's digest: it would change with the folder's location.
+    told = config_lib.digest(config), labels or model, thresholds
+    return Turn(
+        model=model,
+        labels=labels,
+        held_out=held_out,
+        thresholds=thresholds,
+        student=_name("student", *told),
+    )
 
 
 def _name(kind: str, *settings: str) -> str:

@@ -4,10 +4,10 @@ from st_keras.config import Config
 from st_keras.config.grid import cell_at, cells_of, config_of_cell, load_grid
 from st_keras.data import dataset_info, splits
 from st_keras.experiments import ledger, multiply_adds, tables
-from st_keras.experiments.data_checks import unlabeled_pictures
+from st_keras.experiments.data_checks import held_out_pictures, unlabeled_pictures
 from st_keras.experiments.grids.grid import Job, read_result
 from st_keras.experiments.ledger import Cost
-from st_keras.experiments.self_train import teacher_config
+from st_keras.experiments.roles import teacher_config
 
 # Of a TPU v3 chip: 123 TFLOP/s in bfloat16 (cloud.google.com/tpu/docs/v3), of which
 # large convolutional models use about a third. An assumption, which the plan states.
@@ -67,13 +67,14 @@ def cost_of(job: Job) -> Cost:
 
 def _self_training(config: Config, iterations: int, forward: tuple[int, int]) -> Cost:
     total = ledger.training(teacher_config(config), *forward)
-    records, ids = unlabeled_pictures(config.self_training)
+    settings, labelled = config.self_training, []
+    if not config.pseudo.online:
+        labelled.append(unlabeled_pictures(settings))
+    if settings.calibration:
+        labelled.append(held_out_pictures(config))
     for _ in range(iterations):
-        if not config.pseudo.online:
+        for records, ids in labelled:
             total += ledger.inference(_pictures(records, ids), forward[0])
-        if slice_of := config.self_training.calibration:
-            pictures = _pictures(config.human.records, slice_of.ids)
-            total += ledger.inference(pictures, forward[0])
         total += ledger.training(config, *forward)
     return total
 

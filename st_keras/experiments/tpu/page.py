@@ -1,6 +1,6 @@
 """Compilations as a page of text, with what follows from each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from st_keras.experiments import tables
 from st_keras.experiments.tpu import estimate
@@ -93,13 +93,13 @@ def _table(rows: Sequence[Row]) -> str:
         ("images per replica", lambda r: str(r.images_per_replica)),
         ("slice", lambda r: r.kind_of_tpu.slice_name(r.replicas)),
         ("verdict", lambda r: r.compiled.verdict),
-        ("compiled in", lambda r: tables.duration(r.compiled.compile_seconds)),
-        ("memory", lambda r: gib(r.compiled.needed_bytes)),
+        ("compiled in", lambda r: _known(r.compiled.compile_seconds, tables.duration)),
+        ("memory", lambda r: _known(r.compiled.needed_bytes, gib)),
         ("  arguments", lambda r: _part(r, "arguments")),
         ("  temporaries", lambda r: _part(r, "temporaries")),
         ("  code", lambda r: _part(r, "code")),
-        ("TFLOP a step", lambda r: f"{r.slices * r.compiled.flops / 1e12:.3f}"),
-        ("memory traffic", lambda r: gib(r.slices * r.compiled.traffic_bytes)),
+        ("TFLOP a step", lambda r: _known(r.slices * r.compiled.flops, _tera)),
+        ("memory traffic", lambda r: _known(r.slices * r.compiled.traffic_bytes, gib)),
         ("FLOP per byte", lambda r: _of_roofline(r, lambda x: f"{x.intensity:.0f}")),
         ("bound by", lambda r: _of_roofline(r, lambda x: x.bound)),
         ("step, at best", lambda r: _of_roofline(r, _milliseconds)),
@@ -127,6 +127,15 @@ def cost_of(row: Row) -> estimate.Cost | None:
         return None
     chips = row.kind_of_tpu.chips(row.replicas)
     return estimate.cost(bound.seconds, steps=row.steps, chips=chips)
+
+
+def _known(number: float, text: Callable[[float], str]) -> str:
+    """Returns a number as text, or a dash: a step that was not compiled has zeros."""
+    return text(number) if number else "-"
+
+
+def _tera(operations: float) -> str:
+    return f"{operations / 1e12:.3f}"
 
 
 def _part(row: Row, name: str) -> str:

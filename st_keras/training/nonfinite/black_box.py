@@ -120,7 +120,7 @@ class BlackBox:
             "gradient_norms": _readable(norms),
             "learning_rate": failure.values["learning_rate"],
             "seed": failure.config.seed,
-            "draws": failure.draws,
+            "recoveries": failure.recoveries,
             "replicas": self._strategy.num_replicas_in_sync,
             "weights_sha256": weights_digest(self._learner.model),
             "last_checkpoint": failure.checkpoint,

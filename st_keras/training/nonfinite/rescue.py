@@ -30,7 +30,7 @@ class Failure:
     step: int  # From 0.
     values: dict[str, float]  # Of the step.
     config: Config  # With the seed that the draws of the step are from.
-    draws: int
+    recoveries: int  # Before it; they decide the seed.
     checkpoint: str  # The last one, or `none`.
 
 
@@ -89,17 +89,17 @@ class Rescue:
         return self._log.counts
 
     @property
-    def drawn(self) -> Config:
+    def config(self) -> Config:
         """The config with the seed that decides what the next steps draw."""
-        draws = self._log.draws
-        if not draws:
+        recoveries = self._log.recoveries
+        if not recoveries:
             return self._config
-        seed = zlib.crc32(f"{self._config.seed} {draws}".encode()) % 2**31
+        seed = zlib.crc32(f"{self._config.seed} {recoveries}".encode()) % 2**31
         return dataclasses.replace(self._config, seed=seed)
 
     def start(self) -> TakeSteps:
         """Returns what takes steps from the current one, with the current draws."""
-        return self._start(self.drawn, self._steps_taken())
+        return self._start(self.config, self._steps_taken())
 
     def remember(self) -> None:
         """Copies the state; called before steps are taken."""
@@ -127,8 +127,8 @@ class Rescue:
         failure = Failure(
             step=step,
             values=bad,
-            config=self.drawn,
-            draws=self._log.draws,
+            config=self.config,
+            recoveries=self._log.recoveries,
             checkpoint=self._saved.latest,
         )
         folder, image_ids = self._write(failure)
@@ -137,7 +137,7 @@ class Rescue:
             "policy": self._policy,
             "not_finite": {n: str(v) for n, v in failures.not_finite(bad).items()},
             "learning_rate": float(f"{bad['learning_rate']:.7g}"),
-            "draws": self._log.draws,
+            "recoveries": self._log.recoveries,
             "images": image_ids,
             "black_box": folder,
         }
@@ -186,9 +186,8 @@ class Rescue:
             skipped = int(self.counts["failures/skipped"])
             return f"Skipped, {skipped} of at most {failure_log.MOST_SKIPPED}."
         most = failure_log.MOST_RECOVERIES
-        return (
-            f"Back to step {now} with other draws, {self._log.draws} of {most} times."
-        )
+        times = f"{self._log.recoveries} of {most} times"
+        return f"Back to step {now} with other draws, {times}."
 
 
 def _cure(folder: str) -> str:

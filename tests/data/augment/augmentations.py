@@ -64,12 +64,12 @@ def certain(class_ids):
 
 
 def show(augmentation, image, label_map, labels, seed):
-    drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
+    changes = augmentation.sample(tf.shape(image)[:2], labels.boxes_yxyx, seed)
     return (
-        augmentation.show(image, drawn),
-        augmentation.show_label_map(certain(label_map), drawn).class_ids,
-        augmentation.move_labels(labels, drawn),
-        drawn,
+        augmentation.apply(image, changes),
+        augmentation.apply_to_label_map(certain(label_map), changes).class_ids,
+        augmentation.apply_to_boxes(labels, changes),
+        changes,
     )
 
 

@@ -136,7 +136,7 @@ def test_a_box_follows_its_pixels_through_every_move_of_every_magnitude():
     )
     augmentation = augmentation_of("S3", menu=menu)
     compared = {}
-    for image, label_map, labels, drawn in draws(
+    for image, label_map, labels, changes in draws(
         augmentation, 600, *filled(BOX), labels_of(BOX), traced=trace(augmentation)
     ):
         # The box alone is brighter than the grey outside.
@@ -144,7 +144,7 @@ def test_a_box_follows_its_pixels_through_every_move_of_every_magnitude():
         assert_box_follows(label_map == 3, labels.boxes_yxyx, 1.6)
         if found:
             assert labels.class_ids.tolist() == [3]
-            what = (drawn.operations[0], round(float(abs(drawn.arguments[0])), 4))
+            what = (changes.operations[0], round(float(abs(changes.arguments[0])), 4))
             compared[what] = compared.get(what, 0) + 1
     assert len(compared) == 15 and min(compared.values()) >= 5, compared
 
@@ -153,8 +153,8 @@ def test_a_box_follows_its_pixels_through_every_move_of_every_magnitude():
 def test_a_box_follows_its_pixels_through_a_policy(policy):
     # Colours can hide a box in the picture, but not in the label map.
     compared = 0
-    for _, label_map, labels, drawn in shown(policy)["one"]:
-        if np.any(drawn.cuts_yxyx[:, 2] > 0):
+    for _, label_map, labels, changes in shown(policy)["one"]:
+        if np.any(changes.cuts_yxyx[:, 2] > 0):
             # A cut hides pixels, but the box goes on behind it.
             assert_holds(labels.boxes_yxyx, label_map == 3)
         else:
@@ -195,14 +195,14 @@ def test_a_box_may_be_one_pixel(policy):
 @pytest.mark.parametrize("policy", ALL)
 def test_every_box_keeps_its_own_row(policy):
     compared = 0
-    for _, label_map, labels, drawn in shown(policy)["many"]:
+    for _, label_map, labels, changes in shown(policy)["many"]:
         found = dict(zip(labels.class_ids.tolist(), labels.boxes_yxyx, strict=True))
         assert list(found) == sorted(found)
         for class_id in set(np.unique(label_map)) - {0, 255}:
             seen = around(label_map == class_id)
             assert_holds([found[class_id]], label_map == class_id)
             is_whole = np.all(seen[:2] > 1) and np.all(seen[2:] < np.array(TARGET) - 1)
-            if is_whole and not drawn.cuts_yxyx.any():
+            if is_whole and not changes.cuts_yxyx.any():
                 np.testing.assert_allclose(found[class_id], seen, atol=2.5)
                 compared += 1
     assert compared > 30
@@ -253,10 +253,10 @@ def test_what_is_cut_is_grey_and_not_to_be_learned(name, magnitude):
     image = np.clip(image, 0, 250)
     menu = Menu(rows=((Step(name, 1.0, magnitude),),), cutout_px=120.0)
     augmentation = augmentation_of("S1", menu=menu, target_size_px=SIZE, **STRAIGHT)
-    for image_shown, label_map_shown, _, drawn in draws(
+    for image_shown, label_map_shown, _, changes in draws(
         augmentation, 20, image, label_map, labels_of(BOX)
     ):
-        y0, x0, y1, x1 = drawn.cuts_yxyx[0].astype(int)
+        y0, x0, y1, x1 = changes.cuts_yxyx[0].astype(int)
         is_cut = np.zeros(SIZE, bool)
         is_cut[y0:y1, x0:x1] = True
         assert is_cut.any()
@@ -282,14 +282,16 @@ def test_a_box_that_is_painted_over_is_dropped(min_visible_share, class_ids):
     )
     image, label_map = filled(*boxes)
     labels = labels_of(*boxes)
-    drawn = augmentation.draw(tf.constant(SIZE), labels.boxes_yxyx, tf.constant([1, 2]))
-    drawn = drawn._replace(cuts_yxyx=tf.constant(hidden, tf.float32))
-    image_shown = augmentation.show(tf.constant(image), drawn).numpy()
-    shown = augmentation.show_label_map(certain(tf.constant(label_map)), drawn)
+    changes = augmentation.sample(
+        tf.constant(SIZE), labels.boxes_yxyx, tf.constant([1, 2])
+    )
+    changes = changes._replace(cuts_yxyx=tf.constant(hidden, tf.float32))
+    image_shown = augmentation.apply(tf.constant(image), changes).numpy()
+    shown = augmentation.apply_to_label_map(certain(tf.constant(label_map)), changes)
     label_map_shown = shown.class_ids.numpy()
     assert np.all(image_shown[10:30, 60:90] == 128)
     assert np.all(label_map_shown[10:30, 60:90] == 255)
-    kept = augmentation.move_labels(labels, drawn)
+    kept = augmentation.apply_to_boxes(labels, changes)
     assert kept.class_ids.numpy().tolist() == class_ids
     np.testing.assert_array_equal(
         kept.boxes_yxyx, np.array(boxes)[np.array(class_ids) - 3]
@@ -308,9 +310,9 @@ def test_every_shape_is_static_for_pictures_of_any_size(policy):
     def prepare(image):
         size = tf.shape(image)[:2]
         box = tf.cast(tf.concat([size // 4, size // 2 + 1], 0), tf.float32)
-        drawn = augmentation.draw(size, box[None], tf.constant([1, 2]))
-        canvas, left = augmentation.to_canvas(image, drawn, 5)
-        return augmentation.show(image, drawn), canvas, left
+        changes = augmentation.sample(size, box[None], tf.constant([1, 2]))
+        canvas, left = augmentation.to_canvas(image, changes, 5)
+        return augmentation.apply(image, changes), canvas, left
 
     dataset = tf.data.Dataset.from_generator(
         pictures, output_signature=tf.TensorSpec([None, None, 3], tf.uint8)
@@ -324,19 +326,23 @@ def test_every_shape_is_static_for_pictures_of_any_size(policy):
 
 def test_a_picture_of_floats_is_refused():
     augmentation = augmentation_of("S1", target_size_px=SIZE, **STRAIGHT)
-    drawn = augmentation.draw(tf.constant(SIZE), tf.zeros([0, 4]), tf.constant([1, 2]))
+    changes = augmentation.sample(
+        tf.constant(SIZE), tf.zeros([0, 4]), tf.constant([1, 2])
+    )
     picture = tf.fill([*SIZE, 3], 0.7)
     with pytest.raises(ValueError, match="`image` must be uint8, got float32"):
-        augmentation.show(picture, drawn)
+        augmentation.apply(picture, changes)
     with pytest.raises(ValueError, match="`image` must be uint8, got float32"):
-        augmentation.to_canvas(picture, drawn, 0)
+        augmentation.to_canvas(picture, changes, 0)
     with pytest.raises(ValueError, match=r"3 channels, .* got shape \(60, 100, 1\)"):
-        augmentation.show(tf.cast(picture[..., :1], tf.uint8), drawn)
+        augmentation.apply(tf.cast(picture[..., :1], tf.uint8), changes)
 
 
 def test_confidences_in_shares_are_refused():
     augmentation = augmentation_of("S1", target_size_px=SIZE, **STRAIGHT)
-    drawn = augmentation.draw(tf.constant(SIZE), tf.zeros([0, 4]), tf.constant([1, 2]))
+    changes = augmentation.sample(
+        tf.constant(SIZE), tf.zeros([0, 4]), tf.constant([1, 2])
+    )
     labels = LabelMap(tf.zeros(SIZE, tf.uint8), tf.fill(SIZE, 0.4))
     with pytest.raises(ValueError, match="`confidences` must be uint8, got float32"):
-        augmentation.show_label_map(labels, drawn)
+        augmentation.apply_to_label_map(labels, changes)

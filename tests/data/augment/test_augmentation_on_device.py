@@ -22,15 +22,15 @@ def on_host_and_device(augmentation, count, boxes=((20, 30, 40, 70), (5, 60, 33,
     def prepare(index):
         seed = tf.random.experimental.stateless_fold_in(tf.constant([9, 3]), index)
         image = tf.gather(tf.constant(pictures), index % 3)
-        drawn = augmentation.draw(tf.shape(image)[:2], labels.boxes_yxyx, seed)
-        canvas, left = augmentation.to_canvas(image, drawn, 4)
-        return augmentation.show(image, drawn), canvas, left
+        changes = augmentation.sample(tf.shape(image)[:2], labels.boxes_yxyx, seed)
+        canvas, left = augmentation.to_canvas(image, changes, 4)
+        return augmentation.apply(image, changes), canvas, left
 
     dataset = (
         tf.data.Dataset.range(count).map(prepare).batch(count, drop_remainder=True)
     )
     on_host, canvases, left = next(iter(dataset))
-    finish = tf.function(augmentation.show_canvases, jit_compile=True)
+    finish = tf.function(augmentation.apply_to_canvases, jit_compile=True)
     on_device = finish(canvases, left)
     assert on_device.dtype == tf.uint8
     return on_host.numpy().astype(int), on_device.numpy().astype(int)
@@ -97,16 +97,16 @@ def test_a_canvas_holds_a_whole_picture_and_boxes_of_its_pixels():
     augmentation = augmentation_of("S1", menu=single("TranslateX_Only_BBoxes", 10))
     labels = labels_of((40, 60, 80, 140))
     for number in range(20):
-        drawn = augmentation.draw(
+        changes = augmentation.sample(
             tf.constant([128, 160]), labels.boxes_yxyx, tf.constant([1, number])
         )
-        canvas, left = augmentation.to_canvas(tf.constant(image), drawn, 3)
+        canvas, left = augmentation.to_canvas(tf.constant(image), changes, 3)
         assert left.window_yxyx.numpy().tolist() == [0, 0, 64, 80]
         assert np.all(canvas[:, 80:] == 128)
         np.testing.assert_allclose(
             canvas[:, :80].numpy().astype(int), picture()[:, :80], atol=1
         )
-        if drawn.contents.arguments[0, 0] != 0.0:
+        if changes.contents.arguments[0, 0] != 0.0:
             # 120 px of 640 is 30 of 160, and 15 on the canvas.
             np.testing.assert_allclose(abs(left.contents.arguments[0, 0]), 15.0)
             np.testing.assert_allclose(left.contents.boxes_yxyx[0, 0], [20, 30, 40, 70])
@@ -119,9 +119,9 @@ def test_a_cut_is_made_on_the_canvas_where_it_is_in_the_picture():
     image = tf.zeros([128, 160, 3], tf.uint8)
     for number in range(10):
         seed = tf.constant([1, number])
-        drawn = augmentation.draw(tf.constant([128, 160]), tf.zeros([0, 4]), seed)
-        _, left = augmentation.to_canvas(image, drawn, 3)
-        cut = drawn.cuts_yxyx.numpy()
+        changes = augmentation.sample(tf.constant([128, 160]), tf.zeros([0, 4]), seed)
+        _, left = augmentation.to_canvas(image, changes, 3)
+        cut = changes.cuts_yxyx.numpy()
         assert cut.any()
         # The canvas shows the picture at a half, in whole pixels.
         np.testing.assert_allclose(left.cuts_yxyx, cut / 2, atol=0.5)

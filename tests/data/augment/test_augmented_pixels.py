@@ -57,8 +57,10 @@ def test_shrinking_leaves_as_many_pixels_as_are_shown(policy):
         size = tf.constant([640, 960])  # Ten times the target.
         index = int(augmentation.halvings(size, seed))
         for_canvas = int(augmentation.halvings(size, seed, for_canvas=True))
-        drawn = augmentation_of(policy, menu=Menu()).draw(size, tf.zeros([0, 4]), seed)
-        scale = float(geometry.scale_yx(drawn.geometry)[0])
+        changes = augmentation_of(policy, menu=Menu()).sample(
+            size, tf.zeros([0, 4]), seed
+        )
+        scale = float(geometry.scale_yx(changes.geometry)[0])
         # Half the size at least once more would be too small; eighths are the end.
         assert scale * 2**index <= 1.02 and (index == 3 or scale * 2**index > 0.49)
         assert for_canvas == 3
@@ -70,11 +72,11 @@ def test_a_moved_picture_is_what_pil_makes_by_the_same_map():
     row = (Step("Rotate_BBox", 1.0, 7), Step("ShearX_BBox", 1.0, 9))
     augmentation = augmentation_of("S3", menu=Menu(rows=(row,)))
     image = picture()
-    for moved, _, _, drawn in draws(
+    for moved, _, _, changes in draws(
         augmentation, 8, image, image[..., 0], labels_of(BOX)
     ):
         # PIL wants the map back, x before y.
-        back = np.linalg.inv(np.vstack([drawn.geometry.matrix, [0, 0, 1]]))
+        back = np.linalg.inv(np.vstack([changes.geometry.matrix, [0, 0, 1]]))
         expected = Image.fromarray(image).transform(
             TARGET[::-1],
             Image.Transform.AFFINE,
@@ -111,14 +113,14 @@ def digest():
     one, none = tf.ones([2]), tf.zeros([2], tf.bool)
     text = hashlib.sha256()
     for number in range(6):
-        drawn = augmentation.draw(
+        changes = augmentation.sample(
             tf.constant([60, 100]), boxes, tf.constant([7, number])
         )
-        shown = augmentation.show(tf.constant(image), drawn)
-        labels = augmentation.move_labels(
-            Boxes(boxes, tf.range(2), one, one, none), drawn
+        shown = augmentation.apply(tf.constant(image), changes)
+        labels = augmentation.apply_to_boxes(
+            Boxes(boxes, tf.range(2), one, one, none), changes
         )
-        for field in (*tf.nest.flatten(drawn), shown, *labels):
+        for field in (*tf.nest.flatten(changes), shown, *labels):
             text.update(np.ascontiguousarray(field.numpy()).tobytes())
     return text.hexdigest()
 

@@ -1,4 +1,4 @@
-"""What is drawn for a picture: how often, how strongly, and each choice on its own."""
+"""What is sampled for a picture: how often, how strongly, each choice on its own."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def draws(
 
     def draw(index):
         seed = tf.random.experimental.stateless_fold_in(tf.constant([5, 1]), index)
-        return augmentation.draw(tf.constant(size), tf.constant(boxes), seed)
+        return augmentation.sample(tf.constant(size), tf.constant(boxes), seed)
 
     if count <= 20:  # Tracing takes longer.
         found = [draw(tf.constant(index, tf.int64)) for index in range(count)]

@@ -12,7 +12,7 @@ TARGET = (32, 48)
 CROP = Crop()
 
 
-def drawn(size, number, crop=CROP, flip_probability=0.5):
+def sampled(size, number, crop=CROP, flip_probability=0.5):
     """The part of the picture that is seen (y0, x0, y1, x1), and if it is mirrored."""
     matrix = crops.crop_map(
         tf.constant(size),
@@ -29,7 +29,7 @@ def drawn(size, number, crop=CROP, flip_probability=0.5):
 @pytest.mark.parametrize("size", [(60, 100), (100, 60), (70, 70)])
 def test_parts_lie_in_the_picture_and_keep_their_bounds(size):
     crop = Crop(area_min=0.2, area_max=0.6, aspect_min=0.8, aspect_max=1.6)
-    parts = np.array([drawn(size, number, crop)[0] for number in range(60)])
+    parts = np.array([sampled(size, number, crop)[0] for number in range(60)])
     assert parts.min() >= -1e-3
     assert np.all(parts[:, 2:] <= np.array(size) + 1e-3)
     heights, widths = (parts[:, 2:] - parts[:, :2]).T
@@ -44,7 +44,7 @@ def test_parts_lie_in_the_picture_and_keep_their_bounds(size):
 def test_areas_are_spread_evenly():
     areas = []
     for number in range(300):
-        y0, x0, y1, x1 = drawn((90, 90), number, Crop(area_max=0.5))[0]
+        y0, x0, y1, x1 = sampled((90, 90), number, Crop(area_max=0.5))[0]
         areas.append((y1 - y0) * (x1 - x0) / 90**2)
     # Even between 0.08 and 0.5: quarters at 0.185, 0.29 and 0.395.
     quarters = np.quantile(areas, [0.25, 0.5, 0.75])
@@ -52,9 +52,9 @@ def test_areas_are_spread_evenly():
 
 
 def test_half_of_them_are_mirrored():
-    flips = [drawn((60, 100), number)[1] for number in range(80)]
+    flips = [sampled((60, 100), number)[1] for number in range(80)]
     assert 25 < sum(flips) < 55
-    never = [drawn((60, 100), n, flip_probability=0.0)[1] for n in range(20)]
+    never = [sampled((60, 100), n, flip_probability=0.0)[1] for n in range(20)]
     assert not any(never)
 
 
@@ -64,22 +64,22 @@ def test_half_of_them_are_mirrored():
 def test_of_a_picture_too_narrow_for_any_the_largest_legal_part_is_seen(size, seen):
     # All of the short side; the other is 3/2 of it at most, or 5/4: 1 / 0.8.
     crop = Crop(area_min=0.9, aspect_min=0.8, aspect_max=1.5)
-    y0, x0, y1, x1 = drawn(size, 0, crop)[0]
+    y0, x0, y1, x1 = sampled(size, 0, crop)[0]
     assert (y1 - y0, x1 - x0) == pytest.approx(seen, rel=1e-3)
 
 
 def test_a_seed_draws_the_same_part_again_of_a_shrunken_picture_too():
-    whole, _ = drawn((400, 640), 3)
-    half, _ = drawn((200, 320), 3)
+    whole, _ = sampled((400, 640), 3)
+    half, _ = sampled((200, 320), 3)
     np.testing.assert_allclose(half, whole / 2, rtol=1e-4)
-    assert not np.allclose(drawn((400, 640), 4)[0], whole, rtol=0.01)
+    assert not np.allclose(sampled((400, 640), 4)[0], whole, rtol=0.01)
 
 
 def test_the_scale_is_that_of_the_part_that_is_drawn():
     for number in range(8):
         seed = tf.constant([7, number])
         scale = float(crops.crop_scale(tf.constant([300, 500]), TARGET, seed, CROP))
-        y0, x0, y1, x1 = drawn((300, 500), number)[0]
+        y0, x0, y1, x1 = sampled((300, 500), number)[0]
         wanted = max(TARGET[0] / (y1 - y0), TARGET[1] / (x1 - x0))
         assert scale == pytest.approx(wanted, rel=1e-4)
 
@@ -95,9 +95,9 @@ def test_an_augmentation_with_a_crop_leaves_no_margin():
     picture = tf.fill([60, 100, 3], tf.constant(255, tf.uint8))
     for number in range(5):
         seed = tf.constant([0, number])
-        found = augmentation.draw(tf.constant([60, 100]), tf.zeros([0, 4]), seed)
+        found = augmentation.sample(tf.constant([60, 100]), tf.zeros([0, 4]), seed)
         assert bool(found.geometry.is_straight)
-        shown = augmentation.show(picture, found)
+        shown = augmentation.apply(picture, found)
         assert shown.shape == (*TARGET, 3)
         assert np.all(shown.numpy() == 255)
 

@@ -195,6 +195,17 @@ def test_the_time_of_slices_is_that_of_all_of_them(config, compiled):
     assert "98.400" in page.format_page([sliced])  # TFLOP, of 24.6 each.
 
 
+def test_nothing_is_said_of_a_step_that_was_not_compiled(config, compiled):
+    (row,) = examine.examine(config, "c.yaml", V3, replicas=64)
+    killed = Compiled(verdict="no answer", error="the compiler was killed")
+    text = page.format_page([dataclasses.replace(row, compiled=killed)])
+    rows = dict(line.rsplit(maxsplit=1) for line in text.splitlines() if "  " in line)
+    assert rows.pop("images per replica") == "4"
+    assert rows.pop("slice") == "v3-64"
+    assert rows.pop("verdict             no") == "answer"
+    assert set(rows.values()) == {"-"}
+
+
 def test_temporaries_alone_say_nothing_of_what_an_image_takes(config, compiled):
     fitting, larger = examine.examine(config, "c.yaml", V3)[:2]
     alone = dataclasses.replace(

@@ -143,7 +143,7 @@ def write_box(tiny_records, tmp_path):
         failure = Failure(
             step=STEP,
             values={"human/class": 1.0, "learning_rate": 0.08} | values,
-            **{"config": config, "draws": 0, "checkpoint": "none"},
+            **{"config": config, "recoveries": 0, "checkpoint": "none"},
         )
         tf.config.run_functions_eagerly(True)
         try:
@@ -244,7 +244,7 @@ def failed(teacher_config, monkeypatch, tmp_path):
 def test_two_replicas_recover_and_the_replay_names_loss_and_image(failed):
     workdir, summary, image_id = failed
     (event,) = summary["failures"]
-    assert (event["step"], event["back_to"], event["draws"]) == (STEP, 2, 0)
+    assert (event["step"], event["back_to"], event["recoveries"]) == (STEP, 2, 0)
     rows = read_rows(workdir)
     assert [row["step"] for row in rows] == [2, 4]
     assert rows[1]["failures/recovered"] == 1.0

@@ -134,7 +134,7 @@ def test_recover_goes_back_to_the_checkpoint_and_draws_otherwise(
     summary = train(recover, str(tmp_path))
     (event,) = summary["failures"]
     assert poisoned in event["images"]["human"]
-    assert (event["step"], event["back_to"], event["draws"]) == (STEP, 5, 0)
+    assert (event["step"], event["back_to"], event["recoveries"]) == (STEP, 5, 0)
     rows = read_rows(tmp_path)
     assert [row["step"] for row in rows] == [4, 5, 8, 10, 12, 12]
     assert [row.get("failures/recovered") for row in rows[:3]] == [None, None, 1.0]

@@ -138,9 +138,9 @@ def test_skip_stops_at_the_fourth_bad_step_in_a_row(config_with, tmp_path):
 def test_recover_goes_on_from_the_checkpoint_with_other_draws(config_with, tmp_path):
     run = Run(config_with("recover"), tmp_path, step_6)
     assert run.to(8) == 36.0
-    assert len(run.seeds) == 2 and run.rescue.drawn.seed == run.seeds[-1]
+    assert len(run.seeds) == 2 and run.rescue.config.seed == run.seeds[-1]
     (event,) = run.rescue.events
-    assert (event["step"], event["back_to"], event["draws"]) == (6, 5, 0)
+    assert (event["step"], event["back_to"], event["recoveries"]) == (6, 5, 0)
 
 
 def test_recover_goes_back_to_the_start_where_there_is_no_checkpoint(
