@@ -78,8 +78,7 @@ def label_pictures(
         num_shards = max(1, math.ceil(pictures.positions / PICTURES_PER_SHARD))
     first, last = shard_range or (0, num_shards)
     _check_shards(first, last, num_shards, pictures)
-    if records:
-        _check_output(records, output)
+    _check_output(records, images, output)
     folder = LabelFolder(output, _job(teacher_file, pictures, score_floor), num_shards)
     _claim(folder, hosts, resume=resume)
     if manifest := folder.manifest:
@@ -113,9 +112,12 @@ def format_summary(manifest: dict, output: str) -> str:
         return f"{manifest['missing']} shards are still missing in {output}."
     skipped = sum(manifest["skipped"].values())
     listed = f" (see {os.path.join(output, SKIPPED_FILE)})" if skipped else ""
+    floor = ""
+    if "min_score" in manifest["protocol"]:  # Of boxes alone.
+        floor = f"Scores are kept above {manifest['score_floor']:g}: "
     return (
         f"{manifest['pictures']:,} pictures labelled, {skipped:,} skipped{listed}. "
-        f"Scores are kept above {manifest['score_floor']:g}: {output}"
+        f"{floor}{output}"
     )
 
 
@@ -236,11 +238,20 @@ def _write_shards(
             labeler.write_shard(folder, number, stretch, bar)
 
 
-def _check_output(unlabeled: str, output: str) -> None:
-    """Refuses to write over the pictures themselves."""
-    folder = pathlib.Path(output)
-    inputs = {pathlib.Path(p).parent for p in dataset_info.shard_paths(unlabeled)}
-    if folder.resolve() in {path.resolve() for path in inputs}:
+def _check_output(records: str, images: str, output: str) -> None:
+    """Refuses to write over the records, or among the files that are listed again."""
+    folder = pathlib.Path(output).resolve()
+    if images:
+        pictures = pathlib.Path(images).expanduser().resolve()
+        if pictures.is_dir() and folder.is_relative_to(pictures):
+            raise ValueError(
+                f"`output` {output} is in {images}, the folder of the pictures to "
+                "label; choose one beside it, or the labels would be taken for "
+                "pictures."
+            )
+        return
+    inputs = {pathlib.Path(path).parent for path in dataset_info.shard_paths(records)}
+    if folder in {path.resolve() for path in inputs}:
         raise ValueError(
             f"`output` {output} is the folder of the records to label; choose another, "
             "or their labels would be replaced."

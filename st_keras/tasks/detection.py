@@ -180,7 +180,7 @@ class DetectionTask(Task):
         return {"class": class_loss, "box": weighted}
 
     def online_labels(self, outputs: dict, unlabeled: Boxes) -> Boxes:
-        del unlabeled  # Not needed: no box is in the grey beside a picture.
+        del unlabeled  # Boxes are cut at the input's edges, not at the picture's.
         size_px = tf.constant(self._config.image_size_px, tf.float32)
         boxes_yxyx = box_coding.decode_boxes(outputs["offsets"], self._anchors)
         boxes_yxyx = boxes.clip_to_window(boxes_yxyx, size_px)
@@ -234,6 +234,9 @@ class DetectionTask(Task):
         boxes_yxyx = boxes.clip_to_window(
             boxes_yxyx / scale, views.picture_size_px[:, None, :]
         )
+        # Boxes beside the picture have no area left, so that none suppresses another.
+        is_seen = boxes.area(boxes_yxyx) > 0.0
+        logits = tf.where(is_seen[..., None], logits, -np.inf)
         return self._suppress(boxes_yxyx, logits, min_score=min_score, xla=self._xla)
 
     def _suppress(self, boxes_yxyx, logits, *, min_score: float, xla: bool) -> Boxes:

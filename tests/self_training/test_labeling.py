@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from st_keras import config as config_lib
 from st_keras.data import dataset_info, pipeline, records
@@ -129,6 +130,14 @@ def test_the_pictures_to_label_are_never_written_over(teacher, digit_records):
     with pytest.raises(ValueError, match="`output` .* is the folder of the records"):
         labeling.label_pictures(teacher, str(folder), records=f"{folder}/*.tfrecord")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("inside", ["", "labels", "a/b"])
+def test_labels_are_not_written_among_the_pictures(teacher, tmp_path, inside):
+    Image.new("RGB", (40, 30)).save(tmp_path / "one.png")
+    with pytest.raises(ValueError, match="`output` .* is in .*, the folder of"):
+        labeling.label_pictures(teacher, f"{tmp_path}/{inside}", images=str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["one.png"]
 
 
 def label(teacher, digit_records, output, **more):
@@ -368,4 +377,8 @@ def test_the_summary_says_what_is_missing_or_skipped(in_three):
     )
     assert labeling.format_summary(in_three[1], "out") == (
         "15 pictures labelled, 0 skipped. Scores are kept above 0.005: out"
+    )
+    of_pixels = in_three[1] | {"protocol": {"scales": [1.0]}}
+    assert labeling.format_summary(of_pixels, "out") == (
+        "15 pictures labelled, 0 skipped. out"
     )

@@ -11,6 +11,7 @@ from st_keras.types import Boxes
 from tests.tasks.detection_scene import (
     BOXES,
     CLASS_IDS,
+    CLASSES,
     INPUT,
     PICTURE,
     SCALE,
@@ -155,6 +156,26 @@ def test_every_picture_of_a_batch_has_its_own_scale_and_size(task):
     np.testing.assert_allclose(found.boxes_yxyx[0, 0], boxes[0, 0] / 0.96, atol=1e-3)
     # 120 would be out of the picture, which is 80 wide.
     np.testing.assert_allclose(found.boxes_yxyx[1, 0], [20, 40, 80, 80], atol=1e-3)
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_boxes_in_the_grey_beside_a_picture_are_no_detections(xla):
+    # Of 64 rows, 20 are picture. All anchors under it are surer than one that is in it.
+    task = task_of(postprocess=config.PostprocessConfig(max_detections=3))
+    task._xla = xla
+    y0, x0, y1, x1 = np.asarray(task._anchors).T
+    is_under = y0 >= 20
+    inside = np.flatnonzero((y0 >= 2) & (x0 >= 2) & (y1 <= 18) & (x1 <= 94))[0]
+    logits = np.full([1, len(y0), len(CLASSES)], -20.0, np.float32)
+    logits[0, is_under, 1] = 2.0
+    logits[0, inside, 2] = 1.0
+    outputs = {"logits": tf.constant(logits), "offsets": tf.zeros([1, len(y0), 4])}
+    found = task.read_outputs(outputs, view_of([[1.0, 1.0]], [[20, 96]]))
+    assert is_under.sum() > 50
+    assert found.weights[0].numpy().tolist() == [1, 0, 0]
+    assert found.class_ids[0, 0] == 2
+    of_anchor = task._anchors[inside]
+    np.testing.assert_allclose(found.boxes_yxyx[0, 0], of_anchor, atol=1e-3)
 
 
 def test_the_box_loss_is_weighed_against_the_class_loss(task):

@@ -11,6 +11,7 @@ from st_keras.data.augment import cuts, geometry, operations
 from st_keras.data.augment.box_contents import BoxContents
 from st_keras.data.augment.geometry import Geometry
 from st_keras.data.augment.operations import Menu
+from st_keras.ops import boxes
 
 REFERENCE_SIDE_PX = 640.0  # Of the pictures the published lengths are made for.
 LENGTHS = tuple(
@@ -67,6 +68,8 @@ def sample(
     """
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
     size = tf.cast(size_px, tf.float32)
+    # Of a box that reaches out of the picture, what is there can be changed.
+    boxes_yxyx = boxes.clip_to_window(boxes_yxyx, size)
     unit = 1.0 if authors_quirks else tf.reduce_max(size) / REFERENCE_SIDE_PX
     ids, probabilities, arguments = _sample_rows(menu, seeds[0], authors_quirks)
     slots = menu.slots
@@ -163,11 +166,11 @@ def _sample_cuts(ids, arguments, boxes_yxyx, size, seed) -> tf.Tensor:
     count = tf.reduce_sum(tf.cast(has_area, tf.int32))
     # Padding goes to the end, so that it is never chosen.
     order = tf.argsort(tf.cast(has_area, tf.int32), direction="DESCENDING", stable=True)
-    boxes = tf.gather(tf.where(has_area[:, None], boxes_yxyx, 0.0), order)
+    in_order = tf.gather(tf.where(has_area[:, None], boxes_yxyx, 0.0), order)
     # A row of zeros stands for the box of a picture that has none.
-    boxes = tf.concat([boxes, tf.zeros([1, 4])], 0)
+    in_order = tf.concat([in_order, tf.zeros([1, 4])], 0)
     chosen = tf.random.stateless_uniform([slots], seeds[1]) * tf.cast(count, tf.float32)
-    box = tf.gather(boxes, tf.minimum(tf.cast(chosen, tf.int32), count))
+    box = tf.gather(in_order, tf.minimum(tf.cast(chosen, tf.int32), count))
     square = cuts.square(places * size, tf.round(arguments), size)
     part = cuts.part_of_box(box, places, arguments, size)
     is_square = (ids == _index("Cutout"))[:, None]

@@ -270,6 +270,20 @@ def test_a_box_without_area_has_no_contents():
     assert found.boxes_yxyx[:, 0, 0].any() and not found.boxes_yxyx[:, 0, 1:].any()
 
 
+@pytest.mark.parametrize("name", ["TranslateY_Only_BBoxes", "BBox_Cutout"])
+def test_of_a_box_that_reaches_out_the_part_in_the_picture_is_changed(name):
+    height, width = SIZE
+    boxes = [[-5, 10, 12, 30], [height, 3, height + 4, 9], [5, -9, 8, -1]]
+    found = draws(300, single(name, 5), boxes=boxes)
+    if name == "BBox_Cutout":
+        cut = found.cuts_yxyx[:, 0]
+        assert cut.any() and cut[:, 2].max() < 60  # The second is at 480.
+        return
+    chosen = found.contents.boxes_yxyx[:, 0]
+    np.testing.assert_array_equal(np.unique(chosen[:, 0], axis=0)[-1], [0, 10, 12, 30])
+    assert not chosen[:, 1:].any()
+
+
 def test_a_menu_without_contents_of_boxes_has_none():
     assert draws(2, policies.menu("randaugment")).contents == ()
     assert draws(2, policies.menu("none")).operations.shape == (2, 0)
