@@ -141,8 +141,6 @@ class ClassificationTask(Task):
         return Prepared(augmented.image, labels, image_id, augmented.changes)
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
-        if not changes:
-            return images
         return self._augmentation.apply_to_canvases(images, changes)
 
     def losses(self, labels: Classes, outputs: dict) -> dict[str, Ratio]:

@@ -149,8 +149,6 @@ class DetectionTask(Task):
         )
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
-        if not changes:
-            return images
         return self._augmentation.apply_to_canvases(images, changes)
 
     def losses(self, labels: Boxes, outputs: dict) -> dict[str, Ratio]:

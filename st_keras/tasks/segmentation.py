@@ -135,8 +135,6 @@ class SegmentationTask(Task):
         return Prepared(augmented.image, moved, image_id, augmented.changes)
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
-        if not changes:
-            return images
         return self._augmentation.apply_to_canvases(images, changes)
 
     def losses(self, labels: LabelMap, outputs: dict) -> dict[str, Ratio]:

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from st_keras import models
 from st_keras.config import SimClrConfig
-from st_keras.data import decode, views
+from st_keras.data import decode
+from st_keras.data import views as views_of
 from st_keras.data.augment import policies, simclr
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.data.records import Record
@@ -96,8 +97,8 @@ class SimClrTask(Task):
     def prepare_unlabeled(self, serialized: tf.Tensor, seed: tf.Tensor) -> Prepared:
         """Returns the same: no label is ever read."""
         encoded, image_id, size_px = decode.decode_unlabeled(serialized)
-        views = self._two_views(encoded, size_px, seed)
-        return Prepared(views, _nothing(), image_id)
+        two_views = self._two_views(encoded, size_px, seed)
+        return Prepared(two_views, _nothing(), image_id)
 
     def finish_images(self, images: tf.Tensor, changes) -> tf.Tensor:
         """Returns [2 B, H, W, 3], the two views of a picture one after the other."""
@@ -135,7 +136,7 @@ class SimClrTask(Task):
         }
 
     def whole_view(self, image: tf.Tensor) -> View:
-        return views.whole(image, self._config.image_size_px)
+        return views_of.whole(image, self._config.image_size_px)
 
     def views(self, image: tf.Tensor) -> View:
         size_px = tf.shape(image)[:2]

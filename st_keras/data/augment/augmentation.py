@@ -200,11 +200,13 @@ class Augmentation:
 
         Args:
           images: [B, *target_size_px, 3] uint8.
-          changes: From `to_canvas`, [B, ...] each.
+          changes: From `to_canvas`, [B, ...] each; () if nothing is left to do.
 
         Returns:
           [B, *target_size_px, 3] uint8.
         """
+        if not changes:
+            return images
         # One after the other: each image gets its own operations and no others.
         return tf.map_fn(
             lambda one: self._apply_to_canvas(*one),

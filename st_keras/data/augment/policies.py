@@ -46,12 +46,9 @@ DETECTION = {
     "spinenet": Policy(scale_min=0.1, scale_max=1.9),
     "pascal": Policy(scale_min=0.2, scale_max=1.5),
 }
-SEGMENTATION = {
-    name: dataclasses.replace(
-        policy,
-        operations=policy.operations.replace("_v0", "_segmentation"),
-    )
-    for name, policy in DETECTION.items()
+SEGMENTATION = DETECTION | {
+    name: dataclasses.replace(DETECTION[name], operations="autoaugment_segmentation")
+    for name in ("S2", "S3")
 }
 CLASSIFICATION = {
     name: dataclasses.replace(DETECTION[name], crop=Crop()) for name in ("S1", "S4")
