@@ -4,8 +4,10 @@ from st_keras.config import Config, SelfTrainingConfig
 from st_keras.data import dataset_info, pipeline, splits
 from st_keras.experiments.stages import Pictures
 from st_keras.runtime import preflight
+from st_keras.runtime import strategy as strategies
 from st_keras.self_training import lineage, selection
-from st_keras.tasks import build_task, with_class_names
+from st_keras.self_training.batches import check_replicas
+from st_keras.tasks import build_joint_task, build_task, with_class_names
 
 
 def unlabeled_pictures(settings: SelfTrainingConfig) -> Pictures:
@@ -37,8 +39,11 @@ def check_before(
 
     Raises:
       ValueError: Says what cannot be used: pictures in two sets, other classes,
-        settings of a teacher that is still to be trained.
+        settings of a teacher that is still to be trained, parts of a student's step
+        that its replicas cannot share.
     """
+    if labels:  # A teacher takes both parts together, which may divide.
+        check_replicas(config, strategies.known_replicas(config.runtime))
     judged_on = test_set(config)
     sets = picture_sets(config)
     if not labels:
@@ -53,6 +58,7 @@ def check_before(
     preflight.check_disjoint(sets)
     judged = ["calibration", "evaluation", "test"]
     preflight.check_joint(config, sets, judged)
+    _check_joint(config)
     lineage.check_runs_before({name: sets[name] for name in judged}, config)
     if labels:
         _check_pseudo(config)
@@ -119,6 +125,13 @@ def _check_classes(config: Config) -> None:
     places = config.human.records, test_set(config)[0], config.evaluation.records
     for records in filter(None, places):
         preflight.check_labeled(task, records)
+
+
+def _check_joint(config: Config) -> None:
+    """Refuses classes of pictures that a student would refuse after its teacher."""
+    if joint := config.joint:
+        pipeline.open_source(joint.records, splits.chosen(joint.ids), joint.cache_mb)
+        build_joint_task(config, dataset_info.load(joint.records))
 
 
 def _check_readable(config: Config, sets: dict[str, Pictures]) -> None:

@@ -42,6 +42,16 @@ def build_strategy(
     return tf.distribute.OneDeviceStrategy(gpus[0].name if gpus else "/cpu:0")
 
 
+def known_replicas(config: RuntimeConfig) -> int:
+    """Returns the number of replicas, or a divisor of it.
+
+    Of several hosts, only this one's are known; of a TPU, none without a connection.
+    """
+    if config.strategy in ("mirrored", "multi_worker"):
+        return max(1, len(tf.config.list_physical_devices("GPU")))
+    return 1
+
+
 def configure(config: RuntimeConfig) -> None:
     """Sets the process's precision and determinism; call it before building a model."""
     tf.keras.mixed_precision.set_global_policy(config.precision)

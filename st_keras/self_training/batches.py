@@ -26,6 +26,30 @@ class Examples(NamedTuple):
     info: dataset_info.DatasetInfo  # Of all the records.
 
 
+def check_replicas(config: Config, replicas: int) -> None:
+    """Refuses numbers of images that the replicas and their slices cannot share.
+
+    Args:
+      config: Of the run.
+      replicas: Of the whole job, as far as they are known.
+
+    Raises:
+      ValueError: Names the part and the next larger number that is divisible.
+    """
+    slices = config.training.accumulation_steps
+    shares = replicas * slices
+    each = f" of {slices} slices each" if slices > 1 else ""
+    for part in _STREAMS:
+        settings = getattr(config, part)
+        images = settings.images_per_step if settings else 0
+        if images % shares:
+            raise ValueError(
+                f"`{part}.images_per_step` is {images} but there are {replicas} "
+                f"replicas{each}; use a multiple of {shares}, such as "
+                f"{(images // shares + 1) * shares}."
+            )
+
+
 class Batches:
     """The examples of every step of one run, as a function of the step's number."""
 
@@ -82,26 +106,6 @@ class Batches:
         beside = parts.pop("joint", None)
         own = sum(parts.values())
         return own if beside is None else min(own, beside)
-
-    def check_replicas(self, replicas: int, slices: int = 1) -> None:
-        """Refuses numbers of images that are not divisible by the replicas.
-
-        Args:
-          replicas: Of the whole job.
-          slices: Number of slices that each takes its images in.
-
-        Raises:
-          ValueError: Names the part and the next larger number that is divisible.
-        """
-        shares = replicas * slices
-        each = f" of {slices} slices each" if slices > 1 else ""
-        for part, images in self.parts.items():
-            if images % shares:
-                raise ValueError(
-                    f"`{part}.images_per_step` is {images} but there are {replicas} "
-                    f"replicas{each}; use a multiple of {shares}, such as "
-                    f"{(images // shares + 1) * shares}."
-                )
 
     def from_step(
         self, step: int, *, replicas: int, replicas_here: range

@@ -33,7 +33,7 @@ from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_clock import RunClock
 from st_keras.runtime.run_log import RunLog, read_rows, write_json
 from st_keras.self_training import lineage
-from st_keras.self_training.batches import Batches
+from st_keras.self_training.batches import Batches, check_replicas
 from st_keras.tasks import Task, build_task
 from st_keras.training.compiled_steps import CompiledSteps
 from st_keras.training.evaluate import evaluate_model
@@ -113,10 +113,10 @@ class _Run:
         self._strategy = strategies.build_strategy(config.runtime, devices)
         strategies.set_seed(config.seed)
         self._replicas = self._strategy.num_replicas_in_sync
+        check_replicas(config, self._replicas)
         on_tpu = config.runtime.strategy == "tpu"
         self._task = build_task(config, xla=on_tpu)
         self._batches = Batches(config, self._task)
-        self._batches.check_replicas(self._replicas, config.training.accumulation_steps)
         if text := warnings_of_run.batch_norm_warning(
             self._batches.fewest_at_once,
             self._replicas,

@@ -3,9 +3,17 @@
 import tensorflow as tf
 
 from st_keras.config import Config
-from st_keras.experiments.doctor.case import Case, Finding, problem, warning
+from st_keras.experiments.doctor.case import (
+    Case,
+    Finding,
+    from_error,
+    problem,
+    warning,
+)
 from st_keras.experiments.roles import teacher_config
+from st_keras.runtime import strategy as strategies
 from st_keras.runtime import warnings_of_run
+from st_keras.self_training.batches import check_replicas
 
 # The authors', for 256 images: detectors have 0.28 to 0.32, segmenters 0.08, and
 # classifiers 1.6 for 4096.
@@ -85,7 +93,7 @@ def check_warmup(case: Case) -> list[Finding]:
 
 
 def check_batch(case: Case) -> list[Finding]:
-    """A step takes no picture twice, and BatchNorm sees enough of them."""
+    """A step can be shared and takes no picture twice; BatchNorm sees enough."""
     found, config = [], case.config
     per_step = {"human": config.human.images_per_step}
     together = [config.images_per_step]
@@ -108,7 +116,11 @@ def check_batch(case: Case) -> list[Finding]:
                     f"Lower {_which_batch(config, name)}.",
                 )
             )
-    replicas = _replicas(config)
+    replicas = strategies.known_replicas(config.runtime)
+    try:
+        check_replicas(config, replicas)
+    except ValueError as error:
+        found.append(from_error(error, ""))
     # Joint training sends its pictures through the backbone in a batch of their own.
     beside = [config.joint.images_per_step] if config.joint else []
     text = warnings_of_run.batch_norm_warning(
@@ -233,13 +245,6 @@ def check_image_size(case: Case) -> list[Finding]:
             "Lower it, or convert the pictures without `--max_side_px`.",
         )
     ]
-
-
-def _replicas(config: Config) -> int:
-    """Returns the number of replicas; 1 where finding out takes a connection."""
-    if config.runtime.strategy in ("mirrored", "multi_worker"):
-        return max(1, len(tf.config.list_physical_devices("GPU")))
-    return 1
 
 
 def _from_text(text: str) -> Finding:

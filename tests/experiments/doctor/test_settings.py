@@ -3,6 +3,7 @@
 import pytest
 
 from st_keras.experiments.doctor import checkup
+from tests.experiments.doctor.ward import picture
 
 SGD = {"optimizer": "sgd", "warmup_steps": 500}
 
@@ -53,6 +54,24 @@ def test_a_setting_that_contradicts_another_is_found(ward, override, what):
     found = ward.found(override)
     assert len(found) == bool(what), found
     assert all(text.startswith(what) for text in found)
+
+
+@pytest.mark.parametrize("self_trained", [True, False])
+def test_parts_that_slices_cannot_share_are_a_problem(ward, self_trained):
+    # With its teacher's eight, the trial would pass.
+    odd = ["human.images_per_step=5", "pseudo.images_per_step=3"]
+    assert ward.found(*odd) == []
+    if not self_trained:
+        ward.write("labels", [picture(f"train_{i}", 0, i) for i in (8, 9, 10)])
+        odd.append(f"pseudo.records={ward.glob('labels')}")
+    alone = {} if self_trained else {"self_training": None}
+    config = ward.config(*odd, "training.accumulation_steps=2", **alone)
+    _, found = checkup.examine(config, steps=0)
+    problems = [f for f in found if f.kind == "problem"]
+    assert [f.what.partition(" but")[0] for f in problems] == [
+        "`human.images_per_step` is 5"
+    ]
+    assert problems[0].fix == "Use a multiple of 2, such as 6."
 
 
 def test_a_step_larger_than_the_pictures_to_label_is_a_problem(ward):
