@@ -58,13 +58,14 @@ def predict_files(
 
     Raises:
       ValueError: There is no such checkpoint, no file, or no readable one; or a
-        file that is not from an earlier call would be overwritten.
+        drawing would overwrite a file that is not from an earlier call.
     """
     if not 0.0 <= min_score < 1.0:
         raise ValueError(f"`min_score` must be in [0, 1), got {min_score}.")
     files = _find_files(pattern, output)
     folder, relative = pathlib.Path(output), _relative(files)
-    _check_free(folder, relative)
+    ours = _written_earlier(folder)
+    _check_free(folder, relative, ours)
     run = restore_run(
         checkpoint,
         min_score=min_score,
@@ -78,7 +79,7 @@ def predict_files(
         batch_size=min(run.config.evaluation.images_per_step, len(files)),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    names = _Names(relative)
+    names = _Names(folder, relative, ours)
     pictures: list[dict] = []
     annotations: list[dict] = []
     for picture, labels in tqdm(found, "Predict", len(files), unit="img"):
@@ -161,17 +162,22 @@ def _find_files(pattern: str, output: str) -> list[pathlib.Path]:
     return files
 
 
-def _check_free(folder: pathlib.Path, names: Iterable[pathlib.Path]) -> None:
-    """Refuses to write over what no earlier call wrote, such as masks of the user."""
+def _written_earlier(folder: pathlib.Path) -> set[str]:
+    """Returns the names of the files that an earlier call wrote."""
     try:
         earlier = json.loads((folder / PREDICTIONS_FILE).read_text())["images"]
-        ours = {p.get(key) for p in earlier for key in ("drawing", "label_map")}
+        return {p.get(key) for p in earlier for key in ("drawing", "label_map")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        ours = set()
+        return set()
+
+
+def _check_free(
+    folder: pathlib.Path, names: Iterable[pathlib.Path], ours: set[str]
+) -> None:
+    """Refuses drawings over what no earlier call wrote, such as masks of the user."""
     for name in names:
-        map_name = f"{name.stem}{_LABEL_MAP_SUFFIX}"
         drawings = (name.name, f"{name.name}.png", f"{name.name}{_JPEG_SUFFIXES[0]}")
-        for written in map(name.with_name, (*drawings, map_name)):
+        for written in map(name.with_name, drawings):
             if str(written) not in ours and (folder / written).exists():
                 raise ValueError(
                     f"`output` has {folder / written}, which no earlier prediction "
@@ -181,9 +187,18 @@ def _check_free(folder: pathlib.Path, names: Iterable[pathlib.Path]) -> None:
 
 
 class _Names:
-    """Names for the written files, no two the same even if case is ignored."""
+    """Names for the written files, no two the same even if case is ignored.
 
-    def __init__(self, names_of_files: Iterable[pathlib.Path]):
+    Those of files that are there, but not of an earlier call, are given to none.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        names_of_files: Iterable[pathlib.Path],
+        ours: set[str],
+    ):
+        self._folder, self._ours = folder, ours
         # Reserves each file's name for its drawing, however late its turn comes.
         self._taken = {_folded(name) for name in names_of_files}
 
@@ -201,11 +216,14 @@ class _Names:
 
     def _free(self, wanted: pathlib.Path) -> pathlib.Path:
         name, number = wanted, 1
-        while _folded(name) in self._taken:
+        while _folded(name) in self._taken or self._is_foreign(name):
             number += 1
             name = wanted.with_name(f"{wanted.stem}_{number}{wanted.suffix}")
         self._taken.add(_folded(name))
         return name
+
+    def _is_foreign(self, name: pathlib.Path) -> bool:
+        return str(name) not in self._ours and (self._folder / name).exists()
 
 
 def _folded(name: pathlib.Path) -> str:

@@ -261,6 +261,31 @@ def test_only_what_an_earlier_call_wrote_is_overwritten(cup_run, photos, tmp_pat
     assert mask.read_bytes() == b"an hour of work"
 
 
+@pytest.mark.parametrize(
+    "names, mask",
+    [
+        (["a.jpg"], "a_labels.png"),
+        (["a.bmp"], "a.bmp_labels.png"),  # Of its drawing, a.bmp.png.
+        (["a.jpg", "a.png"], "a_labels_2.png"),
+        (["a.tif", "a.tif.png"], "a.tif_2.png"),  # A drawing.
+    ],
+)
+def test_no_file_is_written_over_that_no_earlier_call_wrote(
+    road_run, tmp_path, names, mask
+):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for name in names:
+        Image.new("RGB", (90, 70)).save(tmp_path / "in" / name)
+    (tmp_path / "out" / mask).write_bytes(b"an hour of work")
+    given = (road_run, f"{tmp_path}/in/*", str(tmp_path / "out"))
+    first, second = (predict_files(*given) for _ in range(2))
+    assert (tmp_path / "out" / mask).read_bytes() == b"an hour of work"
+    assert first == second
+    written = [i[what] for i in first["images"] for what in ("drawing", "label_map")]
+    assert mask not in written and len(set(written)) == 2 * len(names)
+
+
 def test_a_score_is_a_share(cup_run, photos, tmp_path):
     with pytest.raises(ValueError, match=r"`min_score` must be in \[0, 1\), got 30"):
         predict_files(cup_run, f"{photos}/*", str(tmp_path), min_score=30)
