@@ -67,7 +67,13 @@ class GridConfig:
     def __post_init__(self):
         unique = len(set(self.seeds)) == len(self.seeds)
         check("seeds", self.seeds, bool(self.seeds) and unique, "different numbers")
-        check("arms", self.arms, bool(self.arms), "one or more")
+        of_axes = {f"axes.{axis}": values for axis, values in self.axes.items()}
+        for what, names in {"arms": self.arms, **of_axes}.items():
+            check(what, dict(names), bool(names), "one or more")
+            for name in names:
+                # Results are in folders of these names: `a/b` would be two.
+                is_folder = "/" not in name and name not in ("", ".", "..")
+                check(what, repr(name), is_folder, "names of folders, without `/`")
         for name, arm in self.arms.items():
             if arm.cost_of:
                 target = self.arms.get(arm.cost_of)
@@ -81,6 +87,7 @@ class GridConfig:
         if self.reference:
             check_choice(self, "reference", tuple(self.arms))
         for name, of_cells in self.claims.items():
+            check(name, "none", bool(of_cells), "of cells of the grid")
             unknown = sorted(set(of_cells) - set(self._product()))
             check(name, ", ".join(unknown), not unknown, "of cells of the grid")
         check(

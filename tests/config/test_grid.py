@@ -155,6 +155,15 @@ def test_cells_that_no_claim_has_can_be_left_out(write):
             "only_claims: true\nsource: a paper",
             r"`only_claims` must be false without `claims`",
         ),
+        ("20: [human", "a/20: [human", r"`axes.labels` must be names .*, got 'a/20'"),
+        ("random: []", "'': []", r"`axes.start` must be names of folders"),
+        ("alone: {kind", "..: {kind", r"`arms` must be names of folders.*, got '..'"),
+        ("axes:", "axes:\n  more: {}", r"`axes.more` must be one or more, got {}"),
+        (
+            "source: a paper",
+            "claims: {It helps: {}}\nsource: a paper",
+            r"`It helps` must be of cells of the grid, got none",
+        ),
         ("title: A test", "titel: A test", r"no setting `titel`. Did you mean `title`"),
         (
             "arms:\n",
