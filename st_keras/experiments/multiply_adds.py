@@ -1,6 +1,5 @@
 """Counts the multiply-adds that a model takes for one image."""
 
-import contextlib
 import functools
 import json
 
@@ -59,9 +58,15 @@ def of_training(config: Config) -> tuple[int, int]:
 
     The names of the classes come from its records. Where these are elsewhere, the
     config's names are used and the classifier is not counted.
+
+    Raises:
+      ValueError: There are neither records nor names.
     """
-    with contextlib.suppress(ValueError):
+    try:
         config = with_class_names(config, dataset_info.load(config.human.records))
+    except ValueError:
+        if not config.section.class_names:
+            raise
     forward = of_config(config)
     try:
         return forward, of_joint(config)

@@ -37,6 +37,15 @@ def test_runs_of_one_model_are_counted_once(config, monkeypatch):
     assert found == {of_model(model)}
 
 
+def test_records_that_are_not_there_are_missed_where_they_name_the_classes(config):
+    human = dataclasses.replace(config.human, records="gone/*.tfrecord")
+    elsewhere = dataclasses.replace(config, human=human)
+    assert multiply_adds.of_training(elsewhere) == (multiply_adds.of_config(config), 0)
+    nameless = dataclasses.replace(config.detection, class_names=())
+    with pytest.raises(ValueError, match="`gone/.*`: no such file"):
+        multiply_adds.of_training(dataclasses.replace(elsewhere, detection=nameless))
+
+
 def test_a_larger_model_is_counted_for_itself(config):
     wide = dataclasses.replace(config.detection, neck_filters=32)
     larger = dataclasses.replace(config, detection=wide)

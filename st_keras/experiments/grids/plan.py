@@ -50,9 +50,9 @@ def cost_of(job: Job) -> Cost:
     forward = multiply_adds.of_training(config)
     alone = ledger.training(teacher_config(config), *forward)
     if cell.arm.cost_of:
-        cell = cell_at(grid, cell.point, cell.arm.cost_of)
-        config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
-        whole = _self_training(config, cell.arm.iterations, forward)
+        other = cell_at(grid, cell.point, cell.arm.cost_of)
+        theirs = config_of_cell(job.grid, grid, other, job.seed, job.overrides)
+        whole = _self_training(theirs, other.arm.iterations)
         steps = ledger.steps_worth(whole, teacher_config(config), *forward)
         share = steps / alone.steps
         return Cost(
@@ -62,10 +62,11 @@ def cost_of(job: Job) -> Cost:
         )
     if cell.arm.kind == "supervised":
         return alone
-    return _self_training(config, cell.arm.iterations, forward)
+    return _self_training(config, cell.arm.iterations)
 
 
-def _self_training(config: Config, iterations: int, forward: tuple[int, int]) -> Cost:
+def _self_training(config: Config, iterations: int) -> Cost:
+    forward = multiply_adds.of_training(config)
     total = ledger.training(teacher_config(config), *forward)
     settings, labelled = config.self_training, []
     if not config.pseudo.online:

@@ -91,6 +91,18 @@ def test_the_plan_says_the_same_before_anything_is_run(finished):
         assert cost.multiply_adds == pytest.approx(total["multiply_adds"], rel=1e-9)
 
 
+def test_the_plan_counts_each_arm_with_its_own_model(finished, tmp_path):
+    text = pathlib.Path(finished[0]).read_text()
+    other = "{kind: supervised, cost_of: student, set: [detection.neck_filters=64]}"
+    path = tmp_path / "grid.yaml"
+    path.write_text(f"{text}  wide: {other}\n")
+    job = Job(grid=str(path), cell="wide", seed=0, workdir="w", overrides=OVERRIDES)
+    theirs = finished[2]["student"]["total"]["multiply_adds"]
+    a_step = plan.cost_of(job).multiply_adds / plan.cost_of(job).steps
+    # As many of its own, larger steps as cost the same, rounded up.
+    assert theirs <= plan.cost_of(job).multiply_adds < theirs + a_step
+
+
 @pytest.fixture(scope="module")
 def patterns_yaml(joint_yaml, tmp_path_factory):
     """A classifier on the backbone of `student_yaml`, for two steps."""
