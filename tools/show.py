@@ -10,8 +10,6 @@ r"""Draws a sheet of pictures: records, augmentations, batches or predictions.
         --records 'data/digits/test/*.tfrecord' --output sheet.png
 """
 
-import dataclasses
-
 from absl import app, flags
 
 from st_keras import command_line, config, environment
@@ -35,7 +33,6 @@ def main(argv):
     what, how = argv[1], {"count": _COUNT.value}
     settings = config.load(_CONFIG.value, _SET.value) if _CONFIG.value else None
     # Here and not above: a mistake in the config need not wait for TensorFlow.
-    from st_keras import tasks
     from st_keras.experiments import augmentation_sheet, showing
 
     output = _OUTPUT.value
@@ -43,14 +40,8 @@ def main(argv):
         _given(_CONFIG)
         print(showing.show_batches(settings, output, **how))
     elif what == "augmentations":
-        augment, size_px = config.AugmentConfig(), (320, 320)
-        if settings:
-            augment, size_px = settings.section.augment, settings.section.image_size_px
-            how["policy_of"] = tasks.policies_of(settings)
-        if _POLICY.value:
-            augment = dataclasses.replace(augment, policy=_POLICY.value)
-        show = augmentation_sheet.show_augmentations
-        print(show(_given(_RECORDS), augment, size_px, output, **how))
+        how |= {"config": settings, "policy": _POLICY.value or ""}
+        print(augmentation_sheet.show_policy(_given(_RECORDS), output, **how))
     elif what == "predictions":
         given = [_given(_CHECKPOINT), _given(_RECORDS)]
         how |= {"min_score": _MIN_SCORE.value} | _DEVICES()

@@ -1,21 +1,69 @@
 """A sheet of one policy's draws, to be judged by a person."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from st_keras.config import AugmentConfig
+from st_keras.config import AugmentConfig, Config
 from st_keras.data import dataset_info, decode, drawing, drawing_maps, pipeline
 from st_keras.data.augment import operations, policies
 from st_keras.data.augment.changes import Changes
 from st_keras.data.augment.policies import Policy
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.experiments import sheets
+from st_keras.tasks import policies_of
 from st_keras.tasks.augmentation import build_augmentation
 from st_keras.types import Boxes, LabelMap
 
+_SIZE_PX = (320, 320)  # Without a config.
 _COLUMNS = 6  # The picture itself and five draws.
 _NO_NUMBER = ("AutoContrast", "Equalize", "Invert", "Flip")
+
+
+def show_policy(
+    records: str,
+    output: str,
+    *,
+    config: Config | None = None,
+    policy: str = "",
+    count: int = 24,
+) -> str:
+    """Draws what a config's policy, or another, makes of the first records.
+
+    Args:
+      records: Glob of TFRecords.
+      output: Picture file to write.
+      config: Of a run; None: policies of segmentation for records that have label maps
+        and no boxes, of detection for others.
+      policy: Name of the one to draw instead of the config's, or of S1.
+      count: As for `show_augmentations`.
+
+    Returns:
+      What was drawn.
+
+    Raises:
+      ValueError: There are no such records, or the task has no such policy.
+    """
+    if config:
+        augment, size_px = config.section.augment, config.section.image_size_px
+        policy_of = policies_of(config)
+    else:
+        info, augment, size_px = dataset_info.load(records), AugmentConfig(), _SIZE_PX
+        is_map = info.label_map_names and not info.class_names
+        policy_of = policies.SEGMENTATION if is_map else policies.DETECTION
+    if policy:
+        if policy not in policy_of:
+            raise ValueError(
+                f"`policy` must be one of {', '.join(policy_of)}, got {policy}."
+            )
+        # What the config sets belongs to its own policy.
+        own = {"scale_min": None, "scale_max": None, "operations": None}
+        augment = dataclasses.replace(augment, policy=policy, **own)
+    return show_augmentations(
+        records, augment, size_px, output, policy_of=policy_of, count=count
+    )
 
 
 def show_augmentations(

@@ -8,6 +8,7 @@ from st_keras.config import Config
 from st_keras.data import dataset_info, decode, drawing, pipeline
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.experiments import pictures, sheets
+from st_keras.runtime import preflight
 from st_keras.runtime.restored import restore_run
 from st_keras.self_training.batches import Batches
 from st_keras.tasks import build_task, with_class_names
@@ -115,11 +116,14 @@ def show_predictions(
       tpu: As `runtime.tpu`.
 
     Raises:
-      ValueError: There is no such checkpoint, or no such records.
+      ValueError: There is no such checkpoint, or no such records, or they have other
+        classes than the run.
     """
     sheets.check(output, count)
     source = pipeline.open_source(records, None, 0)
     run = restore_run(checkpoint, min_score=min_score, strategy=strategy, tpu=tpu)
+    if getattr(dataset_info.load(records), run.task.names_field or "", ()):
+        preflight.check_classes(run.task, records)
     count = min(count, source.count)
     serialized = pipeline.serialized_records(source).take(count)
     seen = pictures.seen_by(run, serialized, count)

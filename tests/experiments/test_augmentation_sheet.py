@@ -11,7 +11,7 @@ from st_keras import config
 from st_keras.data import decode, drawing, pipeline
 from st_keras.data.augment import policies
 from st_keras.data.class_colors import class_color
-from st_keras.experiments import sheets
+from st_keras.experiments import augmentation_sheet, sheets
 from st_keras.experiments.augmentation_sheet import describe, show_augmentations
 from st_keras.tasks.augmentation import build_augmentation
 
@@ -125,6 +125,52 @@ def test_a_title_names_scale_mirror_and_operations_with_their_numbers():
         "x2.00 mirrored TranslateX -10",
     }
     assert "x2.00 mirrored Equalize" in titles
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Returns what a sheet would be drawn of, and the policies to choose from."""
+
+    def drawn(records, **named):
+        asked = []
+        monkeypatch.setattr(
+            augmentation_sheet,
+            "show_augmentations",
+            lambda *given, **more: asked.append((*given[1:3], more["policy_of"])),
+        )
+        augmentation_sheet.show_policy(records, "sheet.png", **named)
+        return asked[0]
+
+    return drawn
+
+
+def test_a_policy_by_name_has_nothing_of_the_one_in_the_config(
+    tiny_records, student_yaml, drawn
+):
+    own = "detection.augment={scale_min: 0.5, operations: none, flip_probability: 0}"
+    settings = config.load(student_yaml, [own])
+    augment, size_px, _ = drawn(tiny_records.glob, config=settings)
+    assert (augment, size_px) == (settings.detection.augment, (64, 64))
+    augment, _, policy_of = drawn(tiny_records.glob, config=settings, policy="S4")
+    assert augment == config.AugmentConfig(policy="S4", flip_probability=0.0)
+    assert policy_of == policies.DETECTION
+
+
+def test_a_policy_that_a_task_does_not_have_is_refused_by_name(tiny_records, drawn):
+    settings = config.load("configs/classification/simclr_cpu.yaml")
+    with pytest.raises(ValueError, match="`policy` must be one of S1, S4, got S2"):
+        drawn(tiny_records.glob, config=settings, policy="S2")
+    with pytest.raises(ValueError, match="`policy` must be one of S1, .*, got S5"):
+        drawn(tiny_records.glob, policy="S5")
+
+
+def test_without_a_config_records_say_of_which_task_a_policy_is(
+    tiny_records, street_records, digit_records, drawn
+):
+    both = f"{digit_records}/train/*.tfrecord"
+    for records in (tiny_records.glob, both):
+        assert drawn(records, policy="S4")[2] == policies.DETECTION
+    assert drawn(street_records.glob, policy="S4")[2] == policies.SEGMENTATION
 
 
 def test_a_policy_is_looked_up_among_those_of_the_task(tiny_records, tmp_path):

@@ -19,6 +19,7 @@ from st_keras.self_training import labeling
 from st_keras.tasks import build_task, with_class_names
 from st_keras.tasks.detection import DetectionTask
 from st_keras.types import IGNORED, Boxes
+from tests.record_files import write_records
 
 DROPPED = (170, 170, 170)
 
@@ -50,6 +51,19 @@ def test_predictions_stand_beside_the_truth(tiny_records, cup_run, tmp_path):
     assert {cup} == {c for c in (kite, cup) if (predicted == c).all(-1).any()}
     for class_id in label_ids:
         assert (truth == class_color(int(class_id))).all(-1).any()
+
+
+def test_predictions_are_not_shown_beside_a_truth_of_other_classes(
+    tiny_records, cup_run, tmp_path
+):
+    written, path = list(tiny_records.by_id.values()), str(tmp_path / "sheet.png")
+    names = {"other": ("kite", "ball", "cup"), "unlabelled": ()}
+    for folder, class_names in names.items():
+        (tmp_path / folder).mkdir()
+        write_records(tmp_path / folder, written, num_shards=1, class_names=class_names)
+    with pytest.raises(ValueError, match="kite, ball, cup, but the model has ball, c"):
+        show_predictions(cup_run, f"{tmp_path}/other/*.tfrecord", path)
+    show_predictions(cup_run, f"{tmp_path}/unlabelled/*.tfrecord", path, count=1)
 
 
 def test_batches_show_the_human_part_alone_before_there_are_pseudo_labels(
