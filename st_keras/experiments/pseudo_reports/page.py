@@ -99,7 +99,7 @@ def _thresholds(report: dict) -> str:
     min_score, rows = report["settings"]["min_score"], report["thresholds"]
     scores = [row["min_score"] for row in rows]
     drawn = []
-    for chart in report["charts"]:
+    for chart in report["charts"] if rows else ():  # None is above a high floor.
         lines = [
             Line(_words(name), *_known(scores, [row[name] for row in rows]), *style)
             for name, style in zip(chart["columns"], _STYLES, strict=False)
@@ -121,14 +121,17 @@ def _thresholds(report: dict) -> str:
                     marks=[Mark(f"chosen: {min_score:g}", x=min_score), *marks],
                 )
             )
-    cells = [[_text(value) for value in row.values()] for row in rows]
-    head = [_words(name) for name in rows[0]]
+    every = ""
+    if rows:
+        cells = [[_text(value) for value in row.values()] for row in rows]
+        head = [_words(name) for name in rows[0]]
+        every = page.details("Every threshold", page.table(head, cells))
     numbers = [[_words(n), _text(v)] for n, v in report["numbers"].items()]
     return page.section(
         "What is kept",
         page.charts(drawn),
         page.notes([(_words(word), text) for word, text in _NOTES]),
-        page.details("Every threshold", page.table(head, cells)),
+        every,
         page.details(f"All numbers at {min_score:g}", page.table(["", ""], numbers)),
     )
 

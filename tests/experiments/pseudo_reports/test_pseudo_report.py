@@ -132,6 +132,20 @@ def test_pictures_disagree_by_what_is_false_or_missed(reported):
         assert row["disagreement"] == pytest.approx(expected)
 
 
+def test_labels_of_a_high_floor_have_a_page_without_thresholds(tmp_path, tiny_records):
+    write_labels(
+        tmp_path / "pseudo",
+        list(tiny_records.by_id.values()),
+        **{"teacher": "gone", "teacher_sha256": "0a1b2c3d4e5f", "score_floor": 0.96},
+        class_names=tiny_records.class_names,
+    )
+    sure = {"min_score": 0.97, "truth": "", "agreement_pictures": 0}
+    report, shown = contents.report_pseudo(settings(tmp_path, **sure))
+    assert report["thresholds"] == []
+    page = open(report_page.write_html(report, shown, str(tmp_path))).read()
+    assert "All numbers at 0.97" in page and "Every threshold" not in page
+
+
 def test_the_page_needs_nothing_from_the_network(reported):
     _, _, page = reported
     parsed = Parser(page)
