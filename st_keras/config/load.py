@@ -107,7 +107,7 @@ def _read_yaml(path: str | os.PathLike) -> dict:
         raise ConfigError(f"{path}: cannot be read: {error}.") from None
     try:
         settings = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # Such as the date 2020-13-45.
         raise ConfigError(f"{path}: not YAML: {error}") from None
     if not isinstance(settings, dict):
         raise ConfigError(f"{path}: must hold `name: value` lines, got {settings!r}.")
@@ -130,7 +130,7 @@ def _apply_override(settings: dict, override: str) -> None:
         raise ConfigError(f"--set {override}: must look like `a.b=value`.")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}") from None
     *parents, name = path.split(".")
     for parent in parents:

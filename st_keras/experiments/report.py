@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 
 from st_keras import config as config_lib
 from st_keras import writing
@@ -249,10 +250,11 @@ class _Story:
 
     def settings(self) -> str:
         path = self._folder / CONFIG_FILE
-        command = f"--config {path} \\\n    --workdir {self._folder}_again"
+        workdir = shlex.quote(f"{self._folder}_again")
+        command = f"--config {shlex.quote(str(path))} \\\n    --workdir {workdir}"
         if not path.exists():  # Made by an older version.
             path = self._folder / self._student / CONFIG_FILE
-            command = f"--config CONFIG.yaml --workdir {self._folder}_again"
+            command = f"--config CONFIG.yaml --workdir {workdir}"
         if self._report["iterations"] > 1:
             command += f" --iterations {self._report['iterations']}"
         return page.section(

@@ -65,7 +65,10 @@ def student_config(
 
 
 def with_steps(config: Config, steps: int) -> Config:
-    """Returns the config for another number of steps, its schedule scaled to match."""
+    """Returns the config for another number of steps.
+
+    `step_boundaries` are scaled to match; the warm-up is as long as before.
+    """
     factor = steps / config.training.steps
     boundaries = tuple(
         round(step * factor) for step in config.optimization.step_boundaries

@@ -15,7 +15,7 @@ def table(found: dict) -> list[list[str]]:
     head += ["precision", "recall", "kept/pic"]
     rows = [head]
     rows += [_cells(name, row) for name, row in found["per_class"].items()]
-    return [*rows, _cells("all together", found["all_classes"])]
+    return [*rows, _cells("all together", found["all_classes"], is_class=False)]
 
 
 def remarks(found: dict) -> list[tuple[str, str]]:
@@ -52,8 +52,8 @@ def remarks(found: dict) -> list[tuple[str, str]]:
     return lines
 
 
-def _cells(name: str, row: dict) -> list[str]:
-    mark = "" if row["chosen_for"] == "class" or name.startswith("all ") else " *"
+def _cells(name: str, row: dict, *, is_class: bool = True) -> list[str]:
+    mark = " *" if is_class and row["chosen_for"] != "class" else ""
     return [
         name,
         _score(row["threshold"]) + mark,

@@ -85,6 +85,7 @@ def test_an_override_may_hold_an_equals_sign(teacher):
         ("seed", "--set seed: must look like `a.b=value`."),
         ("=3", "--set =3: must look like `a.b=value`."),
         ("seed.x=3", "--set seed.x=3: `seed` is a value, not a part."),
+        ("seed=2020-13-45", "--set seed=2020-13-45: the value is not YAML: month"),
         ("seed=[", "--set seed=[: the value is not YAML: "),
     ],
 )

@@ -240,6 +240,7 @@ def test_step_boundaries_must_rise(teacher):
         ("training: {steps: 3", "run.yaml: not YAML: "),
         ("seed: 1\nhuman: {}\nseed: 2", "run.yaml: not YAML: `seed` is there twice"),
         ("training: {steps: 3, steps: 4}", "not YAML: `steps` is there twice"),
+        ("human: {ids: 2020-13-45}", "run.yaml: not YAML: month must be in 1..12"),
         ("[a, b]: 3", "not YAML: a name must be a word"),
     ],
 )

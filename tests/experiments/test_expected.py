@@ -24,6 +24,9 @@ def test_a_metric_outside_the_tolerance_is_an_error(value):
 def test_an_unknown_metric_is_named_beside_the_known():
     with pytest.raises(ValueError, match="must be one of mIoU, got AP"):
         check_metrics({"mIoU": 60.0, "per_class": {}}, EXPECT)
+    with pytest.raises(ValueError, match="must be one of AP, got per_class"):
+        by_class = dataclasses.replace(EXPECT, metric="per_class")
+        check_metrics({"AP": 60.0, "per_class": {}}, by_class)
 
 
 def test_a_config_without_an_expectation_cannot_be_checked(teacher_config):

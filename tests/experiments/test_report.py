@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import shlex
 
 import pytest
 
@@ -124,6 +125,16 @@ def test_the_settings_and_the_command_that_runs_it_again_are_there(page):
     assert "learning_rate: 0.003" in page.text
     assert "python tools/self_train.py" in page.text
     assert "--iterations" not in page.text
+
+
+def test_the_command_holds_a_folder_with_blanks_together(workdir, made_up):
+    path = workdir / "config.yaml"
+    path.write_text((workdir / "teacher" / "config.yaml").read_text())
+    page = write(workdir, made_up())
+    path.unlink()
+    _, _, command = page.text.partition("python tools/self_train.py ")
+    given = shlex.split(command.replace("\\\n", " "))[:4]
+    assert given == ["--config", str(path), "--workdir", f"{workdir}_again"]
 
 
 def test_a_page_needs_neither_control_nor_truth(workdir, made_up):

@@ -47,6 +47,13 @@ def test_a_line_per_class_and_what_its_marks_mean():
     assert "never: nothing is kept of 1 of 3 classes" in said
 
 
+def test_a_class_whose_name_begins_like_the_last_row_has_its_mark():
+    rare = found()
+    rare["per_class"]["all terrain vehicle"] = row(0.45, "all classes")
+    lines = format_table(rare).splitlines()
+    assert ["*" in line.split() for line in lines[3:6]] == [False, True, False]
+
+
 def test_too_little_truth_in_all_is_said_to_fall_back():
     said = " ".join(format_table(found(fallback_for="none")).split())
     assert "under 20 boxes of truth: the fallback, 0.35." in said
