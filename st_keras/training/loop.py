@@ -82,7 +82,7 @@ def train(
         if hosts.is_chief:  # What may change counts for whoever uses the model.
             preflight.save_config(config, workdir)
         return finished
-    pictures = _check_pictures(config)
+    pictures = check_pictures(config)
     run = _Run(config, workdir, hosts, devices)
     with _claimed(workdir, hosts):
         if hosts.is_chief:  # All checks have passed: the folder is this run's.
@@ -316,7 +316,7 @@ def data_of(config: Config) -> preflight.Data:
     return preflight.Data(sets=sets, files={"pseudo.thresholds": thresholds})
 
 
-def _check_pictures(config: Config) -> dict[str, dict]:
+def check_pictures(config: Config) -> dict[str, dict]:
     """Refuses a picture both learned from and judged by; returns what the sets hold."""
     sets = dict(data_of(config).sets)
     lineage.check_runs_before({"evaluation": sets["evaluation"]}, config)

@@ -70,6 +70,7 @@ CHECKS = (
     settings.check_batch_norm,
     settings.check_precision,
     settings.check_image_size,
+    records.check_refusals,  # After those whose findings it repeats.
     cost.check_memory,  # Before the trial takes some.
     check_trial,
     cost.check_disk,
@@ -97,7 +98,9 @@ def examine(
     found: list[Finding] = []
     for check in CHECKS:
         try:
-            found += check(case)
+            new = check(case)
+            said = "\n".join(finding.what for finding in found)
+            found += [finding for finding in new if finding.what not in said]
         except Exception as error:  # A page with a gap is better than none.
             kind = type(error).__name__
             name = check.__name__.replace("_", " ")

@@ -7,6 +7,7 @@ from st_keras.config import Config
 from st_keras.data import dataset_info, pipeline, splits
 from st_keras.data.records import count_records
 from st_keras.data.skipping import KEPT, Reason
+from st_keras.experiments import data_checks
 from st_keras.experiments.doctor.case import (
     Case,
     Finding,
@@ -18,6 +19,7 @@ from st_keras.experiments.doctor.case import (
 from st_keras.runtime import preflight
 from st_keras.self_training import selection
 from st_keras.tasks import build_joint_task, build_task, with_class_names
+from st_keras.training.loop import check_pictures
 
 _REMAKE = "Make the records again with tools/make_records.py."
 # Sets that may share pictures: pseudo labels are of the unlabelled pictures, and joint
@@ -30,18 +32,16 @@ _MOST_SKIPPED, _MOST_CLIPPED = 0.01, 0.1  # Shares above which it is no accident
 
 
 def picture_sets(config: Config) -> dict[str, tuple[str, str]]:
-    """Returns glob and file of ids of every set that a config names."""
-    sets = {
-        "human": (config.human.records, config.human.ids),
-        "evaluation": (config.evaluation.records, config.evaluation.ids),
-    }
-    if settings := config.self_training:
-        sets["unlabeled"] = (settings.unlabeled_records, settings.unlabeled_ids)
-        sets["test"] = (settings.test_records, settings.test_ids)
-        if settings.calibration:
-            sets["calibration"] = (config.human.records, settings.calibration.ids)
+    """Returns glob and file of ids of every set that a config names.
+
+    In the order of training's own checks, whose words for two sets are then the same.
+    """
+    sets = {"human": (config.human.records, config.human.ids)}
     if config.pseudo:
         sets["pseudo"] = (config.pseudo.records, config.pseudo.ids)
+    if config.self_training:
+        sets |= data_checks.picture_sets(config)
+    sets["evaluation"] = (config.evaluation.records, config.evaluation.ids)
     if config.joint:
         sets["joint"] = (config.joint.records, config.joint.ids)
     return {name: files for name, files in sets.items() if files[0]}
@@ -74,6 +74,14 @@ def check_parts(case: Case) -> list[Finding]:
             )
         )
     settings = config.self_training
+    if settings and not config.pseudo:
+        found.append(
+            problem(
+                "There is a `self_training` part, but no `pseudo` part for its "
+                "students.",
+                "Add `pseudo.images_per_step`, or leave `self_training` out.",
+            )
+        )
     if settings and not (settings.test_records or config.evaluation.records):
         found.append(
             problem(
@@ -113,16 +121,33 @@ def check_classes(case: Case) -> list[Finding]:
 def check_overlap(case: Case) -> list[Finding]:
     """No picture may be in two sets, even under different ids."""
     found = []
-    for pair in itertools.combinations(case.opened, 2):
+    # Classes of pictures first, as training has them.
+    names = sorted(case.opened, key=lambda name: name != "joint")
+    for pair in itertools.combinations(names, 2):
         if set(pair) in _SAME_PICTURES:
             continue
         digests = {name: case.opened[name].digests for name in pair}
-        names = {d: image_id for ids in digests.values() for image_id, d in ids.items()}
+        id_of = {d: image_id for ids in digests.values() for image_id, d in ids.items()}
         try:
-            splits.check_disjoint({n: d.values() for n, d in digests.items()}, names)
+            splits.check_disjoint({n: d.values() for n, d in digests.items()}, id_of)
         except ValueError as error:
             found.append(from_error(error, "Choose other ids or records."))
     return found
+
+
+def check_refusals(case: Case) -> list[Finding]:
+    """All else that training refuses in data must be found here, too."""
+    config = case.config
+    if picture_sets(config).keys() != case.opened.keys():
+        return []  # It would stop at the sets that cannot be read.
+    try:
+        if config.self_training and config.pseudo and not config.pseudo.records:
+            data_checks.check_before(config)
+        else:  # Labels that are there belong to one run of tools/train.py.
+            check_pictures(config)
+    except (ValueError, OSError) as error:
+        return [from_error(error, "Choose other ids or records.")]
+    return []
 
 
 def check_conversion(case: Case) -> list[Finding]:

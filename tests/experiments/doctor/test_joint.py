@@ -27,6 +27,7 @@ def test_classes_of_the_very_pictures_that_have_boxes_are_fine(ward, joint):
 def test_pictures_of_the_test_set_are_a_problem(ward, joint):
     found = ward.found(joint=joint | {"records": ward.glob("test")})
     assert any("test" in text and "joint" in text for text in found)
+    assert sum("no picture in common" in text for text in found) == 1
 
 
 def test_a_step_that_sees_pictures_twice_is_a_problem(ward, joint):

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from st_keras.data import splits
+from st_keras.runtime import preflight
 from tests.experiments.doctor.ward import CLASSES, picture
 
 
@@ -170,3 +171,33 @@ def test_boxes_that_reach_over_the_edge_are_a_warning(ward):
     rewrite_info(ward, "val", skipped={"clipped (kept)": 5})
     (found,) = ward.found()
     assert found.startswith("warning: ROOT/val: 5 of 12 boxes reached over the edge")
+
+
+@pytest.mark.parametrize(
+    "override, what",
+    [
+        ("pseudo.ids=some.txt", "`pseudo.ids` is some.txt, but pseudo labels are made"),
+        ("pseudo.thresholds=t.json", "`pseudo.thresholds` is t.json, but these are of"),
+    ],
+)
+def test_settings_of_another_teacher_are_a_problem_as_in_training(ward, override, what):
+    (found,) = ward.found(override)
+    assert found.startswith(f"problem: {what}")
+
+
+def test_self_training_without_a_student_is_a_problem(ward):
+    (found,) = ward.found(pseudo=None)
+    assert found.startswith("problem: There is a `self_training` part, but no `pseudo`")
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_pictures_that_the_first_weights_have_learned_from_judge_nothing(
+    ward, is_alone
+):
+    alone = {"pseudo": None, "self_training": None} if is_alone else {}
+    begun = {"init": {"kind": "teacher", "checkpoint": f"{ward.root}/run"}}
+    assert not ward.found(**alone, **begun)  # Nothing is known of such a run.
+    others = ward.config(f"human.records={ward.glob('val')}", "human.ids=''", **alone)
+    preflight.save_config(others, ward.root / "run")
+    (found,) = ward.found(**alone, **begun)
+    assert found.startswith("problem: `human of ROOT/run` and `evaluation` must have")
