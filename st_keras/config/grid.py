@@ -67,9 +67,11 @@ class GridConfig:
     def __post_init__(self):
         unique = len(set(self.seeds)) == len(self.seeds)
         check("seeds", self.seeds, bool(self.seeds) and unique, "different numbers")
+        check("arms", self.arms, bool(self.arms), "one or more")
         of_axes = {f"axes.{axis}": values for axis, values in self.axes.items()}
+        for axis, values in of_axes.items():
+            check(axis, values, bool(values), "one or more")
         for what, names in {"arms": self.arms, **of_axes}.items():
-            check(what, dict(names), bool(names), "one or more")
             for name in names:
                 # Results are in folders of these names: `a/b` would be two.
                 is_folder = "/" not in name and name not in ("", ".", "..")
