@@ -48,6 +48,7 @@ def _by_object(model: tf.keras.Model, source: Bundle) -> Plan:
     start = graph.child(*roots[:1])
     plan = Plan("TF2 checkpoint of this kind of model", explain=_explain)
     if len(roots) > 1:
+        plan.explain = _explain_beside_averages
         plan.notes.append("the averaged weights of the run are used")
     for address, path, variable in _walk(model):
         key = graph.key(*path, leaf(variable.name), start=start)
@@ -141,6 +142,10 @@ def _explain(name: str) -> str:
         return "optimizer slot"
     if name.startswith(("optimizer", "save_counter", "blend", "joint/")):
         return "state of the training"
-    if name.startswith("model/"):
-        return "the averaged weights are used instead"
     return ""
+
+
+def _explain_beside_averages(name: str) -> str:
+    if name.startswith("model/"):
+        return _explain(name) or "the averaged weights are used instead"
+    return _explain(name)

@@ -83,12 +83,13 @@ def unused(plan: Plan, source: Source, addresses: Iterable[str]) -> dict[str, st
       addresses: What is loaded.
     """
     addresses = set(addresses)
+    parts = {address.split("/")[0] for address in addresses}
     taken, others = set(), {}
     for address, chosen in plan.picks.items():
         part = address.split("/")[0]
         if address in addresses:
             taken.update(chosen.names)
-        else:
+        elif part not in parts:  # Else, the loaded part is larger in the file.
             others.update(
                 dict.fromkeys(chosen.names, f"of part {part}, which is not loaded")
             )

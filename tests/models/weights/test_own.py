@@ -149,6 +149,21 @@ def test_another_model_is_refused(saved, tmp_path, name):
         weights.load_weights(small("resnet18"), path)
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
+def test_a_deeper_network_is_refused(tmp_path, name):
+    def with_cells(count):
+        return small(neck="nas_fpn", neck_filters=8, neck_repeats=count)
+
+    path = str(tmp_path / name)
+    saving.save(with_cells(2), path)
+    ours = with_cells(1)
+    before = ours.get_weights()
+    with pytest.raises(weights.IncompleteError, match="weights more.*not in this neck"):
+        weights.load_weights(ours, path)
+    for mine, old in zip(ours.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, old)
+
+
 def test_a_written_checkpoint_is_one_of_tensorflow(saved, tmp_path):
     saving.save(saved, str(tmp_path / "a" / "m"))
     ours = small()
