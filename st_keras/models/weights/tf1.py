@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from st_keras.models.weights import function
-from st_keras.models.weights.addresses import part_layers
+from st_keras.models.weights.addresses import part_layers, part_models
 from st_keras.models.weights.plan import Pick, Plan, pick
 from st_keras.models.weights.scopes import find_scope, recognize, strip_root
 from st_keras.models.weights.source import Source
@@ -15,6 +15,11 @@ _SIMCLR = "base_model/"
 _SIMCLR_EPSILON = 1e-5
 _STATISTICS = ("/moving_mean", "/moving_variance")  # Of BatchNorm.
 _COUNTERS = ("global_step", "beta1_power", "beta2_power")
+_PADDING = (
+    "networks of TF1 checkpoints pad and stride as the authors' do, this model does "
+    "otherwise, so that the same weights would be another function; build it with "
+    'flavor="authors"'
+)
 
 
 def plan_tf1(
@@ -54,12 +59,22 @@ def plan_tf1(
             name = f"{prefix}{scopes[layer]}/{leaf}"
             plan.picks[address] = _pick(name, source)
         _refuse_mixture(plan, addresses)
+        if part == "backbone" and not _is_authors(part_models(model)[part]):
+            plan.refusals[part] = _PADDING
     plan.origin = _origin(prefixes)
     plan.notes = [
         *_notes(plan, prefixes),
         f"not in the file, so they must be the model's: {function.summary(model)}",
     ]
     return plan
+
+
+def _is_authors(backbone: tf.keras.Model) -> bool:
+    """Whether a backbone is of the flavor `authors`, or of one that is all the same."""
+    names = {layer.name for layer in backbone.layers}
+    if not names & {"level2_0_a_conv", "stem0_0_a_conv"}:  # No ResNet, no SpineNet.
+        return True
+    return "stem_conv_pad" in names and "stem_pool_pad" not in names
 
 
 def _refuse_mixture(plan: Plan, addresses: list[str]) -> None:

@@ -141,6 +141,16 @@ def test_averages_of_some_weights_are_refused(values, tmp_path):
     weights.load_weights(small(), mixed(lambda name: "moving_" not in name))
 
 
+@pytest.mark.parametrize("flavor", ["tf_models", "keras"])
+def test_a_network_that_pads_as_others_do_is_refused(values, tmp_path, flavor):
+    model = small(flavor=flavor)
+    prefix = files.write_tf1(tmp_path / "m", values)
+    with pytest.raises(weights.IncompleteError, match='it with flavor="authors"'):
+        weights.load_weights(model, prefix)
+    # The other parts neither pad nor stride.
+    weights.load_weights(model, prefix, parts=["neck", "head"])
+
+
 def test_a_missing_weight_is_refused_and_nothing_is_changed(values, tmp_path):
     model = small()
     before = [weight.numpy() for weight in model.weights]
