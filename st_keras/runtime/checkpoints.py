@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import re
 import tempfile
 from collections.abc import Callable
 
@@ -12,9 +11,9 @@ import tensorflow as tf
 from absl import logging
 
 from st_keras.data import path_globs
+from st_keras.models.weights.bundle import numbered, read_list
 
 FOLDER = "checkpoints"  # Of a run's folder.
-_PREFIX = re.compile(r"ckpt-(\d+)")  # As the manager names them.
 
 
 class _DamagedError(ValueError):
@@ -49,7 +48,7 @@ class Checkpoints:
         """
         self._checkpoint = tf.train.Checkpoint(optimizer=optimizer, **parts)
         self._folder = os.path.join(workdir, FOLDER)
-        if _state(self._folder) is None:  # The manager does not start with a torn list.
+        if read_list(self._folder) is None:  # With a torn list no manager starts.
             pathlib.Path(self._folder, "checkpoint").unlink(missing_ok=True)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
@@ -133,22 +132,12 @@ def _listed(folder: str) -> list[str]:
 
     Not the manager's own list: if the clock has been set back since the run began, that
     list lacks the checkpoints that seem older than the run. If the list on disk is
-    lost, as after a copy of some files or on a full disk, the files themselves count.
+    lost, the files themselves count.
     """
-    state = _state(folder)
-    if state and state.all_model_checkpoint_paths:
-        return list(state.all_model_checkpoint_paths)
-    steps = [_PREFIX.fullmatch(p.stem) for p in pathlib.Path(folder).glob("*.index")]
-    found = sorted(int(step[1]) for step in steps if step)
-    return [os.path.join(folder, f"ckpt-{step}") for step in found]
-
-
-def _state(folder: str):
-    """Returns the manager's list of a folder; None if there is none or a torn one."""
-    try:
-        return tf.train.get_checkpoint_state(folder)
-    except ValueError:  # Empty; of other contents, TensorFlow itself returns None.
-        return None
+    listed = read_list(folder)
+    if listed and listed.all_model_checkpoint_paths:
+        return list(listed.all_model_checkpoint_paths)
+    return numbered(folder)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from st_keras.models.weights.source import Source
 _VALUE = "VARIABLE_VALUE"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".gz")
 _RUN_FOLDER = "checkpoints"  # Where a run of st_keras keeps its own.
+_NUMBERED = re.compile(r"ckpt-(\d+)")  # As TensorFlow's manager names them.
 
 
 class Bundle(Source):
@@ -83,7 +84,7 @@ def find_prefix(path: str) -> str:
 
     Args:
       path: A prefix, one of the files, or a folder with one checkpoint; of a run's
-        folder, the newest.
+        folder, or of several `ckpt-N`, the newest.
 
     Raises:
       ValueError: There is no checkpoint, or more than one.
@@ -104,13 +105,34 @@ def find_prefix(path: str) -> str:
     )
 
 
+def read_list(folder: str):
+    """Returns TensorFlow's list of a folder; None if there is none or a torn one."""
+    try:
+        return tf.train.get_checkpoint_state(folder)
+    except ValueError:  # Empty; of other contents, TensorFlow itself returns None.
+        return None
+
+
+def numbered(folder: str) -> list[str]:
+    """Returns the prefixes `ckpt-N` in a folder, the oldest first.
+
+    They count if the list is lost, as after a copy of some files or on a full disk.
+    """
+    steps = [_NUMBERED.fullmatch(p.stem) for p in pathlib.Path(folder).glob("*.index")]
+    found = sorted(int(step[1]) for step in steps if step)
+    return [os.path.join(folder, f"ckpt-{step}") for step in found]
+
+
 def _prefix_in(folder: str) -> str:
     inner = os.path.join(folder, _RUN_FOLDER)
     if os.path.isdir(inner):
         folder = inner
-    # The state file may name a path of the machine it was written on.
-    if newest := tf.train.latest_checkpoint(folder):
-        return newest
+    listed = read_list(folder)
+    # It may name a path of the machine it was written on.
+    if listed and os.path.exists(f"{listed.model_checkpoint_path}.index"):
+        return listed.model_checkpoint_path
+    if prefixes := numbered(folder):
+        return prefixes[-1]
     found = sorted(pathlib.Path(folder).glob("*.index"))
     if len(found) == 1:
         return str(found[0]).removesuffix(".index")

@@ -112,6 +112,17 @@ def test_of_several_in_a_folder_one_must_be_chosen(prefix, tmp_path):
         bundle.find_prefix(str(tmp_path))
 
 
+@pytest.mark.parametrize("content", [None, ""])
+def test_of_a_run_whose_list_is_lost_or_empty_the_newest_is_taken(tmp_path, content):
+    folder = tmp_path / "run" / "checkpoints"
+    for step in (900, 1000):  # By name, 1000 is before 900.
+        files.write_tf1(folder / f"ckpt-{step}", VALUES)
+    if content is not None:
+        (folder / "checkpoint").write_text(content)
+    for path in (folder, folder.parent):
+        assert bundle.find_prefix(str(path)) == str(folder / "ckpt-1000")
+
+
 def test_what_is_no_checkpoint_is_told_apart(prefix, tmp_path):
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(b"\x1f\x8b")
