@@ -39,7 +39,8 @@ def anchors_with_candidates(logits: tf.Tensor, min_score: float) -> tf.Tensor:
     # A little lower: the final decision is by probability.
     least = math.log(min_score / (1.0 - min_score)) - 1e-3 if min_score else -math.inf
     is_one = tf.cast(tf.reduce_max(logits, axis=-1) > least, tf.int32)
-    most = tf.reduce_max(tf.reduce_sum(is_one, axis=-1))
+    # Of no pictures, the largest number is the least of its type.
+    most = tf.maximum(tf.reduce_max(tf.reduce_sum(is_one, axis=-1)), 0)
     chosen = (most // _CHOSEN_AT_A_TIME + 1) * _CHOSEN_AT_A_TIME
     # `top_k` returns equal numbers in the order of their index.
     return tf.math.top_k(is_one, tf.minimum(chosen, tf.shape(is_one)[1])).indices

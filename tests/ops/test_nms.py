@@ -230,6 +230,11 @@ class CandidatesTest(tf.test.TestCase):
         for field, other in zip(found, of_all, strict=True):
             self.assertAllEqual(field, other)
 
+    def test_of_no_pictures_none_is_chosen(self):
+        for anchors in (3, 300):
+            chosen = anchors_with_candidates(tf.zeros([0, anchors, 2]), 0.1)
+            self.assertEqual(chosen.shape[0], 0)
+
     def test_without_a_least_score_every_anchor_is_chosen(self):
         chosen = anchors_with_candidates(tf.constant(self.logits), 0.0)
         self.assertAllEqual(chosen, [np.arange(900)] * 2)

@@ -171,6 +171,17 @@ def test_records_give_what_their_files_give(tiny_records, signatures):
         np.testing.assert_array_equal(found[output], wanted[output])
 
 
+def test_no_pictures_have_no_detections(signatures):
+    for name, inputs in (
+        ("serving_default", np.zeros([0, 30, 40, 3], np.uint8)),
+        ("image_bytes", np.array([], object)),
+    ):
+        inputs = tf.constant(inputs, tf.string) if inputs.dtype == object else inputs
+        found = ask(signatures[name], inputs)
+        shapes = {output: value.shape for output, value in found.items()}
+        assert shapes == {n: (0, *shape[1:]) for n, (_, shape) in OUTPUTS.items()}
+
+
 def test_it_needs_tensorflow_alone(tiny_records, exported, evaluated, tmp_path):
     ids = ["tiny_00", "tiny_02", "tiny_04"]
     paths = []
