@@ -32,7 +32,9 @@ _NUM_CLASSES = flags.DEFINE_integer(
     "num_classes", None, "Of the model; empty: the preset's.", lower_bound=1
 )
 _EPSILON = flags.DEFINE_float(
-    "batch_norm_epsilon", None, "Of the model; empty: the preset's."
+    "batch_norm_epsilon",
+    None,
+    "Of the model; empty: the preset's. An EfficientNet keeps its own.",
 )
 flags.mark_flags_as_required(["checkpoint", "model", "output"])
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from st_keras.models import presets
+from st_keras.models.classifier import classifier
 from st_keras.models.layers import Norm
 from st_keras.models.weights import function, saving
 from st_keras.models.weights.formats import detect, open_source
@@ -35,10 +36,11 @@ def import_file(
       image_size_px: Height and width of the model's input; None: the preset's.
       num_classes: Of the model; None: the preset's.
       batch_norm_epsilon: Of the model; None: the preset's. A TF1 checkpoint does not
-        tell it.
+        tell it. An EfficientNet keeps its own.
 
     Raises:
-      ValueError: The file does not hold these parts of this model.
+      ValueError: The file does not hold these parts of this model, or an EfficientNet
+        is given an epsilon.
     """
     saving.check_output(output)
     saving.check_new(output)
@@ -46,6 +48,7 @@ def import_file(
     found = detect(open_source(path)) if format == "auto" else format
     changes = _changes(preset, found)
     if batch_norm_epsilon is not None and preset in presets.PRESETS:
+        _check_epsilon(preset, batch_norm_epsilon)
         norm = presets.PRESETS[preset].settings.get("norm", Norm())
         changes["norm"] = dataclasses.replace(norm, epsilon=batch_norm_epsilon)
     sizes = {"image_size_px": image_size_px, "num_classes": num_classes}
@@ -63,6 +66,16 @@ def import_file(
     saving.save(model, output)
     report.write(function.side_file(output), functions=function.of_model(model))
     return report
+
+
+def _check_epsilon(preset: str, epsilon: float) -> None:
+    known = presets.PRESETS[preset]
+    is_classifier = known.function is classifier
+    if is_classifier and known.backbone.startswith("efficientnet"):
+        raise ValueError(
+            f"`batch_norm_epsilon` must not be set for {preset}, got {epsilon}: an "
+            "EfficientNet keeps its own."
+        )
 
 
 def _changes(preset: str, file_format: str) -> dict[str, object]:

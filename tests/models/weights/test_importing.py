@@ -61,6 +61,20 @@ def test_another_epsilon_is_that_of_the_output(checkpoint, tmp_path):
         weights.load_weights(test_tf1.small(), str(tmp_path / "m.keras"))
 
 
+def test_an_efficientnet_keeps_its_epsilon(checkpoint, tmp_path):
+    with pytest.raises(
+        ValueError,
+        match="`batch_norm_epsilon` must not be set for classifier_efficientnet_b0, "
+        "got 0.02: an EfficientNet keeps its own",
+    ):
+        importing.import_file(
+            checkpoint,
+            "classifier_efficientnet_b0",
+            str(tmp_path / "m"),
+            batch_norm_epsilon=0.02,
+        )
+
+
 @pytest.mark.parametrize(
     "name",
     [
