@@ -3,15 +3,21 @@
 import tensorflow as tf
 from absl import logging
 
-from st_keras.config import InitConfig
+from st_keras.config import Config, InitConfig
+from st_keras.config.task import TaskConfig
 from st_keras.models import weights
 from st_keras.models.weights import function
 from st_keras.models.weights.bundle import find_prefix
 from st_keras.runtime import checkpoints, restored
 from st_keras.tasks import build_task
 
+# Settings that say what the numbers of a head mean.
+_MEANINGS = ("class_names", "anchor_size", "anchor_scales", "aspect_ratios")
 
-def initialize(model: tf.keras.Model, config: InitConfig) -> None:
+
+def initialize(
+    model: tf.keras.Model, config: InitConfig, section: TaskConfig | None = None
+) -> None:
     """Loads published or earlier weights into a model, as its config says.
 
     `teacher` loads a whole model: from another run, the averaged weights if it has any,
@@ -26,14 +32,23 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
     Args:
       model: Freshly built.
       config: Kind `random` leaves the model as it is.
+      section: The task that the model is for: a teacher that is a run must have the
+        same classes and anchors. None: not compared.
 
     Raises:
       ValueError: The file is missing, damaged, or belongs to another model.
+      ConfigError: The config of the run that the file is of cannot be read.
     """
     if config.kind == "random":
         return
     parts = None if config.kind == "teacher" else ("backbone",)
-    task_name, saved = _check_run(model, config.checkpoint, parts)
+    of_run = _config_of_run(config.checkpoint)
+    saved = None
+    if of_run:
+        saved = build_task(of_run).build_model(sync_batch_norm=False)
+        _check_layers(model, saved, config.checkpoint, parts)
+    if of_run and section and config.kind == "teacher":
+        _check_meanings(section, of_run, config.checkpoint)
     try:
         report = weights.load_weights(
             model, config.checkpoint, parts=parts, saved=saved
@@ -43,7 +58,7 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
         raise weights.IncompleteError(f"{error}{hint}", error.report) from None
     print(report.summary(), flush=True)
     told = " ".join([report.origin, *report.notes])
-    is_simclr = "SimCLR" in told or task_name == config.kind
+    is_simclr = "SimCLR" in told or (of_run and of_run.task_name == config.kind)
     if config.kind == "simclr" and not is_simclr:
         logging.warning(
             "`init.kind` is simclr, but %s does not show that it is SimCLR's, which is "
@@ -54,22 +69,45 @@ def initialize(model: tf.keras.Model, config: InitConfig) -> None:
         )
 
 
-def _check_run(
-    model: tf.keras.Model, checkpoint: str, parts
-) -> tuple[str, tf.keras.Model | None]:
-    """Refuses a run whose layers compute another function; its checkpoint cannot tell.
-
-    Returns:
-      The name of the task of the run and its model; empty and None if it is no run.
-    """
+def _config_of_run(checkpoint: str) -> Config | None:
+    """Returns the config beside a checkpoint; None if it is no run's."""
     try:
         found = checkpoints.find_model(find_prefix(checkpoint))
-        of_run = restored.config_of(found)
-    except ValueError:  # Not a run but a file, which may or may not tell.
-        return "", None
-    theirs = build_task(of_run).build_model(sync_batch_norm=False)
+    except ValueError:  # A file of another kind, or none: loading it tells.
+        return None
+    return restored.config_of(found) if restored.config_file(found).exists() else None
+
+
+def _check_layers(
+    model: tf.keras.Model, theirs: tf.keras.Model, checkpoint: str, parts
+) -> None:
+    """Refuses a run whose layers compute another function; its checkpoint cannot tell.
+
+    Raises:
+      ValueError: A layer differs.
+    """
     refusals = function.differences(function.of_model(model), function.of_model(theirs))
     for part in parts or refusals:
         if part in refusals:
             raise ValueError(f"{checkpoint}: {refusals[part]}.")
-    return of_run.task_name, theirs
+
+
+def _check_meanings(section: TaskConfig, of_run: Config, checkpoint: str) -> None:
+    """Refuses a run whose outputs have the same shapes and another meaning.
+
+    Raises:
+      ValueError: Classes or anchors differ.
+    """
+    for name in _MEANINGS:
+        theirs, ours = (getattr(s, name, ()) for s in (of_run.section, section))
+        # Class names are empty until records have told them.
+        if theirs and ours and theirs != ours:
+            raise ValueError(
+                f"{checkpoint}: its run has `{name}` {_text(theirs)}, this one has "
+                f"{_text(ours)}, so that the same outputs would mean something else. "
+                "Set it as there; `init.kind=imagenet` takes the backbone alone."
+            )
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

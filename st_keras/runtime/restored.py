@@ -123,13 +123,18 @@ def restore_run(
     return RestoredRun(config=config, task=task, model=model, file=found)
 
 
+def config_file(file: ModelFile) -> pathlib.Path:
+    """Returns where the config of the run is that a checkpoint belongs to, if any."""
+    return pathlib.Path(file.prefix).parent.parent / CONFIG_FILE
+
+
 def config_of(file: ModelFile) -> Config:
     """Returns the config of the run that a checkpoint belongs to.
 
     Raises:
       ValueError: There is none beside it.
     """
-    path = pathlib.Path(file.prefix).parent.parent / CONFIG_FILE
+    path = config_file(file)
     if not path.exists():
         raise ValueError(
             f"{path}: missing; a checkpoint is opened with the config of its run."

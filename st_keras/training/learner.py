@@ -72,7 +72,7 @@ def build_learner(
     )
     blend = build_blend(config)
     if init:  # Before the average, which starts at these weights.
-        initialization.initialize(model, init)
+        initialization.initialize(model, init, config.section)
     averaged = None
     if config.optimization.ema_decay:
         twin = task.build_model(sync_batch_norm=sync)

@@ -63,6 +63,39 @@ def classifier_run(folder, **settings):
     return model
 
 
+def detector_config(**settings):
+    settings = {"class_names": ("cat", "dog"), "num_convs": 1} | settings
+    head = config_lib.BoxHeadConfig(num_convs=settings.pop("num_convs"), num_filters=8)
+    return config_lib.Config(
+        detection=config_lib.DetectionConfig(
+            image_size_px=SIZE["tiny"],
+            backbone="tiny",
+            max_level=5,
+            neck_filters=8,
+            head=head,
+            **settings,
+        ),
+        human=config_lib.RecordsConfig(records="none"),
+        training=config_lib.TrainingConfig(steps=1),
+    )
+
+
+def detector_run(folder, config):
+    """A detector as a run leaves it."""
+    model = build_task(config).build_model(sync_batch_norm=False)
+    tf.train.Checkpoint(model=model).save(str(folder / "checkpoints" / "ckpt"))
+    config_lib.save(config, str(folder / "config.yaml"))
+    return model
+
+
+def start_from(folder, config):
+    """A detector that starts from all of the weights of a run."""
+    model = build_task(config).build_model(sync_batch_norm=False)
+    init = InitConfig(kind="teacher", checkpoint=str(folder))
+    initialize(model, init, config.section)
+    return model
+
+
 @pytest.fixture
 def classifier_file(tmp_path):
     """A classifier on the same backbone, and its file."""
@@ -220,3 +253,64 @@ def test_a_run_whose_layers_do_otherwise_is_refused(settings, message, tmp_path)
         with pytest.raises(ValueError, match=message):
             initialize(model, InitConfig(kind="imagenet", checkpoint=checkpoint))
     assert same(model.get_weights(), before)
+
+
+def test_a_run_of_a_deeper_backbone_is_refused(tmp_path):
+    """Every weight of a ResNet-18 is in a ResNet-34, in its shape."""
+    classifier_run(tmp_path, backbone="resnet34")
+    with pytest.raises(models.weights.IncompleteError, match="not in this backbone"):
+        initialize(
+            detector("resnet18"), InitConfig(kind="imagenet", checkpoint=str(tmp_path))
+        )
+
+
+def test_a_teacher_with_a_deeper_head_is_refused(tmp_path):
+    detector_run(tmp_path, detector_config(num_convs=2))
+    with pytest.raises(models.weights.IncompleteError, match="weights more.*this head"):
+        start_from(tmp_path, detector_config(num_convs=1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"class_names": ("dog", "cat")}, "`class_names` cat, dog, .* has dog, cat"),
+        (
+            {"aspect_ratios": (0.5, 1.0, 2.0)},
+            "`aspect_ratios` 1.0, 2.0, 0.5, .* has 0.5, 1.0, 2.0",
+        ),
+        ({"anchor_size": 3.0}, "`anchor_size` 4.0, .* has 3.0"),
+    ],
+)
+def test_a_teacher_of_other_classes_or_anchors_is_refused(settings, message, tmp_path):
+    detector_run(tmp_path, detector_config())
+    with pytest.raises(ValueError, match=f"{message}.*`init.kind=imagenet`"):
+        start_from(tmp_path, detector_config(**settings))
+
+
+def test_a_teacher_of_the_same_classes_gives_all_of_its_weights(tmp_path):
+    teacher = detector_run(tmp_path, detector_config())
+    student = start_from(tmp_path, detector_config())
+    assert same(student.get_weights(), teacher.get_weights())
+
+
+def test_a_run_whose_config_cannot_be_read_is_told(tmp_path):
+    classifier_run(tmp_path)
+    file = tmp_path / "config.yaml"
+    file.write_text(f"{file.read_text()}\nclassification_old: {{a: 1}}\n")
+    with pytest.raises(ValueError, match=r"config\.yaml.*`classification_old`"):
+        initialize(detector(), InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
+    file.unlink()  # Then nothing tells of its layers, as of a published file.
+    initialize(detector(), InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_a_run_whose_list_of_checkpoints_is_lost_gives_its_newest(tmp_path, content):
+    classifier = classifier_run(tmp_path)
+    (tmp_path / "checkpoints" / "checkpoint").unlink()
+    if content is not None:
+        (tmp_path / "checkpoints" / "checkpoint").write_text(content)
+    earlier = models.classifier(SIZE["tiny"], 7, backbone="tiny")
+    tf.train.Checkpoint(model=earlier).write(str(tmp_path / "checkpoints" / "ckpt-0"))
+    model = detector()
+    initialize(model, InitConfig(kind="imagenet", checkpoint=str(tmp_path)))
+    assert same(weights(model, "backbone"), weights(classifier, "backbone"))

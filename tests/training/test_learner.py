@@ -84,7 +84,7 @@ def test_rates_go_with_the_batch_and_the_average_starts_at_the_first_weights(
     )
     config = dataclasses.replace(config, optimization=optimization)
 
-    def initialize(model, init):
+    def initialize(model, init, section):
         assert init.checkpoint == "elsewhere"
         for variable in model.variables:
             variable.assign(tf.fill(variable.shape, 3.0))
