@@ -115,6 +115,7 @@ def test_of_several_in_a_folder_one_must_be_chosen(prefix, tmp_path):
 @pytest.mark.parametrize("content", [None, ""])
 def test_of_a_run_whose_list_is_lost_or_empty_the_newest_is_taken(tmp_path, content):
     folder = tmp_path / "run" / "checkpoints"
+    folder.mkdir(parents=True)
     for step in (900, 1000):  # By name, 1000 is before 900.
         files.write_tf1(folder / f"ckpt-{step}", VALUES)
     if content is not None:

@@ -152,7 +152,9 @@ def test_another_model_is_refused(saved, tmp_path, name):
 @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m"])
 def test_a_deeper_network_is_refused(tmp_path, name):
     def with_cells(count):
-        return small(neck="nas_fpn", neck_filters=8, neck_repeats=count)
+        settings = {"neck_filters": 8, "head_filters": 8, "head_convs": 1}
+        neck = {"neck": "nas_fpn", "neck_repeats": count}
+        return retinanet((128, 256), 5, backbone="tiny", **neck, **settings)
 
     path = str(tmp_path / name)
     saving.save(with_cells(2), path)
