@@ -1,9 +1,11 @@
 """The weights a run starts from."""
 
+import pathlib
+
 import tensorflow as tf
 from absl import logging
 
-from st_keras.config import Config, InitConfig
+from st_keras.config import Config, ConfigError, InitConfig
 from st_keras.config.task import TaskConfig
 from st_keras.models import weights
 from st_keras.models.weights import function
@@ -70,12 +72,23 @@ def initialize(
 
 
 def _config_of_run(checkpoint: str) -> Config | None:
-    """Returns the config beside a checkpoint; None if it is no run's."""
+    """Returns the config beside a checkpoint; None if it is no run's.
+
+    Raises:
+      ConfigError: It is a run's and cannot be read.
+    """
     try:
         found = checkpoints.find_model(find_prefix(checkpoint))
     except ValueError:  # A file of another kind, or none: loading it tells.
         return None
-    return restored.config_of(found) if restored.config_file(found).exists() else None
+    if not restored.config_file(found).exists():
+        return None
+    try:
+        return restored.config_of(found)
+    except ConfigError:
+        if pathlib.Path(found.prefix).parent.name == checkpoints.FOLDER:
+            raise
+        return None  # Of something else, near a published file.
 
 
 def _check_layers(
