@@ -332,7 +332,7 @@ def _png(content: bytes) -> str:
 def jpeg(pixels: np.ndarray) -> str:
     """Returns [H, W, 3] uint8 pixels as a data URI."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(
-        buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True
-    )
+    # Not optimized: Pillow has a byte a pixel for that, too few for many details.
+    options = {"quality": _JPEG_QUALITY, "subsampling": 0}
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

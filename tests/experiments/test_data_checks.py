@@ -1,5 +1,6 @@
 """What is refused before a teacher, although only its student would fail."""
 
+import dataclasses
 import pathlib
 import shutil
 
@@ -7,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras import config as config_lib
+from st_keras.experiments import data_checks
 from st_keras.experiments.data_checks import check_before
 
 # Together eight, which two replicas or slices share.
@@ -46,3 +48,9 @@ def test_classes_of_pictures_that_cannot_be_learned_are_refused(
     next((tmp_path / "cut").glob("*.tfrecord")).unlink()
     with pytest.raises(ValueError, match=f"{tmp_path}/cut"):
         check(f"{tmp_path}/cut/*.tfrecord")
+
+
+def test_a_report_is_about_the_chosen_pictures_of_the_test_records(student_config):
+    parts = dataclasses.replace(student_config.self_training, test_ids="some.txt")
+    config = dataclasses.replace(student_config, self_training=parts)
+    assert data_checks.test_set(config) == (parts.test_records, "some.txt")

@@ -47,3 +47,9 @@ def test_a_stream_from_a_later_step_gives_what_the_first_gives_there(
     again = first(batches, 2)
     tf.nest.map_structure(np.testing.assert_array_equal, again, expected)
     assert np.ptp(again.image) > 0
+
+
+def test_the_human_pictures_are_those_that_are_chosen(student_yaml, monkeypatch):
+    batches, _ = built(student_yaml, monkeypatch)
+    seen = {i for step in range(3) for i in batches.image_ids(step)["human"]}
+    assert seen == {f"train_{number:06d}" for number in range(9)}

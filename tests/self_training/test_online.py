@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras import config
+from st_keras.ops import images
 from st_keras.self_training.blend import Blend
 from st_keras.self_training.online import OnlineTeacher
 from st_keras.training import optimization
@@ -121,3 +122,18 @@ def test_what_it_cannot_do_without_is_asked_for(part, change, message):
     settings = RUN | {part: RUN.get(part, {}) | change}
     with pytest.raises(config.ConfigError, match=message):
         config.from_dict(settings)
+
+
+def test_a_live_teacher_looks_as_it_is_judged():
+    layers = tf.keras.layers
+    seen = layers.Input([1, 1, 3])
+    normalized = layers.BatchNormalization()(layers.Flatten()(seen))
+    average = tf.keras.Model(seen, {"y": layers.Dense(1)(normalized)})
+    before = average.get_weights()
+    pictures = batch(*PSEUDO)
+    teacher = OnlineTeacher(ScoredTask(), average, min_score=-9.0, soft=False)
+    said = teacher.label(pictures)
+    alone = average(images.normalize(pictures.image), training=False)["y"]
+    np.testing.assert_allclose(said.labels.scores, alone, rtol=1e-5)
+    for weight, was in zip(average.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, was)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from st_keras import config, tasks
+from st_keras.ops import view_merging
 from st_keras.types import IGNORED, LabelMap
 from tests.tasks.segmentation_scene import (
     CLASSES,
@@ -225,3 +226,21 @@ def test_the_task_is_one_of_two():
     both = {"detection": config.DetectionConfig(), "human": None}
     with pytest.raises(ValueError, match="must be given, one of them, got detection"):
         dataclasses.replace(run_config(), **both)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_maps_are_merged_and_served_where_their_weights_are_for(legacy):
+    task = task_of(legacy_alignment=legacy)
+    view = task.whole_view(tf.zeros([64, 96, 3], tf.uint8))
+    views = [tf.nest.map_structure(lambda field: field.numpy(), view)]
+    logits = np.random.default_rng(4).normal(size=[16, 24, 3]).astype(np.float32)
+
+    def merged(legacy):
+        return view_merging.merge([logits], views, view_size_px=INPUT, legacy=legacy)
+
+    found = task.merge_views([logits], views).class_ids
+    np.testing.assert_array_equal(found, merged(legacy).class_ids)
+    assert np.mean(merged(not legacy).class_ids != found) > 0.1
+    batch = tf.nest.map_structure(lambda field: field[None], view)
+    served = task.serve({"logits": tf.constant(logits[None])}, batch)
+    assert np.mean(served["class_ids"][0] != found) < 0.01

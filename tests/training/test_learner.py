@@ -1,6 +1,7 @@
 """The settings of a run arrive in what it learns with, and in the order that counts."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -98,3 +99,20 @@ def test_rates_go_with_the_batch_and_the_average_starts_at_the_first_weights(
     assert float(rate) == pytest.approx(0.08)
     for variable in learner.average.variables:
         assert np.all(variable.numpy() == 3.0), variable.name
+
+
+def test_a_live_teacher_is_the_average_and_so_is_what_is_judged(
+    student_yaml, monkeypatch
+):
+    monkeypatch.setattr(step_module, "TrainStep", lambda *_, **parts: parts)
+    online = ["pseudo.online=true", "self_training.student_init=teacher"]
+    config = config_lib.load(student_yaml, [*online, "pseudo.soft=true"])
+    pieces = Learner(
+        task=types.SimpleNamespace(class_names=("a", "b")),
+        model="model",
+        optimizer="optimizer",
+        averaged=types.SimpleNamespace(model="average"),
+    )
+    teacher = step_module.build_step(config, pieces)["online"]
+    assert (teacher._average, teacher._soft) == ("average", True)
+    assert pieces.judged == "average"

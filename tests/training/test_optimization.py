@@ -164,3 +164,26 @@ def test_the_average_moves_in_every_replica():
     for old, variable in zip((1.0, 0.0, 0.0, 1.0), average.variables, strict=True):
         for copy in strategy.experimental_local_results(variable):
             np.testing.assert_allclose(copy.numpy(), [0.1 * old + 4.5], rtol=1e-6)
+
+
+def moved(gradients, name="a/bias", **settings):
+    """A variable of 2.0 after steps with these gradients, at a rate of 0.1."""
+    plain = {"schedule": "constant", "warmup_steps": 0, "learning_rate": 0.1}
+    variable = tf.Variable([2.0], name=name)
+    optimizer = optimization.build_optimizer(OptimizationConfig(**plain | settings), 10)
+    for gradient in gradients:
+        optimizer.apply_gradients([(tf.constant([gradient]), variable)])
+    return float(variable.numpy()[0])
+
+
+def test_each_optimizer_moves_by_its_own_settings():
+    # The second step has half of the first one's, too: 0.1 and 0.15.
+    sgd = moved([1.0, 1.0], optimizer="sgd", momentum=0.5)
+    assert sgd == pytest.approx(2.0 - 0.1 - 0.15)
+    adam = {"optimizer": "adamw", "beta_2": 0.5, "weight_decay": 0.5}
+    decayed = moved([0.0], "a/kernel", **adam)
+    assert decayed == pytest.approx(2.0 * (1.0 - 0.1 * 0.5))
+    # With a clip of its own at 1 it would be 1.8. m and v after 100 and 1, unbiased:
+    # (0.9 * 10 + 0.1) / 0.19 = 47.9 and (0.5 * 5000 + 0.5) / 0.75 = 3334, so that the
+    # second step is 0.1 * 47.9 / 57.7 = 0.083 and the first 0.1.
+    assert moved([100.0, 1.0], **adam) == pytest.approx(1.817052, abs=1e-5)
