@@ -17,7 +17,7 @@ _SAME_COST = 0.05  # As a share.
 
 
 def report_of(config: Config, stages: Stages, turns: list[Turn]) -> dict:
-    """Returns the numbers of a finished experiment.
+    """Returns the content of report.json for a finished experiment.
 
     Args:
       config: The student's, with a `self_training` part.
@@ -25,7 +25,10 @@ def report_of(config: Config, stages: Stages, turns: list[Turn]) -> dict:
       turns: Of the experiment, in order.
 
     Returns:
-      The report; see `report.json`.
+      By role (`teacher`, `student`, `control` if there is one): metrics in percent,
+      steps, pictures, parameters, cost and protocol. And `students`, the headline of
+      each; `pseudo_labels`, how right they are; `ledger`, the cost of each stage; seed,
+      iterations and digest of the config; `verdict`, sentences.
     """
     settings, last = config.self_training, turns[-1]
     records, ids_file = test_set(config)

@@ -67,7 +67,6 @@ def _measure(
 run = functools.partial(
     twin_cases.run,
     "predict",
-    cases=twin_cases.retinanets("predict"),
     ends=ENDS,
     measure=_measure,
     slow_ends=[end for end, version in _VERSIONS.items() if version == SLOW],

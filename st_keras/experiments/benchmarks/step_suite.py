@@ -76,11 +76,5 @@ def _measure(
     )
 
 
-run = functools.partial(
-    twin_cases.run,
-    "step",
-    cases=twin_cases.retinanets("step"),
-    ends=ENDS,
-    measure=_measure,
-)
+run = functools.partial(twin_cases.run, "step", ends=ENDS, measure=_measure)
 format_content = rows.format_content

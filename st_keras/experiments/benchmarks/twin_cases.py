@@ -33,7 +33,7 @@ def run(
     command: str,
     only: Sequence[str] = (),
     pairs: int = 5,
-    cases: dict[str, Sizes],
+    cases: dict[str, Sizes] | None = None,
     ends: Sequence[str],
     measure: Measure,
     slow_ends: Sequence[str] = (),
@@ -46,7 +46,7 @@ def run(
       command: Repeats the measurement; it is stored with the results.
       only: Names of rows, each a case and an end; empty is all but the slow ones.
       pairs: How often both sides are measured.
-      cases: Sizes by the names of cases.
+      cases: Sizes by the names of cases; None: `retinanets`.
       ends: Suffixes of a case's name, one for each way to measure it.
       measure: Yields the rows that need no process of their own.
       slow_ends: The ends that take hours.
@@ -57,6 +57,7 @@ def run(
     Raises:
       ValueError: A name is unknown.
     """
+    cases = retinanets(kind) if cases is None else cases
     chosen = suite_parts.chosen(
         [f"{name}{end}" for name in cases for end in ends],
         only,
