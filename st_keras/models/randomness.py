@@ -29,18 +29,13 @@ def seeded(seed: tf.Tensor) -> Iterator[None]:
         _seed.reset(token)
 
 
-def current() -> tf.Tensor | None:
-    """Returns the seed that `seeded` has set; None outside of it."""
-    return _seed.get()
-
-
 def uniform(shape, layer_name: str) -> tf.Tensor:
     """Returns float32 numbers in [0, 1) of that shape.
 
     Outside of `seeded`, as in Keras' own `fit`, they come from TensorFlow's global
     generator, which `tf.random.set_seed` starts.
     """
-    seed = current()
+    seed = _seed.get()
     if seed is None:
         return tf.random.uniform(shape)
     seed = fold_in(seed, zlib.crc32(layer_name.encode()) & 0x7FFFFFFF)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
-from st_keras.models import moving_averages, randomness
+from st_keras.models import moving_averages
 
 # By the names that backbones give their layers: `stem`, `level3_0` of a ResNet,
 # `block12` of an EfficientNet; of a SpineNet `block4` (how its parents are joined) and
@@ -55,7 +55,7 @@ class Rematerialization:
 
     @contextlib.contextmanager
     def on(self) -> Iterator[None]:
-        """Makes training calls of the model keep less; within `randomness.seeded`.
+        """Makes training calls of the model keep less; use it inside other contexts.
 
         Other calls, and what the model computes, do not change.
         """
@@ -78,7 +78,8 @@ class Rematerialization:
 
     def _forgetting(self, block: "_Block", inputs: list[tf.Tensor]) -> list[tf.Tensor]:
         """Returns a block's outputs, keeping only `inputs` for the gradient."""
-        seed = randomness.current()
+        # Computed again with the same draws, and differentiated in the same way.
+        context = contextvars.copy_context()
 
         @tf.custom_gradient
         def run(*inputs):
@@ -87,11 +88,10 @@ class Rematerialization:
                 variables = list(variables)
                 with (
                     moving_averages.kept(block.layers),
-                    randomness.seeded(seed),
                     tf.GradientTape(watch_accessed_variables=False) as tape,
                 ):
                     tape.watch([again, variables])
-                    outputs = block(again)
+                    outputs = context.run(block, again)
                 gradients = tape.gradient(outputs, [*again, *variables], upstream)
                 return gradients[: len(again)], gradients[len(again) :]
 

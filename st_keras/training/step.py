@@ -1,13 +1,15 @@
 """One training step: human and pseudo examples go through the model together."""
 
-import contextlib
 import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 
 import tensorflow as tf
 
 from st_keras.config import Config
 from st_keras.models import randomness
 from st_keras.models.rematerialization import Rematerialization
+from st_keras.models.turned_kernels import TurnedKernels
 from st_keras.ops import images
 from st_keras.self_training.blend import Blend
 from st_keras.self_training.online import OnlineTeacher, build_online
@@ -30,11 +32,13 @@ def build_step(config: Config, learner: Learner) -> "TrainStep":
     """
     # AdamW decays by itself; SGD gets the paper's L2 on kernels.
     is_coupled = config.optimization.optimizer == "sgd"
-    rematerialization = None
-    if config.training.rematerialize:
-        rematerialization = Rematerialization(
-            learner.model, is_compiled=config.runtime.compiles_steps
-        )
+    is_compiled = config.runtime.compiles_steps
+    modes = []
+    if not is_compiled and not tf.config.list_logical_devices("GPU"):
+        joint = [learner.joint.model] if learner.joint else []
+        modes.append(TurnedKernels([learner.model, *joint]).on)
+    if config.training.rematerialize:  # The innermost, as it does the others again.
+        modes.append(Rematerialization(learner.model, is_compiled=is_compiled).on)
     return TrainStep(
         learner.task,
         learner.model,
@@ -46,7 +50,7 @@ def build_step(config: Config, learner: Learner) -> "TrainStep":
         joint=learner.joint,
         online=build_online(config.pseudo, learner.task, learner.average),
         slices=config.training.accumulation_steps,
-        rematerialization=rematerialization,
+        modes=modes,
     )
 
 
@@ -75,7 +79,7 @@ class TrainStep:
         joint: Joint | None = None,
         online: OnlineTeacher | None = None,
         slices: int = 1,
-        rematerialization: Rematerialization | None = None,
+        modes: Sequence[Callable[[], AbstractContextManager]] = (),
     ):
         """Makes the step.
 
@@ -92,7 +96,7 @@ class TrainStep:
           joint: A classification beside the task; None: none.
           online: Labels the pseudo part; None: it comes with its labels.
           slices: How many a replica takes its examples in, one after another.
-          rematerialization: Of the model; None: all activations are kept.
+          modes: Contexts that the models are called in.
         """
         self._task = task
         self._model = model
@@ -104,7 +108,7 @@ class TrainStep:
         self._clip_norm = clip_norm
         self._seed = seed
         self._slices = slices
-        self._rematerialization = rematerialization
+        self._modes = modes
 
     def __call__(self, parts: dict[str, Batch]) -> dict[str, tf.Tensor]:
         """Takes one step and returns named [] float32 numbers, equal in all replicas.
@@ -199,7 +203,10 @@ class TrainStep:
         """Returns the losses of parts that go through a model together."""
         pixels = tf.concat([batch.image for batch in parts.values()], axis=0)
         features = images.normalize(pixels, model.compute_dtype)
-        with randomness.seeded(seed), self._keeping_less():
+        with ExitStack() as stack:
+            stack.enter_context(randomness.seeded(seed))
+            for mode in self._modes:
+                stack.enter_context(mode())
             outputs = model(features, training=True)
         sizes = [batch.image.shape[0] for batch in parts.values()]
         split = {name: tf.split(value, sizes) for name, value in outputs.items()}
@@ -209,12 +216,6 @@ class TrainStep:
             )
             for i, (part, batch) in enumerate(parts.items())
         }
-
-    def _keeping_less(self) -> contextlib.AbstractContextManager:
-        """Returns a context that keeps fewer activations, if the run asks for it."""
-        if self._rematerialization is None:
-            return contextlib.nullcontext()
-        return self._rematerialization.on()
 
     def _step_seed(self, slice_number) -> tf.Tensor:
         """Returns a [2] int32 seed of its own for each step, replica and slice."""

@@ -24,7 +24,8 @@ def told(monkeypatch):
 
     def told(student_yaml, *overrides):
         config = config_lib.load(student_yaml, list(overrides))
-        pieces = Learner(task="task", model="model", optimizer="optimizer")
+        model = tf.keras.Sequential()
+        pieces = Learner(task="task", model=model, optimizer="optimizer")
         return step_module.build_step(config, pieces)
 
     return told
@@ -48,6 +49,20 @@ def test_what_decays_by_itself_is_not_made_to_decay_twice(told, student_yaml):
         student_yaml, "optimization.optimizer=adamw", "optimization.weight_decay=0.25"
     )
     assert settings["weight_decay"] == 0.0
+
+
+def test_only_where_no_xla_and_no_gpu_does_it_better_are_kernels_turned(
+    told, student_yaml, monkeypatch
+):
+    assert len(told(student_yaml)["modes"]) == 1
+    assert not told(student_yaml, "runtime.jit_compile=true")["modes"]
+    assert not told(student_yaml, "runtime.strategy=tpu", "runtime.tpu=local")["modes"]
+    monkeypatch.setattr(
+        step_module.tf.config,
+        "list_logical_devices",
+        lambda kind: ["one"] * (kind == "GPU"),
+    )
+    assert not told(student_yaml)["modes"]
 
 
 def test_the_blend_has_the_settings_of_the_pseudo_part(student_yaml):
@@ -109,7 +124,7 @@ def test_a_live_teacher_is_the_average_and_so_is_what_is_judged(
     config = config_lib.load(student_yaml, [*online, "pseudo.soft=true"])
     pieces = Learner(
         task=types.SimpleNamespace(class_names=("a", "b")),
-        model="model",
+        model=tf.keras.Sequential(),
         optimizer="optimizer",
         averaged=types.SimpleNamespace(model="average"),
     )

@@ -14,7 +14,8 @@ import tensorflow as tf
 from st_keras.config import Config
 from st_keras.tasks import Task
 from st_keras.training import optimization
-from st_keras.training.step import TrainStep
+from st_keras.training.learner import Learner
+from st_keras.training.step import build_step
 from st_keras.types import Batch, Boxes
 
 NUM_BOXES = 100  # Rows after padding, as for COCO.
@@ -48,14 +49,7 @@ def ours(config: Config, task: Task, model: tf.keras.Model) -> Callable:
     """Returns our compiled step, from a batch to named losses."""
     optimizer = optimization.build_optimizer(config.optimization, 1)
     optimization.create_slots(optimizer, model.trainable_variables)
-    step = TrainStep(
-        task,
-        model,
-        optimizer,
-        None,
-        weight_decay=config.optimization.weight_decay,
-        clip_norm=config.optimization.clip_norm,
-    )
+    step = build_step(config, Learner(task=task, model=model, optimizer=optimizer))
     return tf.function(lambda batch: step({"human": batch}))
 
 
