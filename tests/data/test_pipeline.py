@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from st_keras.data import decode, pipeline
+from st_keras.data import dataset_info, decode, pipeline
 from tests.record_files import write_records
 
 SEED = (7, 0)
@@ -232,6 +232,18 @@ def test_only_what_fits_is_kept_in_memory(tiny_records):
 def test_ids_that_cannot_be_read_are_refused(tiny_records, ids, message):
     with pytest.raises(ValueError, match=message):
         pipeline.open_source(tiny_records.glob, ids, 1)
+
+
+def test_what_must_fit_is_the_chosen_share_of_the_records(tiny_records, monkeypatch):
+    # As if a picture took a megabyte, whatever its size.
+    paths = dataset_info.shard_paths(tiny_records.glob)
+    images = dataset_info.load(tiny_records.glob).images
+    each = images * 2**20 // len(paths)
+    monkeypatch.setattr(pipeline.os.path, "getsize", lambda path: each)
+    ids = sorted(dataset_info.picture_digests(tiny_records.glob))[:3]
+    assert pipeline.open_source(tiny_records.glob, ids, 3).fits_in_memory
+    assert not pipeline.open_source(tiny_records.glob, ids, 2).fits_in_memory
+    assert not pipeline.open_source(tiny_records.glob, None, 3).fits_in_memory
 
 
 def test_a_glob_of_nothing_names_the_tool_that_makes_records(tmp_path):

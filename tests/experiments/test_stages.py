@@ -38,6 +38,34 @@ def made(monkeypatch):
     return names
 
 
+def test_thresholds_are_chosen_as_the_student_says(
+    made, student_config, monkeypatch, tmp_path
+):
+    chosen = []
+    monkeypatch.setattr(
+        stages.calibration, "calibrate", lambda *args, **how: chosen.append((args, how))
+    )
+    calibration = CalibrationConfig(
+        ids="held_out.txt", target="match_counts", min_support=7
+    )
+    config = dataclasses.replace(
+        student_config,
+        pseudo=dataclasses.replace(student_config.pseudo, min_score=0.375),
+        self_training=dataclasses.replace(
+            student_config.self_training, calibration=calibration
+        ),
+    )
+    of_run = Stages(str(tmp_path), RuntimeConfig())
+    output = of_run.calibrate("thresholds_1", "slice_1", "teacher", config)
+    args = (str(tmp_path / "slice_1"), config.human.records)
+    how = {
+        **{"output": output, "teacher": str(tmp_path / "teacher")},
+        # Without support, all classes get what would be used without thresholds.
+        **{"target": "match_counts", "min_support": 7, "fallback": 0.375},
+    }
+    assert chosen == [(args, how)]
+
+
 @pytest.mark.parametrize("kind", ["evaluation", "thresholds"])
 @pytest.mark.parametrize("is_after", [False, True])
 def test_a_kill_around_the_note_of_a_cost_loses_no_cost(

@@ -5,12 +5,14 @@ import pytest
 
 from st_keras.metrics import verdicts
 from st_keras.metrics.box_quality import BoxQuality
+from st_keras.metrics.class_quality import ClassQuality
 from st_keras.metrics.pixel_quality import PixelQuality
-from st_keras.types import IGNORED, Boxes, LabelMap
+from st_keras.types import IGNORED, Boxes, Classes, LabelMap
 from tests.metrics.test_box_breakdown import labels
 
 BOX, FAR, THIRD = [10, 20, 30, 60], [100, 100, 120, 160], [5, 200, 45, 220]
 BOXES, PIXELS = BoxQuality(("ball", "cup")), PixelQuality(("sky", "road", "car"))
+CLASSES = ClassQuality(("ant", "bee", "cat"))
 
 
 def label_map(ids, confidences=None):
@@ -85,6 +87,9 @@ def test_doubt_is_what_scores_lack():
     sky = label_map([[0, 0, 1]], np.uint8([[255, 204, 51]]))
     assert PIXELS.doubt(sky, min_score=0.5) == pytest.approx(0.1)
     assert PIXELS.doubt(label_map([[IGNORED]]), min_score=0.5) == 1.0
+    ant = Classes(np.int32([2, 0]), np.float32([0.7, 0.3]), np.float32([1, 1]))
+    assert CLASSES.doubt(ant, min_score=0.5) == pytest.approx(0.3)
+    assert CLASSES.doubt(ant, min_score=0.75) == 1.0
 
 
 # Two rows of four; the confidences of the right half are low.

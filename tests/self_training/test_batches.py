@@ -1,5 +1,7 @@
 """What is promised of the examples of a run's steps, however often one asks."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -47,6 +49,26 @@ def test_a_stream_from_a_later_step_gives_what_the_first_gives_there(
     again = first(batches, 2)
     tf.nest.map_structure(np.testing.assert_array_equal, again, expected)
     assert np.ptp(again.image) > 0
+
+
+def test_the_pseudo_part_alone_is_told_from_which_score_a_label_is_there(
+    student_yaml, monkeypatch
+):
+    config = config_lib.load(student_yaml, ["pseudo.min_score=0.375"])
+    pseudo = dataclasses.replace(config.pseudo, records=config.evaluation.records)
+    config = dataclasses.replace(config, pseudo=pseudo, self_training=None)
+    config = with_class_names(config, dataset_info.load(config.human.records))
+    task, told = build_task(config), []
+    prepare = task.prepare
+
+    def listening(*args, min_score):
+        told.append(min_score)
+        return prepare(*args, min_score=min_score)
+
+    monkeypatch.setattr(task, "prepare", listening)
+    batches = Batches(config, task)
+    next(iter(batches.from_step(0, replicas=1, replicas_here=range(1))))
+    assert told == [None, (0.375,) * len(config.detection.class_names)]
 
 
 def test_the_human_pictures_are_those_that_are_chosen(student_yaml, monkeypatch):

@@ -254,3 +254,29 @@ def test_a_class_of_the_record_is_read_beside_its_boxes(task):
 def test_a_score_that_a_person_did_not_give_is_1(task):
     labels, image_id = read(dataclasses.replace(record(), image_id="b"), task)
     assert labels.scores == [1.0] and image_id == "b"
+
+
+def test_label_smoothing_is_that_of_the_loss():
+    logits = np.float32([[2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]])
+    labels = Classes(tf.constant([[2]]), tf.constant([[1.0]]), tf.constant([[1.0]]))
+
+    def loss(**changes):
+        ratios = task_of(**changes).losses(labels, {"logits": tf.constant(logits)})
+        return float(ratios["class"].mean())
+
+    log_probability = logits[0] - np.log(np.exp(logits[0]).sum())
+    # 0.1 for each of the seven classes, and 0.3 more for the third.
+    plain = loss(label_smoothing=0.0)
+    assert plain == pytest.approx(-log_probability[2], rel=1e-5)
+    smooth = -(0.3 * log_probability[2] + 0.7 * log_probability.mean())
+    assert loss(label_smoothing=0.7) == pytest.approx(smooth, rel=1e-5)
+
+
+def test_dropout_is_that_of_the_model():
+    def rates(**changes):
+        model = task_of(**changes).build_model(sync_batch_norm=False)
+        named = (part for part in model.submodules if hasattr(part, "rate"))
+        return [part.rate for part in named if part.name == "dropout"]
+
+    assert rates(dropout=0.0) == []
+    assert rates(dropout=0.4) == [0.4]

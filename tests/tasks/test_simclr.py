@@ -168,3 +168,54 @@ def test_what_is_served_is_the_whole_picture():
     # Half as large: each cell is the mean of four pixels.
     means = picture.reshape(64, 2, 96, 2, 3).astype(np.float32).mean((1, 3))
     np.testing.assert_allclose(view.image, means, atol=1.0)
+
+
+def still_views(serialized, seed=0, **changes):
+    """Returns int pixels of both views, neither cropped nor mirrored."""
+    height, width, _ = decode.decode_image(decode.decode_encoded(serialized)).shape
+    shape = width / height
+    whole = config.CropConfig(area_min=1.0, aspect_min=shape, aspect_max=shape)
+    still = config.AugmentConfig(flip_probability=0.0)
+    task = task_of(crop=whole, augment=still, **changes)
+    return prepare(task, serialized, (0, seed)).image.numpy().astype(int)
+
+
+def test_colours_change_by_their_strength(serialized):
+    plain, strong, weak = (
+        still_views(serialized, color_strength=strength, blur=False)
+        for strength in (0.0, 1.0, 0.2)
+    )
+    np.testing.assert_array_equal(plain[0], plain[1])
+    assert np.abs(strong - plain).mean() > np.abs(weak - plain).mean() > 0
+
+
+def test_half_of_the_views_are_blurred_unless_that_is_switched_off(serialized):
+    def edges(seed, blur):
+        views = still_views(serialized, seed, color_strength=0.0, blur=blur)
+        return np.abs(np.diff(views, axis=2)).mean(axis=(1, 2, 3))
+
+    sharp = edges(0, False)[0]
+    seen = np.concatenate([edges(seed, True) for seed in range(10)])
+    # Of 20, fewer than 4 or more than 16 would be one draw of seeds in 400.
+    assert 4 <= np.sum(seen < 0.95 * sharp) <= 16
+
+
+def test_the_temperature_is_that_of_the_loss():
+    outputs = {"projection": tf.constant([[1.0, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]])}
+
+    def loss(temperature):
+        return float(
+            task_of(temperature=temperature).losses(None, outputs)["contrast"].mean()
+        )
+
+    # The first view is like its own other by 0.8, like the others by 0 and 0.6; the
+    # second by 0.8, 0.6 and 0.96; and so are those of the other picture.
+    def by_pencil(temperature):
+        def one(own, *others):
+            scores = np.exp(np.array([own, *others]) / temperature)
+            return -np.log(scores[0] / scores.sum())
+
+        return (one(0.8, 0.0, 0.6) + one(0.8, 0.6, 0.96)) / 2
+
+    for temperature in (0.1, 0.5):
+        assert loss(temperature) == pytest.approx(by_pencil(temperature), rel=1e-5)
