@@ -11,6 +11,7 @@ from st_keras.data import dataset_info
 from st_keras.experiments import figures, page, pictures, tables, threshold_table
 from st_keras.experiments.figures import Chart, Line, Mark
 from st_keras.experiments.outcome import PAGE_FILE, REPORT_FILE
+from st_keras.metrics.percent import NONE
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.run_log import read_rows
 from st_keras.self_training.shards import MANIFEST_FILE
@@ -117,9 +118,9 @@ class _Story:
         notes.append(("Totals", text))
         text = "three passes for each training image, one for each look at a picture."
         notes.append(("Multiply-adds", text))
-        if any(value == -100.0 for numbers in values for value in numbers):
+        if any(value == NONE for numbers in values for value in numbers):
             dash = "the test pictures have no object this could be measured on."
-            notes.append((tables.number(-100.0), dash))
+            notes.append((tables.number(NONE), dash))
         parts = [page.table(head, rows, best=best, colors=colors), page.notes(notes)]
         if len(self._report["students"]) > 1:
             turns = ", ".join(tables.number(v) for v in self._report["students"])
@@ -329,7 +330,7 @@ def _best(values: list[list[float]]) -> set[tuple[int, int]]:
     found = set()
     for column, numbers in enumerate(zip(*values, strict=True)):
         highest = max(numbers)
-        if len(numbers) > 1 and highest > -100.0:
+        if len(numbers) > 1 and highest > NONE:
             shown = [tables.number(value) for value in numbers]
             best = tables.number(highest)
             found |= {(r, column) for r, text in enumerate(shown) if text == best}

@@ -3,6 +3,8 @@
 import textwrap
 from collections.abc import Sequence
 
+from st_keras.metrics.percent import NONE
+
 ROLES = ("teacher", "student", "control")
 _WIDTH = 79
 _SHORT = 3  # Metrics in the table at the end of a run; the report has all.
@@ -28,8 +30,8 @@ def billions(multiply_adds: int) -> str:
 
 
 def number(value: float) -> str:
-    """Returns a metric as text; -100 is COCO's value for `no such object`."""
-    return "-" if value == -100.0 else f"{value:.1f}"
+    """Returns a metric as text, a dash where there is nothing to compute it from."""
+    return "-" if value == NONE else f"{value:.1f}"
 
 
 def duration(seconds: float) -> str:

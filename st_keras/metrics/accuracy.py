@@ -3,9 +3,9 @@
 import numpy as np
 
 from st_keras.metrics.measures import Metric
+from st_keras.metrics.percent import mean, percent
 from st_keras.types import Classes
 
-_NONE = -100.0  # As for AP: there is nothing to measure it on.
 _TOP = 5
 
 
@@ -64,15 +64,14 @@ class Accuracy(Metric):
         names = ["top1", "top5"][: 1 + (len(self._class_names) > _TOP)]
         pictures = self._counts[:, 0]
         rights = {name: self._counts[:, i] for i, name in enumerate(names, start=1)}
-        by_class = {name: _percent(right, pictures) for name, right in rights.items()}
-        known = by_class["top1"][pictures > 0]
-        shares = _percent(pictures, pictures.sum())
+        by_class = {name: percent(right, pictures) for name, right in rights.items()}
+        shares = percent(pictures, pictures.sum())
         return {
             **{
-                name: float(_percent(right.sum(), pictures.sum()))
+                name: float(percent(right.sum(), pictures.sum()))
                 for name, right in rights.items()
             },
-            "mean_accuracy": float(known.mean()) if known.size else _NONE,
+            "mean_accuracy": mean(by_class["top1"]),
             "per_class": {
                 class_name: {
                     **{name: float(values[i]) for name, values in by_class.items()},
@@ -81,8 +80,3 @@ class Accuracy(Metric):
                 for i, class_name in enumerate(self._class_names)
             },
         }
-
-
-def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    whole = np.asarray(whole, np.float64)
-    return np.where(whole > 0, 100.0 * part / np.maximum(whole, 1.0), _NONE)

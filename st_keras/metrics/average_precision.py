@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from st_keras.metrics.measures import Metric
+from st_keras.metrics.percent import NONE
 from st_keras.types import Boxes
 
 # In the order pycocotools prints them. Sizes in square pixels of the original picture:
@@ -144,7 +145,7 @@ class AveragePrecision(Metric):
 
 def _mean_percent(precision: np.ndarray) -> float:
     known = precision[precision > -1]
-    return float(known.mean() * 100) if known.size else -100.0
+    return float(known.mean() * 100) if known.size else NONE
 
 
 def _chosen(boxes: Boxes, rows: np.ndarray) -> Boxes:

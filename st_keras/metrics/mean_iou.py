@@ -3,9 +3,8 @@
 import numpy as np
 
 from st_keras.metrics.measures import Metric
+from st_keras.metrics.percent import mean, percent
 from st_keras.types import IGNORED, LabelMap
-
-_NONE = -100.0  # As for AP: there is nothing to measure it on.
 
 
 class MeanIoU(Metric):
@@ -60,13 +59,13 @@ class MeanIoU(Metric):
         matrix = self._confusion
         right = np.diag(matrix).astype(np.float64)
         of_class, said = matrix.sum(axis=1), matrix[:, :-1].sum(axis=0)
-        ious = _percent(right, of_class + said - right)
-        accuracies = _percent(right, of_class)
-        shares = _percent(of_class, np.full_like(of_class, of_class.sum()))
+        ious = percent(right, of_class + said - right)
+        accuracies = percent(right, of_class)
+        shares = percent(of_class, np.full_like(of_class, of_class.sum()))
         return {
-            "mIoU": _mean(ious),
-            "pixel_accuracy": float(_percent(right.sum(), of_class.sum())),
-            "mean_accuracy": _mean(accuracies),
+            "mIoU": mean(ious),
+            "pixel_accuracy": float(percent(right.sum(), of_class.sum())),
+            "mean_accuracy": mean(accuracies),
             "per_class": {
                 name: {
                     "IoU": float(ious[i]),
@@ -132,13 +131,3 @@ def add_confusions(
         index *= count
         index += np.minimum(numbers, count - 1)
     np.add.at(counts.reshape(-1), index, 1)
-
-
-def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    whole = np.asarray(whole, np.float64)
-    return np.where(whole > 0, 100.0 * part / np.maximum(whole, 1.0), _NONE)
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[values != _NONE]
-    return float(known.mean()) if known.size else _NONE
