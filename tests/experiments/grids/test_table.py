@@ -51,7 +51,7 @@ claims:
                 "steps": 10,
                 "stages": [],
                 "total": {"multiply_adds": 300 if arm == "student" else 120},
-                "protocol": {"records": "r", "checkpoint": "gone"},
+                "protocol": {"records": "r", "checkpoint": "gone", "role": arm},
             }
             file = grid.result_path(job)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -69,6 +69,11 @@ claims:
         assert cells["100/alone"]["gain"] == {"mean": -1.0, "sd": 0.0, "p": None}
         assert "gain" not in cells["20/student"]
         assert cells["20/alone"]["published"] == 30.7
+
+    def test_its_protocol_is_what_all_cells_have_in_common(self, made_up):
+        path, _, of_all = made_up
+        # Roles differ, and a checkpoint is of one run, even if none names another.
+        assert table.collect(load_grid(path), of_all)["protocol"] == {"records": "r"}
 
     def test_a_claim_holds_if_the_sum_of_its_cells_is_above_0_beyond_chance(
         self, made_up
