@@ -27,7 +27,16 @@ _WITHOUT = (
     "The peer's step alone, with images normalised and anchors matched before the "
     "clock starts; ours with both in it, as above."
 )
-ENDS = {"": _WITH_TARGETS, "/peer_without_targets": _WITHOUT, **lone.ENDS}
+_PLAIN = (
+    "Our step against itself with TensorFlow's own gradients of convolutions, in place "
+    "of those of models/turned_kernels.py."
+)
+ENDS = {
+    "": _WITH_TARGETS,
+    "/peer_without_targets": _WITHOUT,
+    "/plain_gradients": _PLAIN,
+    **lone.ENDS,
+}
 
 
 def _measure(
@@ -35,7 +44,7 @@ def _measure(
 ) -> Iterator[dict]:
     ends = {
         f"{name}{end}": end
-        for end in ("", "/peer_without_targets")
+        for end in ("", "/peer_without_targets", "/plain_gradients")
         if f"{name}{end}" in chosen
     }
     if not ends:
@@ -43,6 +52,7 @@ def _measure(
     pair = twins.detectors(sizes)
     pictures = steps.make_pictures(sizes.batch_size, sizes.size_px, sizes.num_classes)
     step = steps.ours(pair.config, pair.task, pair.model)
+    plain = steps.ours(pair.config, pair.task, pair.model, turns_kernels=False)
     batch = steps.our_batch(pictures)
     peer_step = steps.peer(pair.config, pair.peer_task, pair.peer_model)
     batches = steps.peer_batches(pair.peer_task, pictures)
@@ -63,9 +73,14 @@ def _measure(
         "/peer_without_targets": lambda: timed(
             lambda: [peer_step(*made) for _ in range(_STEPS)]
         ),
+        "/plain_gradients": lambda: timed(
+            lambda: [plain(batch) for _ in range(_STEPS)]
+        ),
     }
     step(batch)  # Traces.
     peer_step(*made)
+    if "/plain_gradients" in ends.values():
+        plain(batch)
     yield from twin_cases.comparisons(
         ends,
         lambda: timed(lambda: [step(batch) for _ in range(_STEPS)]),

@@ -15,7 +15,7 @@ from st_keras.config import Config
 from st_keras.tasks import Task
 from st_keras.training import optimization
 from st_keras.training.learner import Learner
-from st_keras.training.step import build_step
+from st_keras.training.step import TrainStep, build_step
 from st_keras.types import Batch, Boxes
 
 NUM_BOXES = 100  # Rows after padding, as for COCO.
@@ -45,11 +45,27 @@ def make_pictures(
     )
 
 
-def ours(config: Config, task: Task, model: tf.keras.Model) -> Callable:
-    """Returns our compiled step, from a batch to named losses."""
+def ours(
+    config: Config, task: Task, model: tf.keras.Model, *, turns_kernels: bool = True
+) -> Callable:
+    """Returns our compiled step, from a batch to named losses.
+
+    Args:
+      config: Of the run.
+      task: Of the config.
+      model: Of the task.
+      turns_kernels: As a run's step does on a CPU; False: convolutions have the
+        gradients that TensorFlow gives them.
+    """
     optimizer = optimization.build_optimizer(config.optimization, 1)
     optimization.create_slots(optimizer, model.trainable_variables)
     step = build_step(config, Learner(task=task, model=model, optimizer=optimizer))
+    if not turns_kernels:
+        step = TrainStep(
+            *(task, model, optimizer, None),
+            weight_decay=config.optimization.weight_decay,
+            clip_norm=config.optimization.clip_norm,
+        )
     return tf.function(lambda batch: step({"human": batch}))
 
 

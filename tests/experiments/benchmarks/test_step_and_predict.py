@@ -21,7 +21,7 @@ SIZES = Sizes("resnet18", (128, 128), batch_size=2, num_classes=5)
 @pytest.mark.parametrize(
     "suite, ends",
     [
-        (step_suite, ["", "/peer_without_targets"]),
+        (step_suite, ["", "/peer_without_targets", "/plain_gradients"]),
         (predict_suite, ["", "/peer_batched_nms"]),
     ],
 )
