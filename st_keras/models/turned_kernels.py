@@ -8,6 +8,8 @@ share a kernel, it is done for each. Here a kernel is turned once a step, and th
 the forward pass does the rest.
 
 XLA finds the same form by itself, and GPUs have fast ops for the gradient.
+
+Source: Dumoulin and Visin 2016, arXiv:1603.07285, on transposed convolutions.
 """
 
 import contextlib
@@ -44,7 +46,11 @@ class TurnedKernels:
 
     @contextlib.contextmanager
     def on(self) -> Iterator[None]:
-        """Changes how calls of the models inside are differentiated, if they are."""
+        """Changes how calls of the models inside are differentiated, if they are.
+
+        Layers that are called more than once inside share a turned kernel: use it once
+        for each pass, inside of a loop of the graph and not around it.
+        """
         token = _turned.set({})
         try:
             yield

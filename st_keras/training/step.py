@@ -96,7 +96,7 @@ class TrainStep:
           joint: A classification beside the task; None: none.
           online: Labels the pseudo part; None: it comes with its labels.
           slices: How many a replica takes its examples in, one after another.
-          modes: Contexts that the models are called in.
+          modes: Contexts that the models are called in, the outermost first.
         """
         self._task = task
         self._model = model

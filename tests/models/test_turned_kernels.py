@@ -112,6 +112,32 @@ def test_levels_that_share_a_kernel_turn_it_once():
     assert_equal_gradients(ours, theirs)
 
 
+def test_inside_of_a_loop_of_the_graph_it_is_as_outside():
+    # As of a batch that is taken in slices.
+    model = model_of(layer_of(filters=CHANNELS), layer_of())
+    turned, images = TurnedKernels([model]), pictures()
+
+    def gradients(image, *, on):
+        with tf.GradientTape() as tape:
+            with turned.on() if on else contextlib.nullcontext():
+                outputs = model(image, training=True)
+            loss = tf.reduce_sum(ramp(outputs) * outputs**2)
+        return tape.gradient(loss, model.trainable_variables)
+
+    @tf.function(autograph=False)
+    def over_slices(on):
+        def body(number, sums):
+            own = gradients(tf.gather(images, number)[None], on=on)
+            return number + 1, [a + b for a, b in zip(sums, own, strict=True)]
+
+        zeros = [tf.zeros(v.shape) for v in model.trainable_variables]
+        _, sums = tf.while_loop(lambda n, _: n < 2, body, (0, zeros))
+        return sums
+
+    ours, theirs = ([g.numpy() for g in over_slices(on)] for on in (True, False))
+    assert_equal_gradients(ours, theirs)
+
+
 def test_while_switched_off_a_model_is_the_same_graph():
     model = model_of(layer_of(), layer_of())
     _, before = gradients_of(model_of(layer_of(), layer_of()), pictures(), on=False)

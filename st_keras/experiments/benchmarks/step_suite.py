@@ -52,7 +52,6 @@ def _measure(
     pair = twins.detectors(sizes)
     pictures = steps.make_pictures(sizes.batch_size, sizes.size_px, sizes.num_classes)
     step = steps.ours(pair.config, pair.task, pair.model)
-    plain = steps.ours(pair.config, pair.task, pair.model, turns_kernels=False)
     batch = steps.our_batch(pictures)
     peer_step = steps.peer(pair.config, pair.peer_task, pair.peer_model)
     batches = steps.peer_batches(pair.peer_task, pictures)
@@ -73,14 +72,15 @@ def _measure(
         "/peer_without_targets": lambda: timed(
             lambda: [peer_step(*made) for _ in range(_STEPS)]
         ),
-        "/plain_gradients": lambda: timed(
-            lambda: [plain(batch) for _ in range(_STEPS)]
-        ),
     }
     step(batch)  # Traces.
     peer_step(*made)
     if "/plain_gradients" in ends.values():
+        plain = steps.ours(pair.config, pair.task, pair.model, turns_kernels=False)
         plain(batch)
+        peers["/plain_gradients"] = lambda: timed(
+            lambda: [plain(batch) for _ in range(_STEPS)]
+        )
     yield from twin_cases.comparisons(
         ends,
         lambda: timed(lambda: [step(batch) for _ in range(_STEPS)]),

@@ -59,8 +59,9 @@ def ours(
     """
     optimizer = optimization.build_optimizer(config.optimization, 1)
     optimization.create_slots(optimizer, model.trainable_variables)
-    step = build_step(config, Learner(task=task, model=model, optimizer=optimizer))
-    if not turns_kernels:
+    if turns_kernels:
+        step = build_step(config, Learner(task=task, model=model, optimizer=optimizer))
+    else:
         step = TrainStep(
             *(task, model, optimizer, None),
             weight_decay=config.optimization.weight_decay,
