@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from st_keras.config import Config
 from st_keras.models import randomness
+from st_keras.models.conv_gradients import ConvGradients
 from st_keras.models.rematerialization import Rematerialization
-from st_keras.models.turned_kernels import TurnedKernels
 from st_keras.ops import images
 from st_keras.self_training.blend import Blend
 from st_keras.self_training.online import OnlineTeacher, build_online
@@ -36,7 +36,7 @@ def build_step(config: Config, learner: Learner) -> "TrainStep":
     modes = []
     if not is_compiled and not tf.config.list_logical_devices("GPU"):
         joint = [learner.joint.model] if learner.joint else []
-        modes.append(TurnedKernels([learner.model, *joint]).on)
+        modes.append(ConvGradients([learner.model, *joint]).on)
     if config.training.rematerialize:  # The innermost, as it does the others again.
         modes.append(Rematerialization(learner.model, is_compiled=is_compiled).on)
     return TrainStep(

@@ -51,7 +51,7 @@ def test_what_decays_by_itself_is_not_made_to_decay_twice(told, student_yaml):
     assert settings["weight_decay"] == 0.0
 
 
-def test_only_where_no_xla_and_no_gpu_does_it_better_are_kernels_turned(
+def test_only_where_no_xla_and_no_gpu_does_it_better_are_gradients_convolutions(
     told, student_yaml, monkeypatch
 ):
     assert len(told(student_yaml)["modes"]) == 1

@@ -29,7 +29,7 @@ _WITHOUT = (
 )
 _PLAIN = (
     "Our step against itself with TensorFlow's own gradients of convolutions, in place "
-    "of those of models/turned_kernels.py."
+    "of those of models/conv_gradients.py."
 )
 ENDS = {
     "": _WITH_TARGETS,

@@ -1,13 +1,18 @@
-"""Gradients of convolutions as CPUs compute them faster, with kernels turned round.
+"""Gradients of convolutions as CPUs compute them faster: as convolutions of their own.
 
-The gradient by a convolution's input is a convolution too: of the gradient of its
-output, by the kernel turned by 180 degrees, with input and output channels exchanged.
-TensorFlow's CPU op for it rearranges the kernel on every call. For many channels on a
-small map, this takes longer than the arithmetic; and where the levels of a pyramid
-share a kernel, it is done for each. Here a kernel is turned once a step, and the op of
-the forward pass does the rest.
+The gradient by a convolution's input is a convolution of the gradient of its output, by
+the kernel turned by 180 degrees, with input and output channels exchanged. The gradient
+by its kernel is a convolution too: of the input, whose channels stand for pictures and
+whose pictures stand for channels, by the gradient of the output, which is a kernel as
+large as the map; for kernels of one place, it is a product of matrices.
 
-XLA finds the same form by itself, and GPUs have fast ops for the gradient.
+TensorFlow has ops of their own for both. On a CPU, the one for the input rearranges the
+kernel at every call, which takes longer than the arithmetic for many channels on a
+small map, and is done for each level of a pyramid whose levels share a kernel; here a
+kernel is turned once a step. The one for the kernel writes out every patch first, which
+the op of the forward pass does not.
+
+XLA finds forms of its own, and GPUs have fast ops for these gradients.
 
 Source: Dumoulin and Visin 2016, arXiv:1603.07285, on transposed convolutions.
 """
@@ -19,14 +24,14 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-# By layer; None while switched off. Replicas are traced in threads that take turns, so
-# each has kernels of its own.
+# Turned kernels by layer; None while switched off. Replicas are traced in threads that
+# take turns, so each has kernels of its own.
 _turned: contextvars.ContextVar[dict[int, tf.Tensor] | None] = contextvars.ContextVar(
     "turned", default=None
 )
 
 
-class TurnedKernels:
+class ConvGradients:
     """Gives models' convolutions these gradients, while it is switched on."""
 
     def __init__(self, models: Iterable[tf.keras.Model]):
@@ -39,7 +44,7 @@ class TurnedKernels:
         """
         for model in models:
             for layer in model.submodules:
-                if _is_turnable(layer):
+                if _is_suitable(layer):
                     # Bypasses Keras, which would look for weights in an attribute.
                     convolve = functools.partial(_convolve, layer)
                     object.__setattr__(layer, "convolution_op", convolve)
@@ -58,7 +63,7 @@ class TurnedKernels:
             _turned.reset(token)
 
 
-def _is_turnable(layer: tf.Module) -> bool:
+def _is_suitable(layer: tf.Module) -> bool:
     if type(layer) is not tf.keras.layers.Conv2D:
         return False
     return (
@@ -85,15 +90,31 @@ def _convolve(layer: tf.keras.layers.Conv2D, inputs: tf.Tensor, kernel) -> tf.Te
             if id(layer) not in turned:
                 swapped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
                 turned[id(layer)] = swapped
-            of_kernel = tf.raw_ops.Conv2DBackpropFilter(
-                input=x,
-                filter_sizes=kernel.shape,
-                out_backprop=upstream,
-                strides=[1, 1, 1, 1],
-                padding="SAME",
-            )
-            return conv2d(upstream, turned[id(layer)]), of_kernel
+            by_input = conv2d(upstream, turned[id(layer)])
+            return by_input, _by_kernel(x, upstream, layer.kernel_size)
 
         return conv2d(x, kernel), gradient
 
     return convolve(inputs, tf.convert_to_tensor(kernel))
+
+
+def _by_kernel(x: tf.Tensor, upstream: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Returns the gradient [*size, C_in, C_out] of x [N, H, W, C_in].
+
+    Args:
+      x: The input.
+      upstream: The gradient [N, H, W, C_out] of the output.
+      size: Of the kernel, in places; odd.
+    """
+    if size == (1, 1):
+        places, gradients = (
+            tf.reshape(each, [-1, each.shape[-1]]) for each in (x, upstream)
+        )
+        return tf.matmul(places, gradients, transpose_a=True)[None, None]
+    around = [[side // 2, side // 2] for side in size]
+    # Padded by an op of its own: the convolution's is slow where few pictures stand for
+    # channels.
+    pictures = tf.pad(tf.transpose(x, [3, 1, 2, 0]), [[0, 0], *around, [0, 0]])
+    kernel = tf.transpose(upstream, [1, 2, 0, 3])
+    found = tf.nn.conv2d(pictures, kernel, strides=1, padding="VALID")
+    return tf.transpose(found, [1, 2, 0, 3])
