@@ -9,6 +9,7 @@ import yaml
 from tests.docs.pages import DOCS, NOTEBOOKS, PAGES, ROOT, name, prose
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -19,6 +20,12 @@ def anchors(page):
         re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
         for heading in HEADING.findall(text)
     }
+
+
+def files_linked(page):
+    """Returns the files of this repository that a page links, without headings."""
+    targets = LINK.findall(prose(page))
+    return {(page.parent / target.partition("#")[0]).resolve() for target in targets}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -55,12 +62,19 @@ def test_every_page_of_docs_is_in_the_navigation():
     assert sorted(listed) == sorted(p for p in pages if not p.startswith("results/"))
 
 
-def test_a_table_of_the_paper_is_two_clicks_from_the_first_page():
-    home = (DOCS / "index.md").read_text()
-    assert "](paper.md)" in home
-    page = (DOCS / "paper.md").read_text()
+@pytest.mark.parametrize("first", ["README.md", "docs/index.md"])
+def test_a_table_of_the_paper_is_two_clicks_from_the_first_page(first):
+    tables = DOCS / "paper.md"
+    assert tables in files_linked(ROOT / first)
     for grid in (*(f"table{number}" for number in range(2, 9)), "fig1"):
-        assert f"](../configs/experiments/{grid}.yaml)" in page
+        path = ROOT / "configs" / "experiments" / f"{grid}.yaml"
+        assert path in files_linked(tables), grid
+
+
+def test_every_config_is_linked_by_the_list_of_configs():
+    page = ROOT / "configs" / "README.md"
+    missing = set(ROOT.glob("configs/*/*.yaml")) - files_linked(page)
+    assert not missing, sorted(map(name, missing))
 
 
 def test_every_file_of_numbers_is_on_the_page_of_results():
@@ -71,6 +85,16 @@ def test_every_file_of_numbers_is_on_the_page_of_results():
         if path.suffix in (".json", ".md") and f"](results/{path.name})" not in page
     ]
     assert not missing
+
+
+def test_every_picture_of_results_is_shown_on_a_page():
+    shown = {
+        (page.parent / path).resolve()
+        for page in PAGES
+        for path in PICTURE.findall(prose(page))
+    }
+    missing = set((DOCS / "results").glob("*.png")) - shown
+    assert not missing, sorted(map(name, missing))
 
 
 def test_the_site_is_built_without_a_warning(tmp_path):
