@@ -44,9 +44,11 @@ def test_start_and_memory_are_those_of_a_process_of_its_own(kind):
         assert 200 < numbers["peak_mb"] < 10_000
 
 
-def test_rows_of_processes_divide_the_peers_cost_by_ours(monkeypatch):
-    costs = {"ours": (2.0, 100.0), "peer": (3.0, 400.0)}
-    keys = ("cpu_seconds", "peak_mb")
+@pytest.fixture
+def processes(monkeypatch):
+    """Rows of processes that are not started."""
+    costs = {"ours": (2.0, 3.456, 100.0), "peer": (3.0, 5.0, 400.0)}
+    keys = ("cpu_seconds", "wall_seconds", "peak_mb")
     monkeypatch.setattr(
         lone,
         "measure",
@@ -61,12 +63,22 @@ def test_rows_of_processes_divide_the_peers_cost_by_ours(monkeypatch):
             pass
 
     chosen = ["x/first_call", "x/peak_memory", "x"]
-    rows = lone.rows_of("step", "x", SIZES, chosen, 5, Bar())
-    assert [(row["name"], row["ratio"], row["unit"]) for row in rows] == [
+    return lone.rows_of("step", "x", SIZES, chosen, 5, Bar())
+
+
+def test_rows_of_processes_divide_the_peers_cost_by_ours(processes):
+    assert [(row["name"], row["ratio"], row["unit"]) for row in processes] == [
         ("x/first_call", 1.5, "s"),
         ("x/peak_memory", 4.0, "MB"),
     ]
-    assert len(rows[0]["runs"]) == 3
+    assert len(processes[0]["runs"]) == 3
+
+
+def test_the_wall_time_of_a_first_call_is_kept_beside_its_processor_time(processes):
+    first_call, memory = processes
+    for run in first_call["runs"]:
+        assert (run["ours_wall_seconds"], run["peer_wall_seconds"]) == (3.46, 5.0)
+    assert not any("ours_wall_seconds" in run for run in memory["runs"])
 
 
 def test_all_suites_take_no_rows(tmp_path):
