@@ -16,6 +16,8 @@ from st_keras.config import grid as grid_config
 from tests.docs.pages import NOTEBOOKS, PAGES, ROOT, cells, name
 
 COMMAND = re.compile(r"python (tools/\w+\.py)((?:\\\n|[^\n`;|\\])*)")
+# A variable of the shell that a page sets: its name, and its value with the quotes.
+ASSIGNMENT = re.compile(r"^ *([A-Z]+)=(\"[^\"]*\"|'[^']*'|\S+)$", re.MULTILINE)
 # Parses every command of one tool, each from its defaults, and does nothing else.
 PARSE = """
 import json, runpy, sys
@@ -65,7 +67,7 @@ def commands():
         if path.suffix == ".yaml":
             text = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
         for match in COMMAND.finditer(text):
-            words = match[2].replace("\\\n", " ")
+            words = _expanded(match[2], text[: match.start()]).replace("\\\n", " ")
             # `...` stands for what the text around it says.
             arguments = [
                 word for word in shlex.split(words, comments=True) if word != "..."
@@ -73,6 +75,35 @@ def commands():
             line = text.count("\n", 0, match.start()) + 1
             found.append(Command(f"{name(path)}:{line}", match[1], tuple(arguments)))
     return found
+
+
+def _expanded(command, before):
+    """Puts values where a command has variables that the text before it sets."""
+    # The last one first: what it is made of follows, as it was set before.
+    for variable, value in reversed(ASSIGNMENT.findall(before)):
+        value = value[1:-1] if value[0] in "\"'" else value
+        value = value.replace("\\", r"\\")
+        command = re.sub(rf"\${variable}\b", value, command)
+    return command
+
+
+def test_variables_that_a_page_sets_are_expanded():
+    page = """
+    A="--set a=1 \\
+        --set b=2"
+    B="$A --set c='*'"
+    A=3
+    """
+    assert shlex.split(_expanded("$B $A $C", page).replace("\\\n", " ")) == [
+        *("--set", "a=1", "--set", "b=2", "--set", "c=*", "3", "$C")
+    ]
+
+
+def test_only_variables_of_loops_are_left():
+    loops = {"NAME", "SPLIT", "SLICE"}
+    for command in commands():
+        left = re.findall(r"\$(\w+)", " ".join(command.arguments))
+        assert loops.issuperset(left), f"{command.place}: {left}"
 
 
 def test_commands_are_found():
