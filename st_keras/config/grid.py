@@ -63,6 +63,8 @@ class GridConfig:
     # The paper's numbers by cell, named `arm` or `value/value/arm`.
     published: dict[str, float] = dataclasses.field(default_factory=dict)
     source: str = ""  # Where these are published.
+    # Pictures by glob of records: what `--dry_run` counts where these are elsewhere.
+    images: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         unique = len(set(self.seeds)) == len(self.seeds)
@@ -106,6 +108,8 @@ class GridConfig:
             bool(self.source) == bool(self.published),
             "given with `published`",
         )
+        too_few = {name: count for name, count in self.images.items() if count < 1}
+        check("images", too_few, not too_few, "above 0")
 
     def points(self) -> list[tuple[str, ...]]:
         """Returns the combinations of the axes' values; without axes, one empty one."""

@@ -22,6 +22,7 @@ __all__ = [
     "Task",
     "build_joint_task",
     "build_task",
+    "joint_task_of",
     "policies_of",
     "task_of_records",
     "with_class_names",
@@ -83,10 +84,13 @@ def build_joint_task(config: Config, info: DatasetInfo) -> ClassificationTask:
             f"`joint.records` {config.joint.records!r} has no classes of pictures; "
             "make them with `tools/make_records.py --source class_folders`."
         )
+    return joint_task_of(config, info.image_class_names)
+
+
+def joint_task_of(config: Config, class_names: tuple[str, ...]) -> ClassificationTask:
+    """Returns the same with names of classes of the caller, two or more."""
     settings = config.joint.classifier(config.section)
-    return ClassificationTask(
-        dataclasses.replace(settings, class_names=info.image_class_names)
-    )
+    return ClassificationTask(dataclasses.replace(settings, class_names=class_names))
 
 
 def task_of_records(info: DatasetInfo) -> Task:

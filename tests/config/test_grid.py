@@ -164,6 +164,11 @@ def test_cells_that_no_claim_has_can_be_left_out(write):
             "claims: {It helps: {}}\nsource: a paper",
             r"`It helps` must be of cells of the grid, got none",
         ),
+        (
+            "source: a paper",
+            "images: {u/*.tfrecord: 0}\nsource: a paper",
+            r"`images` must be above 0, got {'u/\*.tfrecord': 0}",
+        ),
         ("title: A test", "titel: A test", r"no setting `titel`. Did you mean `title`"),
         (
             "arms:\n",

@@ -1,7 +1,9 @@
 """The paper's tables as grids: every cell can be loaded, and says what it should."""
 
+import dataclasses
 import functools
 import pathlib
+import re
 
 import pytest
 
@@ -145,6 +147,50 @@ def test_a_larger_model_is_that_of_its_own_config(name, cell, path):
     assert configs(name)[cell] == config_lib.load(str(CONFIGS / f"{path}.yaml"))
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_every_student_has_a_control_of_equal_cost_that_the_paper_has_not(name):
+    grid = grid_of(name)
+    kinds = {arm: settings.kind for arm, settings in grid.arms.items()}
+    students = [arm for arm, kind in kinds.items() if kind == "self_training"]
+    if name == "fig1":
+        assert not students
+        return
+    # Of table 7, the first: how `both` would be matched, jointly or not, is open.
+    assert grid.arms["control"].cost_of == students[0]
+    assert [arm for arm in kinds if grid.arms[arm].cost_of] == ["control"]
+    assert not [cell for cell in grid.published if cell.endswith("control")]
+    for cell, config in configs(name).items():
+        if cell.endswith("control"):
+            assert config == configs(name)[cell.replace("control", students[0])]
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"fig1"}))
+def test_the_supervised_arm_has_the_steps_of_a_student(name):
+    """What a grid's comment calls equal steps."""
+    assert "# Equal steps:" in (FOLDER / f"{name}.yaml").read_text()
+    grid = grid_of(name)
+    student = grid.arms["control"].cost_of
+    for cell, config in configs(name).items():
+        taught = configs(name)[cell.replace(cell.split("/")[-1], student)]
+        assert config.self_training.teacher_steps == 0, cell
+        assert config.training.steps == taught.training.steps, cell
+        is_l2 = cell.startswith("l2")
+        assert taught.human.images_per_step == (128 if is_l2 else 256), cell
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"fig1"}))
+def test_what_a_teacher_labels_has_a_number(name):
+    # Of ImageNet and PASCAL's `aug` it is known, of OpenImages it is quoted.
+    numbers = {
+        "data/imagenet_pictures/train/*.tfrecord": 1_281_167,
+        "data/openimages_pictures/train/*.tfrecord": 1_700_000,
+        "data/voc/aug/*.tfrecord": 9118,
+    }
+    for config in configs(name).values():
+        records = config.self_training.unlabeled_records
+        assert grid_of(name).images == {records: numbers[records]}
+
+
 def test_joint_training_is_that_of_its_own_config():
     path = CONFIGS / "detection" / "retinanet_efficientnet_b7_fpn_joint.yaml"
     theirs = config_lib.load(str(path))
@@ -188,6 +234,63 @@ def test_published_numbers_differ_by_the_gains_that_the_paper_prints():
 def test_what_is_only_quoted_second_hand_is_not_called_published():
     assert set(grid_of("table8").published) == {"S4/train", "S4/self_training"}
     assert "S1/imagenet++" not in grid_of("fig1").published
+
+
+@pytest.mark.parametrize("name", ["mini", "mini_segmentation"])
+def test_a_short_form_has_an_eighth_of_the_steps_and_fewer_of_the_same_cells(name):
+    whole, short = configs(name), configs(f"{name}_quick")
+    assert len(whole) == 14 and len(short) == 12
+    for cell, config in short.items():
+        training = dataclasses.replace(
+            config.training, steps=whole[cell].training.steps // 8
+        )
+        assert config.training == training, cell
+        for part in ("human", "pseudo", "self_training", "section", "init"):
+            assert getattr(config, part) == getattr(whole[cell], part), (cell, part)
+    short, whole = grid_of(f"{name}_quick"), grid_of(name)
+    assert short.seeds == whole.seeds and len(short.seeds) == 5
+    assert set(short.claims) < set(whole.claims)
+
+
+@functools.cache
+def billions_of_models():
+    """Returns the multiply-adds of each preset, as docs/models.md prints them."""
+    text = (CONFIGS.parent / "docs" / "models.md").read_text()
+    cells = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    return {row[0].strip("| `"): float(row[5].removesuffix(" B")) for row in cells}
+
+
+def of_training(config):
+    """Counts as the plan does, without building models of up to 20 GB."""
+    kind = {"detection": "retinanet", "segmentation": "nas_fpn_segmenter"}
+    name = f"{kind[config.task_name]}_{config.section.backbone}"
+    billions = billions_of_models()
+    model = billions.get(name) or billions[f"{name}_fpn"]
+    if not config.joint:
+        return model * 1e9, 0
+    # Of 600 px, and so many fewer for fewer pixels.
+    beside = billions["classifier_efficientnet_b7"]
+    return model * 1e9, beside * 1e9 * (config.joint.image_size_px[0] / 600) ** 2
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_header_has_the_cost_of_the_plan(name, tmp_path, monkeypatch):
+    from st_keras.experiments import multiply_adds
+    from st_keras.experiments.grids import grid, plan
+
+    monkeypatch.setattr(multiply_adds, "of_training", of_training)
+    path = FOLDER / f"{name}.yaml"
+    of_all = grid.jobs(str(path), str(tmp_path), cells=[], seeds=[])
+    last = plan.format_plan(of_all).partition("\n\n")[0].splitlines()[-1]
+    trillions, hours = re.search(r"(\S+) T +(\S+)$", last).groups()
+    said = re.search(r"estimates (\S+) multiply-adds, (\S+) chip-h", path.read_text())
+    # Printed in three digits; of the joint classifier, the size is scaled.
+    assert float(said[1]) == pytest.approx(number(trillions) * 1e12, rel=0.005)
+    assert number(said[2]) == pytest.approx(number(hours), rel=0.001)
+
+
+def number(text):
+    return float(text.replace(",", ""))
 
 
 @pytest.mark.slow

@@ -167,6 +167,22 @@ def test_a_grid_that_is_named_has_the_cell_that_is_named():
                 assert cell in grid.cells(), command.place
 
 
+@pytest.mark.parametrize("quick", ["", "QUICK=1"])
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_make_mini_runs_a_grid_that_is_there(task, quick):
+    command = ["make", "--dry-run", "--silent", "mini", f"TASK={task}", quick]
+    said = subprocess.run(
+        [*filter(None, command)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (line,) = re.findall(r"--preset (.*)", said.stdout.replace("\\\n", " "))
+    preset = "mini_segmentation" if task == "segmentation" else "mini"
+    assert line.split()[0] == preset
+    assert ("--quick" in line) == bool(quick)
+    file = f"{preset}_quick" if quick else preset
+    assert line.endswith(f"--workdir runs/{file}")
+    assert (ROOT / f"configs/experiments/{file}.yaml").exists()
+
+
 def test_what_make_is_asked_for_is_in_the_makefile():
     targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for page in PAGES:

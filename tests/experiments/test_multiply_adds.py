@@ -4,6 +4,9 @@ import dataclasses
 
 import pytest
 
+from st_keras import config as config_lib
+from st_keras.config import AugmentConfig
+from st_keras.data import dataset_info
 from st_keras.experiments import multiply_adds
 from st_keras.tasks import build_task
 
@@ -26,7 +29,10 @@ def test_runs_of_one_model_are_counted_once(config, monkeypatch):
     monkeypatch.setattr(multiply_adds, "of_model", counting)
     longer = dataclasses.replace(config.training, steps=77)
     more = dataclasses.replace(config.human, images_per_step=3, ids="others.txt")
+    bent = AugmentConfig(policy="S4")
+    bent = dataclasses.replace(config.detection, augment=bent)
     found = {
+        multiply_adds.of_config(dataclasses.replace(config, detection=bent)),
         multiply_adds.of_config(config),
         multiply_adds.of_config(dataclasses.replace(config, training=longer)),
         multiply_adds.of_config(dataclasses.replace(config, human=more)),
@@ -50,3 +56,24 @@ def test_a_larger_model_is_counted_for_itself(config):
     wide = dataclasses.replace(config.detection, neck_filters=32)
     larger = dataclasses.replace(config, detection=wide)
     assert multiply_adds.of_config(larger) > multiply_adds.of_config(config)
+
+
+def test_a_classifier_whose_records_are_elsewhere_is_counted_but_for_its_last_layer(
+    joint_yaml,
+):
+    config = config_lib.load(joint_yaml)
+    names = dataset_info.load(config.human.records).class_names
+    detection = dataclasses.replace(config.detection, class_names=names)
+    config = dataclasses.replace(config, detection=detection)
+    joint = dataclasses.replace(config.joint, records="gone/*.tfrecord")
+    forward, elsewhere = multiply_adds.of_training(
+        dataclasses.replace(config, joint=joint)
+    )
+    (of_all, here) = multiply_adds.of_training(config)
+    classes = dataset_info.load(config.joint.records).image_class_names
+    # Two classes are counted, and each has a multiply-add for every feature.
+    features = (here - elsewhere) / (len(classes) - 2)
+    assert forward == of_all
+    assert features == int(features) and 16 <= features <= 512
+    with pytest.raises(ValueError, match="`gone/.*`: no such file"):
+        multiply_adds.of_joint(dataclasses.replace(config, joint=joint))

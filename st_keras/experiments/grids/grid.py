@@ -2,6 +2,7 @@
 
     stages/supervised-1a2b3c4d   a run, labels or thresholds, named after their settings
     cells/<cell>/seed_0.json     the result of a cell with a seed
+    cells/<cell>/seed_0.*.txt    that it was begun, and what went wrong
 
 Cells whose teachers or labels have the same settings share them: they are made once.
 """
@@ -16,6 +17,7 @@ from absl import logging
 from tqdm import tqdm
 
 from st_keras import config as config_lib
+from st_keras import writing
 from st_keras.config import Config
 from st_keras.config.grid import (
     Cell,
@@ -121,6 +123,26 @@ def read_result(job: Job) -> dict:
         return {}
     _check_unchanged(job, found)
     return found
+
+
+def status(job: Job) -> str:
+    """Returns `finished`, `failed`, `begun` or `to run`, with the settings of now.
+
+    One that is begun is being run, or was stopped and will go on from there.
+
+    Raises:
+      ValueError: The data of its result has changed since.
+    """
+    if read_result(job):
+        return "finished"
+    begun = _beside(job, "begun")
+    if not begun.exists() or begun.read_text() != settings_digest(job):
+        return "to run"
+    return "failed" if _beside(job, "error").exists() else "begun"
+
+
+def _beside(job: Job, what: str) -> pathlib.Path:
+    return result_path(job).with_suffix(f".{what}.txt")
 
 
 def _check_unchanged(job: Job, found: dict) -> None:
@@ -232,6 +254,8 @@ def run_job(job: Job) -> dict:
     if found := read_result(job):
         return found
     grid, cell = _of_job(job)
+    _beside(job, "error").unlink(missing_ok=True)
+    writing.write_text(_beside(job, "begun"), settings_digest(job))
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     if config.runtime.strategy == "multi_worker":
         raise ValueError(
@@ -261,6 +285,7 @@ def run_job(job: Job) -> dict:
     }
     _set_aside(result_path(job))
     write_json(result_path(job), found)
+    _beside(job, "begun").unlink(missing_ok=True)
     return found
 
 
@@ -366,7 +391,7 @@ def _name(kind: str, *settings: str) -> str:
 
 
 def _keep(job: Job, text: str) -> str:
-    path = result_path(job).with_suffix(".error.txt")
+    path = _beside(job, "error")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return str(path)

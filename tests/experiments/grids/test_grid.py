@@ -215,6 +215,7 @@ def test_a_test_picture_that_is_learned_from_is_refused_before_anything_is_run(
     (told,) = grid.run(todo).values()
     assert "test" in told and "human" in told
     assert not (tmp_path / "w/stages").exists()
+    assert [grid.status(job) for job in todo] == ["failed"]
 
 
 def test_a_cell_that_fails_is_told_of_and_the_others_go_on(tmp_path, student_yaml):
@@ -228,6 +229,29 @@ def test_a_cell_that_fails_is_told_of_and_the_others_go_on(tmp_path, student_yam
     kept = tmp_path / "w/cells/no_such_cell/seed_0.error.txt"
     assert str(kept) in failures["no_such_cell seed 0"]
     assert "Traceback" in kept.read_text()
+
+
+def test_a_cell_is_to_run_begun_failed_or_finished(finished, tmp_path, monkeypatch):
+    path, workdir, results = finished
+    common = {"grid": path, "cell": "teacher", "seed": 0, "workdir": str(tmp_path)}
+    job = Job(**common, overrides=OVERRIDES)
+    other = Job(**common, overrides=(*OVERRIDES, "seed=7", "pseudo.weight=0.5"))
+    assert grid.status(job) == "to run"
+    monkeypatch.setattr(grid, "_run_arm", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # As a kill would, this leaves no message.
+        grid.run_job(job)
+    assert (grid.status(job), grid.status(other)) == ("begun", "to run")
+    grid._keep(job, "no memory")
+    assert (grid.status(job), grid.status(other)) == ("failed", "to run")
+    with pytest.raises(ZeroDivisionError):
+        grid.run_job(job)
+    assert grid.status(job) == "begun"
+    shutil.copytree(workdir / "stages", tmp_path / "stages", dirs_exist_ok=True)
+    monkeypatch.setattr(grid, "_run_arm", lambda *_: results["teacher"]["stages"])
+    grid.run_job(job)
+    assert (grid.status(job), grid.status(other)) == ("finished", "to run")
+    left = [file.name for file in grid.result_path(job).parent.iterdir()]
+    assert left == ["seed_0.json"]
 
 
 def test_results_of_data_that_has_changed_are_not_shown_again(finished):
