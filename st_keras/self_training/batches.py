@@ -1,11 +1,11 @@
 """What a training step is fed: a fixed number of examples of each part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from st_keras.config import Config
+from st_keras.config import Config, JointConfig, PseudoConfig, RecordsConfig
 from st_keras.data import dataset_info, pipeline, splits
 from st_keras.data.untuned import PREFETCH
 from st_keras.runtime import preflight
@@ -169,29 +169,50 @@ class Batches:
         )
 
     def _prepare_of(self, part) -> Callable:
-        """Returns the function from a record and a seed to an example and its id."""
-        if part in self._prepare:
-            return self._prepare[part]
-        settings, task = self._settings[part], self.tasks[part]
-        info = dataset_info.load(settings.records)
-        is_online = part == "pseudo" and settings.online
-
-        def prepare(serialized, seed):
-            if is_online:  # The step makes the labels; none are read.
-                prepared = task.prepare_unlabeled(serialized, seed)
-            else:
-                min_score = self._min_scores if part == "pseudo" else None
-                prepared = task.prepare(serialized, seed, info, min_score=min_score)
-            labels = prepared.labels
-            if part == "pseudo" and not is_online:
-                labels = task.pseudo_label(
-                    labels, min_score=self._min_scores, soft=settings.soft
-                )
-            batch = Batch(prepared.image, labels, prepared.changes)
-            return batch, prepared.image_id
-
-        self._prepare[part] = tf.function(prepare, autograph=False)
+        if part not in self._prepare:
+            settings = self._settings[part]
+            prepare = preparation(
+                part,
+                settings,
+                self.tasks[part],
+                dataset_info.load(settings.records),
+                min_scores=self._min_scores if part == "pseudo" else None,
+            )
+            self._prepare[part] = tf.function(prepare, autograph=False)
         return self._prepare[part]
+
+
+def preparation(
+    part: str,
+    settings: RecordsConfig | PseudoConfig | JointConfig,
+    task: Task,
+    info: dataset_info.DatasetInfo,
+    *,
+    min_scores: Sequence[float] | None = None,
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[Batch, tf.Tensor]]:
+    """Returns the function from a record and a seed to an example and its id.
+
+    Args:
+      part: Of the batch.
+      settings: Of this part.
+      task: Of this part.
+      info: Of its records.
+      min_scores: For a pseudo part, one for each class id.
+    """
+    is_online = part == "pseudo" and settings.online
+
+    def prepare(serialized, seed):
+        if is_online:  # The step makes the labels; none are read.
+            prepared = task.prepare_unlabeled(serialized, seed)
+        else:
+            prepared = task.prepare(serialized, seed, info, min_score=min_scores)
+        labels = prepared.labels
+        if part == "pseudo" and not is_online:
+            labels = task.pseudo_label(labels, min_score=min_scores, soft=settings.soft)
+        batch = Batch(prepared.image, labels, prepared.changes)
+        return batch, prepared.image_id
+
+    return prepare
 
 
 def _check_classes(config: Config, task: Task) -> None:

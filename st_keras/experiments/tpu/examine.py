@@ -74,10 +74,8 @@ def images_per_step(config: Config, step: str) -> dict[str, int]:
     """Returns the images of a step by part, over all replicas."""
     if step != "train":  # Labelling uses the batch of evaluation.
         return {"evaluation": config.evaluation.images_per_step}
-    parts = {"human": config.human.images_per_step}
-    if config.pseudo:
-        parts["pseudo"] = config.pseudo.images_per_step
-    return parts
+    parts = {"human": config.human, "pseudo": config.pseudo, "joint": config.joint}
+    return {part: own.images_per_step for part, own in parts.items() if own}
 
 
 @dataclasses.dataclass(frozen=True)

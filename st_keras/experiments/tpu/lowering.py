@@ -14,14 +14,15 @@ from st_keras.data import dataset_info
 from st_keras.data.dataset_info import DatasetInfo
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
-from st_keras.tasks import Task, build_task, with_class_names
-from st_keras.training import optimization
-from st_keras.training.learner import Learner, build_blend
+from st_keras.self_training.batches import preparation
+from st_keras.tasks import Task, build_joint_task, build_task, with_class_names
+from st_keras.training.learner import build_learner
 from st_keras.training.step import build_step
-from st_keras.types import Batch
 
 STEPS = ("train", "evaluation", "labeling")
 
+# Replicas of which the model is built as a part: on one, layers keep less.
+_MANY = 2
 _BOXES = 100  # The authors pad to this many; no picture of COCO has more than 93.
 _NO_SIZES = {"p0": 0.0, "p50": 0.0, "p100": 0.0}
 
@@ -39,7 +40,8 @@ def lower(config: Config, step: str, images: Mapping[str, int]) -> Lowered:
 
     Layers are those of a run on many, but here no other replica sends them sums. What a
     BatchNorm or a gradient sends takes no memory that grows with the batch. An average
-    of the weights (`optimization.ema_decay`) is not included: it is a separate step.
+    of the weights (`optimization.ema_decay`) is moved by a separate step, which is not
+    included; with `pseudo.online` its forward pass is.
 
     Args:
       config: Of any run; it is compiled as one for a TPU.
@@ -47,64 +49,71 @@ def lower(config: Config, step: str, images: Mapping[str, int]) -> Lowered:
       images: Per replica: by part, such as `human`, for training; otherwise one number.
 
     Raises:
-      ValueError: The step has parts that cannot be lowered here yet.
+      ValueError: `joint.records` are there and have no classes of pictures.
     """
-    if step == "train" and (config.joint or (config.pseudo and config.pseudo.online)):
-        raise ValueError(
-            "`joint` and `pseudo.online` are not compiled for TPUs yet; look at the "
-            "rest of the step with `--set joint=null` or `--set pseudo.online=false`."
-        )
-    info = described(config)
     if not config.section.class_names:
-        config = with_class_names(config, info)
+        config = with_class_names(config, described(config.human.records))
     runtime = dataclasses.replace(config.runtime, strategy="tpu", tpu="local")
     config = dataclasses.replace(config, runtime=runtime)
     strategies.configure(runtime)
     tf.keras.backend.clear_session()
     purpose = "labeling" if step == "labeling" else "evaluation"
     task = build_task(config, xla=True, purpose=purpose)
-    # The layer that a run on several replicas has: it keeps more than Keras' own.
-    model = task.build_model(sync_batch_norm=config.runtime.sync_batch_norm)
     if step == "train":
-        run, specs = _train_step(config, task, model, info, images)
+        run, specs, variables = _train_step(config, task, images)
     else:
-        run, specs = _look(task, model, sum(images.values()))
+        run, specs, variables = _look(config, task, sum(images.values()))
     return Lowered(
         hlo=_hlo(run, specs),
-        parameters=sum(v.shape.num_elements() for v in model.trainable_variables),
+        parameters=sum(v.shape.num_elements() for v in variables),
     )
 
 
-def described(config: Config) -> DatasetInfo:
-    """Returns the info of the human records; without any, a stand-in.
+def described(records: str) -> DatasetInfo:
+    """Returns the info of records; without any, a stand-in.
 
     The stand-in has as many classes as the data sets of the paper.
     """
     try:
-        return dataset_info.load(config.human.records)
+        return dataset_info.load(records)
     except (ValueError, OSError):
         return _stand_in()
 
 
-def _train_step(config, task: Task, model, info, images: Mapping[str, int]):
-    optimizer = optimization.build_optimizer(config.optimization, config.training.steps)
-    optimization.create_slots(optimizer, model.trainable_variables)
-    blend = build_blend(config)
-    learner = Learner(task=task, model=model, optimizer=optimizer, blend=blend)
+def _train_step(config: Config, task: Task, images: Mapping[str, int]):
+    settings = {part: getattr(config, part) for part in images}
+    infos = {part: described(own.records) for part, own in settings.items()}
+    tasks = dict.fromkeys(images, task)
+    if config.joint:
+        tasks["joint"] = build_joint_task(config, infos["joint"])
+    learner = build_learner(config, tasks, replicas=_MANY, init=None)
+    # Thresholds may come from a file that is not there; no shape depends on them.
+    floor = config.pseudo.min_score if config.pseudo else 0.0
+    specs = {}
+    for part, count in images.items():
+        prepare = preparation(
+            part,
+            settings[part],
+            tasks[part],
+            infos[part],
+            min_scores=(floor,) * len(task.class_names) if part == "pseudo" else None,
+        )
+        specs[part] = _specs(_with_a_seed(prepare), "", count)
+    heads = learner.joint.head.trainable_variables if learner.joint else []
+    variables = learner.model.trainable_variables + heads
+    return build_step(config, learner), specs, variables
 
-    def prepare(serialized):
-        prepared = task.prepare(serialized, tf.zeros([2], tf.int32), info)
-        return Batch(prepared.image, prepared.labels, prepared.changes)
 
-    specs = {part: _specs(prepare, "", count) for part, count in images.items()}
-    return build_step(config, learner), specs
+def _with_a_seed(prepare):
+    return lambda serialized: prepare(serialized, tf.zeros([2], tf.int32))[0]
 
 
-def _look(task: Task, model, images: int):
+def _look(config: Config, task: Task, images: int):
+    model = task.build_model(sync_batch_norm=config.runtime.sync_batch_norm)
     height, width = model.input_shape[1:3]
     picture = tf.zeros([height, width, 3], tf.uint8)
     views = _specs(task.whole_view, picture, images)
-    return Predictor(task, model).forward, views
+    return Predictor(task, model).forward, views, model.trainable_variables
 
 
 def _specs(prepare, example, count: int):

@@ -60,6 +60,9 @@ def test_a_batch_is_spread_over_powers_of_two_that_divide_every_part():
     # 24 pseudo images divide by 8 and no more; a v4 has no slice under 4 chips.
     parts = {"human": 64, "pseudo": 24}
     assert estimate.replica_counts(parts, V4) == [4, 8]
+    # Classes beside the task are a part as well: 192 divide by 64 and no more.
+    beside = {"human": 256, "pseudo": 256, "joint": 192}
+    assert estimate.replica_counts(beside, V3) == [8, 16, 32, 64]
     assert estimate.replica_counts(parts, V3) == [8]
     assert estimate.replica_counts({"human": 6}, V3) == []
 

@@ -174,6 +174,18 @@ def test_what_was_compiled_is_kept_though_the_next_size_fails(
     assert [row.images_per_replica for row in results.read(path)] == [2]
 
 
+def test_every_part_of_a_step_is_shared_by_the_replicas(config, compiled):
+    pseudo = config_lib.PseudoConfig(images_per_step=256)
+    joint = config_lib.JointConfig(records="nowhere", images_per_step=192)
+    config = dataclasses.replace(config, pseudo=pseudo, joint=joint)
+    (row,) = examine.examine(config, "c.yaml", V3, replicas=64)
+    assert row.images == {"human": 4, "pseudo": 4, "joint": 3}
+    assert row.replicas == 64
+    # 128 divides 256 and not 192.
+    with pytest.raises(ValueError, match="`joint.images_per_step` is 192, which 128"):
+        examine.examine(config, "c.yaml", V3, replicas=128)
+
+
 @pytest.mark.parametrize("step", ["evaluation", "labeling"])
 def test_looking_takes_the_batch_of_evaluation(config, compiled, step):
     settings = dataclasses.replace(config.evaluation, images_per_step=64)
