@@ -15,34 +15,33 @@ from st_keras.training.step import TrainStep
 from st_keras.types import IGNORED, Batch, Boxes, Classes, Embeddings, LabelMap
 
 SIZE_PX = (64, 128)  # Height and width differ, so that a swap shows.
+LARGER_PX = (128, 256)  # Where seven levels are needed.
 CLASSES = 3
 
 
-def detector(backbone):
+def detector(backbone, **settings):
     """Returns the settings of a small detector on a backbone."""
+    small = {"image_size_px": SIZE_PX, "max_level": 5, "neck_filters": 16}
     return config.DetectionConfig(
         class_names=("a", "b", "c"),
-        image_size_px=SIZE_PX,
         backbone=backbone,
-        max_level=5,
-        neck_filters=16,
         head=config.BoxHeadConfig(num_convs=1, num_filters=16),
         anchor_size=1.5,  # 12 to 19, 24 to 38 and 48 to 76 px on the three levels.
         aspect_ratios=(1.0,),
+        **small | settings,
     )
 
 
 def segmenter(**settings):
     """Returns the settings of a small segmenter."""
+    small = {"image_size_px": SIZE_PX, "backbone": "tiny"}
     return config.SegmentationConfig(
         class_names=("a", "b", "c"),
-        image_size_px=SIZE_PX,
-        backbone="tiny",
         deeplab=config.DeepLabConfig(
             output_stride=32, aspp_rates=(1,), aspp_filters=16, decoder_filters=16
         ),
         nas_fpn=config.NasFpnConfig(filters=16, repeats=1, head_convs=1),
-        **settings,
+        **small | settings,
     )
 
 
@@ -54,22 +53,40 @@ def classifier(**settings):
 
 
 def boxes(count):
-    # One for each level, so that every part of the box tower has something to learn.
-    boxes = np.float32([[[4, 10, 18, 26], [20, 70, 50, 98], [2, 40, 62, 105]]])
+    return _boxes(count, _BOXES[:3])
+
+
+def boxes_on_five_levels(count):
+    return _boxes(count, _BOXES)
+
+
+# One for each level, so that every part of the box tower has something to learn.
+_BOXES = (
+    *((4, 10, 18, 26), (20, 70, 50, 98), (2, 40, 62, 105)),
+    *((48, 110, 128, 210), (0, 98, 128, 286)),
+)
+
+
+def _boxes(count, boxes):
+    shape = [count, len(boxes)]
     return Boxes(
-        boxes_yxyx=tf.constant(np.tile(boxes, [count, 1, 1])),
-        class_ids=tf.constant([[0, 2, 1]] * count),
-        scores=tf.ones([count, 3]),
-        weights=tf.ones([count, 3]),
-        is_crowd=tf.zeros([count, 3], tf.bool),
+        boxes_yxyx=tf.constant(np.tile(np.float32(boxes), [count, 1, 1])),
+        class_ids=tf.constant([(0, 2, 1, 2, 0)[: len(boxes)]] * count),
+        scores=tf.ones(shape),
+        weights=tf.ones(shape),
+        is_crowd=tf.zeros(shape, tf.bool),
     )
 
 
-def label_maps(count):
-    class_ids = np.random.default_rng(2).integers(0, CLASSES, [count, *SIZE_PX])
+def label_maps(count, size_px=SIZE_PX):
+    class_ids = np.random.default_rng(2).integers(0, CLASSES, [count, *size_px])
     class_ids[:, :9] = IGNORED
     class_ids = tf.constant(class_ids, tf.uint8)
     return LabelMap(class_ids, 255 * tf.ones_like(class_ids))
+
+
+def larger_label_maps(count):
+    return label_maps(count, LARGER_PX)
 
 
 def classes(count):
@@ -112,11 +129,47 @@ ROWS = {
     ),
 }
 
+_LARGER = {"image_size_px": LARGER_PX, "max_level": 7}
+# The same on 16 x 32, 8 x 16, 4 x 8, 2 x 4 and 1 x 2 cells.
+LARGER_BOX_SHAPES = {"logits": [2046, CLASSES], "offsets": [2046, 4]}
+# Families of the paper. Nothing is dropped, so that every variable has a gradient.
+SLOW = {
+    "retinanet_spinenet_49s": (
+        DetectionTask,
+        detector("spinenet_49s", **_LARGER),
+        boxes_on_five_levels,
+        LARGER_BOX_SHAPES,
+    ),
+    "retinanet_efficientnet_b0": (
+        DetectionTask,
+        detector("efficientnet_b0", drop_connect=0.0),
+        boxes,
+        BOX_SHAPES,
+    ),
+    "retinanet_resnet18_nas_fpn": (
+        DetectionTask,
+        detector("resnet18", neck="nas_fpn", neck_repeats=1, **_LARGER),
+        boxes_on_five_levels,
+        LARGER_BOX_SHAPES,
+    ),
+    "nas_fpn_segmenter_efficientnet_b0": (
+        SegmentationTask,
+        segmenter(
+            **{"backbone": "efficientnet_b0", "decoder": "nas_fpn"},
+            **{"image_size_px": LARGER_PX, "drop_connect": 0.0},
+        ),
+        larger_label_maps,
+        {"logits": [32, 64, CLASSES]},
+    ),
+}
 
-@pytest.fixture(params=ROWS)
+
+@pytest.fixture(
+    params=[*ROWS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def row(request):
     tf.keras.utils.set_random_seed(0)
-    return ROWS[request.param]
+    return (ROWS | SLOW)[request.param]
 
 
 @pytest.fixture
@@ -127,15 +180,16 @@ def task(row):
 
 @pytest.fixture
 def batch(row):
-    image = np.random.default_rng(1).integers(0, 256, [2, *SIZE_PX, 3])
+    size_px = row[1].image_size_px
+    image = np.random.default_rng(1).integers(0, 256, [2, *size_px, 3])
     labels = row[2](2)
     if isinstance(labels, Embeddings):  # Two views of each.
         image = np.stack([image, image // 2], axis=1)
     return Batch(tf.constant(image, tf.uint8), labels)
 
 
-def pictures(count=2):
-    noise = np.random.default_rng(0).normal(size=[count, *SIZE_PX, 3])
+def pictures(count=2, size_px=SIZE_PX):
+    noise = np.random.default_rng(0).normal(size=[count, *size_px, 3])
     return tf.constant(noise, tf.float32)
 
 
@@ -147,9 +201,10 @@ def test_outputs_have_static_shapes(task, row):
 
 def test_a_gradient_reaches_every_trainable_variable(task, batch):
     model = task.build_model(sync_batch_norm=False)
-    count = task.finish_images(batch.image, batch.changes).shape[0]
+    count, *size_px, _ = task.finish_images(batch.image, batch.changes).shape
     with tf.GradientTape() as tape:
-        ratios = task.losses(batch.labels, model(pictures(count), training=True))
+        outputs = model(pictures(count, size_px), training=True)
+        ratios = task.losses(batch.labels, outputs)
         loss = tf.add_n([ratio.total for ratio in ratios.values()])
     gradients = tape.gradient(loss, model.trainable_variables)
     without = [
