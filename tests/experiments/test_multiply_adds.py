@@ -3,8 +3,11 @@
 import dataclasses
 
 import pytest
+import tensorflow as tf
+from official.core import train_utils
 
 from st_keras import config as config_lib
+from st_keras import models
 from st_keras.config import AugmentConfig
 from st_keras.data import dataset_info
 from st_keras.experiments import multiply_adds
@@ -41,6 +44,43 @@ def test_runs_of_one_model_are_counted_once(config, monkeypatch):
     # And it is that of the model the run has.
     model = build_task(config).build_model(sync_batch_norm=False)
     assert found == {of_model(model)}
+
+
+SLOW = [pytest.mark.slow]
+MODELS = [
+    pytest.param(
+        lambda: models.retinanet((128, 256), 3, backbone="spinenet_49s"),
+        id="spinenet",
+        marks=SLOW,
+    ),
+    pytest.param(
+        lambda: models.nas_fpn_segmenter((128, 256), 5, backbone="resnet18"),
+        id="nas_fpn",
+        marks=SLOW,
+    ),
+    pytest.param(
+        lambda: models.deeplab_v3_plus((64, 96), 5, backbone="resnet18"), id="deeplab"
+    ),
+    # With depthwise convolutions.
+    pytest.param(
+        lambda: models.classifier((64, 96), 7, backbone="efficientnet_b0"),
+        id="efficientnet",
+    ),
+    pytest.param(lambda: models.retinanet((128, 256), 3, backbone="tiny"), id="tiny"),
+]
+
+
+@pytest.mark.parametrize("build", MODELS)
+def test_a_count_is_that_of_tf_models(build):
+    model = build()
+    assert multiply_adds.of_model(model) == train_utils.try_count_flops(model) // 2
+
+
+def test_a_model_without_arithmetic_is_not_counted():
+    image = tf.keras.Input([8, 12, 3])
+    model = tf.keras.Model(image, image, name="nothing")
+    with pytest.raises(RuntimeError, match="nothing: TensorFlow's profiler"):
+        multiply_adds.of_model(model)
 
 
 def test_records_that_are_not_there_are_missed_where_they_name_the_classes(config):
