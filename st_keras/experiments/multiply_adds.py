@@ -22,7 +22,7 @@ def of_model(model: tf.keras.Model) -> int:
 
     They are half the operations that TensorFlow's profiler counts, as the authors
     count them. tf-models-official's `try_count_flops` gives the same, but makes
-    constants of the weights first: 20 GB of memory for EfficientNet-L2.
+    constants of the weights first: with EfficientNet-L2, over 18 GB.
 
     Raises:
       RuntimeError: The profiler cannot count this model.

@@ -261,7 +261,7 @@ def billions_of_models():
 
 
 def of_training(config):
-    """Counts as the plan does, without building models of up to 20 GB."""
+    """Counts as the plan does, without building large models."""
     kind = {"detection": "retinanet", "segmentation": "nas_fpn_segmenter"}
     name = f"{kind[config.task_name]}_{config.section.backbone}"
     billions = billions_of_models()

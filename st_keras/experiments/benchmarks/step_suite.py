@@ -76,7 +76,7 @@ def _measure(
     step(batch)  # Traces.
     peer_step(*made)
     if "/plain_gradients" in ends.values():
-        plain = steps.ours(pair.config, pair.task, pair.model, turns_kernels=False)
+        plain = steps.ours(pair.config, pair.task, pair.model, own_gradients=False)
         plain(batch)
         peers["/plain_gradients"] = lambda: timed(
             lambda: [plain(batch) for _ in range(_STEPS)]

@@ -46,7 +46,7 @@ def make_pictures(
 
 
 def ours(
-    config: Config, task: Task, model: tf.keras.Model, *, turns_kernels: bool = True
+    config: Config, task: Task, model: tf.keras.Model, *, own_gradients: bool = True
 ) -> Callable:
     """Returns our compiled step, from a batch to named losses.
 
@@ -54,12 +54,12 @@ def ours(
       config: Of the run.
       task: Of the config.
       model: Of the task.
-      turns_kernels: As a run's step does on a CPU; False: convolutions have the
+      own_gradients: As a run's step does on a CPU; False: convolutions have the
         gradients that TensorFlow gives them.
     """
     optimizer = optimization.build_optimizer(config.optimization, 1)
     optimization.create_slots(optimizer, model.trainable_variables)
-    if turns_kernels:
+    if own_gradients:
         step = build_step(config, Learner(task=task, model=model, optimizer=optimizer))
     else:
         step = TrainStep(

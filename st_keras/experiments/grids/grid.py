@@ -147,7 +147,7 @@ def _beside(job: Job, what: str) -> pathlib.Path:
 
 def _check_unchanged(job: Job, found: dict) -> None:
     """Refuses a result whose data has changed since: a table would mix both."""
-    grid, cell = _of_job(job)
+    grid, cell = of_job(job)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     there = found.get("data", {})  # Earlier versions did not write it.
     data = _data_of(job, grid, config)
@@ -173,7 +173,7 @@ def settings_digest(job: Job) -> str:
       ConfigError: They cannot be used.
       ValueError: There is no such cell.
     """
-    grid, cell = _of_job(job)
+    grid, cell = of_job(job)
     cells = [cell]
     if cell.arm.cost_of:  # Its length follows from the other's cost.
         cells.append(cell_at(grid, cell.point, cell.arm.cost_of))
@@ -184,7 +184,8 @@ def settings_digest(job: Job) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _of_job(job: Job) -> tuple[GridConfig, Cell]:
+def of_job(job: Job) -> tuple[GridConfig, Cell]:
+    """Returns the design and the cell; a ValueError if it has no such cell."""
     grid = load_grid(job.grid)
     for cell in cells_of(grid):
         if cell.name == job.cell:
@@ -253,7 +254,7 @@ def run_job(job: Job) -> dict:
     """Runs the unfinished stages of one cell, evaluates it, and returns the result."""
     if found := read_result(job):
         return found
-    grid, cell = _of_job(job)
+    grid, cell = of_job(job)
     _beside(job, "error").unlink(missing_ok=True)
     writing.write_text(_beside(job, "begun"), settings_digest(job))
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)

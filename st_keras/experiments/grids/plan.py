@@ -3,18 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from st_keras.config import Config
-from st_keras.config.grid import (
-    Cell,
-    GridConfig,
-    cell_at,
-    cells_of,
-    config_of_cell,
-    load_grid,
-)
+from st_keras.config.grid import cell_at, config_of_cell
 from st_keras.data import dataset_info, splits
 from st_keras.experiments import ledger, multiply_adds, tables
 from st_keras.experiments.data_checks import held_out_pictures, unlabeled_pictures
-from st_keras.experiments.grids.grid import Job, status
+from st_keras.experiments.grids.grid import Job, of_job, status
 from st_keras.experiments.ledger import Cost
 from st_keras.experiments.roles import teacher_config
 from st_keras.experiments.stages import Pictures
@@ -66,7 +59,7 @@ def cost_of(job: Job) -> Cost:
 
     Pictures that are `uncounted` are labelled at no cost.
     """
-    grid, cell = _of_job(job)
+    grid, cell = of_job(job)
     config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
     forward = multiply_adds.of_training(config)
     alone = ledger.training(teacher_config(config), *forward)
@@ -91,7 +84,7 @@ def uncounted(job: Job) -> list[str]:
 
     Those that a teacher labels for the job, or for the arm that it costs as much as.
     """
-    grid, cell = _of_job(job)
+    grid, cell = of_job(job)
     if cell.arm.cost_of:
         cell = cell_at(grid, cell.point, cell.arm.cost_of)
     if cell.arm.kind == "supervised":
@@ -102,11 +95,6 @@ def uncounted(job: Job) -> list[str]:
         for records, ids in _labelled(config)
         if _count((records, ids), grid.images) is None
     ]
-
-
-def _of_job(job: Job) -> tuple[GridConfig, Cell]:
-    grid = load_grid(job.grid)
-    return grid, next(cell for cell in cells_of(grid) if cell.name == job.cell)
 
 
 def _self_training(config: Config, iterations: int, known: Mapping[str, int]) -> Cost:
