@@ -47,9 +47,9 @@ def main(argv):
     seeds = command_line.whole_numbers("seeds", _SEEDS.value)
     grid_config.check_all(path, overrides)
     # Here and not above: a mistake in a config need not wait for TensorFlow.
-    from st_keras.experiments.grids import grid, plan, table
+    from st_keras.experiments.grids import grid, jobs, plan, table
 
-    of_all = grid.jobs(
+    of_all = jobs.of_grid(
         path, _WORKDIR.value, cells=_CELL.value, seeds=seeds, overrides=overrides
     )
     if _DRY_RUN.value:

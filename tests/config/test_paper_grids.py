@@ -276,11 +276,11 @@ def of_training(config):
 @pytest.mark.parametrize("name", TABLES)
 def test_the_header_has_the_cost_of_the_plan(name, tmp_path, monkeypatch):
     from st_keras.experiments import multiply_adds
-    from st_keras.experiments.grids import grid, plan
+    from st_keras.experiments.grids import jobs, plan
 
     monkeypatch.setattr(multiply_adds, "of_training", of_training)
     path = FOLDER / f"{name}.yaml"
-    of_all = grid.jobs(str(path), str(tmp_path), cells=[], seeds=[])
+    of_all = jobs.of_grid(str(path), str(tmp_path), cells=[], seeds=[])
     last = plan.format_plan(of_all).partition("\n\n")[0].splitlines()[-1]
     trillions, hours = re.search(r"(\S+) T +(\S+)$", last).groups()
     said = re.search(r"estimates (\S+) multiply-adds, (\S+) chip-h", path.read_text())

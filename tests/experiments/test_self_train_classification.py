@@ -1,14 +1,11 @@
 """The whole procedure for whole pictures, and a detector that starts from its end."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
-import yaml
 
 from st_keras import config as config_lib
-from st_keras.data import splits
 from st_keras.experiments import report as report_module
 from st_keras.experiments import showing, tables
 from st_keras.experiments.self_train import self_train
@@ -22,33 +19,11 @@ from tests import patterns
 
 
 @pytest.fixture(scope="module")
-def config(student_yaml, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("patterns")
-    ids = [patterns.write(folder, split) for split in patterns.COUNTS][0]
-    splits.write_ids(folder / "human.txt", ids[:9], "labelled by humans")
-    splits.write_ids(folder / "rest.txt", ids[9:], "the rest")
-    settings = yaml.safe_load(pathlib.Path(student_yaml).read_text())
-    del settings["detection"]
-    settings["classification"] = {
-        **{"image_size_px": [64, 64], "backbone": "tiny", "crop": {"area_min": 0.5}},
-        **{"augment": {"color_strength": 0.2}, "batch_norm_momentum": 0.8},
-    }
-    settings["human"] |= {
-        "records": f"{folder}/train/*.tfrecord",
-        "ids": f"{folder}/human.txt",
-    }
-    settings["evaluation"]["records"] = f"{folder}/val/*.tfrecord"
-    settings["pseudo"]["min_score"] = 0.4
-    settings["self_training"] |= {
-        "unlabeled_records": f"{folder}/train/*.tfrecord",
-        "unlabeled_ids": f"{folder}/rest.txt",
-        "test_records": f"{folder}/test/*.tfrecord",
-        "control": False,
-    }
-    settings["training"] |= {"steps": 40, "steps_per_loop": 10}
-    settings["optimization"] |= {"learning_rate": 0.01, "ema_decay": 0.5}
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-    return config_lib.load(str(folder / "config.yaml"))
+def config(classification_yaml):
+    learns = ["training.steps=40", "training.steps_per_loop=10", "pseudo.min_score=0.4"]
+    learns += ["optimization.learning_rate=0.01", "optimization.ema_decay=0.5"]
+    learns += ["classification.batch_norm_momentum=0.8", "self_training.control=false"]
+    return config_lib.load(classification_yaml, learns)
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ CALLS = [
             *("--preset=mini", "--workdir=w", "--cell=a,b", "--seeds=3,4", "--quick"),
             *("--set=training.steps=9", "--strategy=mirrored"),
         ],
-        "st_keras.experiments.grids.grid.jobs",
+        "st_keras.experiments.grids.jobs.of_grid",
         ("configs/experiments/mini_quick.yaml", "w"),
         {
             **{"cells": ["a", "b"], "seeds": [3, 4]},

@@ -1,4 +1,7 @@
-"""What the loop promises: same seed same run, however often it was killed."""
+"""What the loop promises: same seed same run, however often it was killed.
+
+For a classifier, which is traced in a third of the time; slow, for a detector too.
+"""
 
 import dataclasses
 import json
@@ -16,6 +19,7 @@ import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras import writing
+from st_keras.data import splits
 from st_keras.runtime.failures import NonFiniteError
 from st_keras.runtime.run_log import read_rows
 from st_keras.self_training import labeling
@@ -23,6 +27,7 @@ from st_keras.training import loop
 from st_keras.training.loop import train
 
 ROOT = pathlib.Path(__file__).parents[2]
+TEACHER = ("pseudo=null", "self_training=null", "human.images_per_step=6")
 
 
 def final_weights(workdir):
@@ -36,6 +41,10 @@ def final_weights(workdir):
     }
 
 
+def judged_at(rows):
+    return [row["step"] for row in rows if any("evaluation/" in name for name in row)]
+
+
 def assert_same_run(first, second):
     assert read_rows(first) == read_rows(second)
     ours, theirs = final_weights(first), final_weights(second)
@@ -44,18 +53,29 @@ def assert_same_run(first, second):
         np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
+DETECTOR = pytest.param("student_yaml", marks=pytest.mark.slow)
+OF_A_DETECTOR = pytest.mark.parametrize("path", ["student_yaml"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=["classification_yaml", DETECTOR])
+def path(request):
+    """File with a student's config."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(scope="module")
-def labelled(digit_records, student_yaml, tmp_path_factory):
+def labelled(path, tmp_path_factory):
     """Records a teacher of a few steps has labelled."""
     workdir = tmp_path_factory.mktemp("teacher")
+    config = config_lib.load(path)
     overrides = ["pseudo=null", "self_training=null", "training.steps=4"]
-    train(config_lib.load(student_yaml, overrides), str(workdir))
+    train(config_lib.load(path, overrides), str(workdir))
     labeling.label_pictures(
         str(workdir),
         str(workdir / "labels"),
-        records=f"{digit_records}/train/*.tfrecord",
-        ids_file=f"{digit_records}/rest.txt",
-        score_floor=0.005,
+        records=config.self_training.unlabeled_records,
+        ids_file=config.self_training.unlabeled_ids,
+        score_floor=config.self_training.score_floor,
     )
     return f"{workdir}/labels/*.tfrecord"
 
@@ -66,19 +86,24 @@ def with_training(config, **changes):
 
 
 @pytest.fixture
-def ready_student(student_config, labelled):
-    pseudo = dataclasses.replace(student_config.pseudo, records=labelled)
-    return dataclasses.replace(student_config, pseudo=pseudo, self_training=None)
+def ready_student(path, labelled):
+    return config_lib.load(path, [f"pseudo.records={labelled}", "self_training=null"])
+
+
+@pytest.fixture
+def teacher(path):
+    return config_lib.load(path, TEACHER)
 
 
 def test_a_run_leaves_what_is_needed_to_read_it_back(
-    ready_student, tmp_path, monkeypatch
+    ready_student, path, tmp_path, monkeypatch
 ):
     shown = []
     monkeypatch.setattr(loop, "_log_pictures", lambda _, __, step: shown.append(step))
     evaluation = dataclasses.replace(ready_student.evaluation, every_steps=5)
     config = dataclasses.replace(ready_student, evaluation=evaluation)
-    (tmp_path / "exclude.txt").write_text("train_000010\n")
+    ids = splits.read_ids(config_lib.load(path).self_training.unlabeled_ids)
+    (tmp_path / "exclude.txt").write_text(f"{min(ids)}\n")
     pseudo = dataclasses.replace(config.pseudo, exclude=str(tmp_path / "exclude.txt"))
     config = dataclasses.replace(config, pseudo=pseudo)
     config = with_training(config, pictures_every_steps=3, keep_checkpoints=2)
@@ -86,15 +111,13 @@ def test_a_run_leaves_what_is_needed_to_read_it_back(
     assert summary["role"] == "student"
     assert summary["steps"] == 12
     assert summary["images_seen"] == 12 * (4 + 2)
-    # 24 without the 9 of the human part, of which one is excluded.
-    assert summary["pictures"]["pseudo"]["pictures"] == 14
+    assert summary["pictures"]["pseudo"]["pictures"] == len(ids) - 1
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     rows = read_rows(tmp_path)
     # Two at a time, and to whatever is due before.
     taken = [row["step"] for row in rows if "loss" in row]
     assert taken == [2, 3, 4, 5, 6, 8, 9, 10, 12]
-    judged = [row["step"] for row in rows if "evaluation/AP" in row]
-    assert judged == [5, 10, 12]
+    assert judged_at(rows) == [5, 10, 12]
     assert shown == [0, 3, 6, 9, 12]
     there = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
     assert there == ["ckpt-12.index", "ckpt-8.index"]
@@ -104,11 +127,9 @@ def test_a_run_leaves_what_is_needed_to_read_it_back(
 
 
 @pytest.fixture(scope="module")
-def finished(student_yaml, tmp_path_factory):
+def finished(path, tmp_path_factory):
     """A teacher's config, its workdir and its summary."""
-    config = config_lib.load(
-        student_yaml, ["pseudo=null", "self_training=null", "human.images_per_step=6"]
-    )
+    config = config_lib.load(path, TEACHER)
     workdir = tmp_path_factory.mktemp("finished")
     return config, workdir, train(config, str(workdir))
 
@@ -129,7 +150,7 @@ def test_a_finished_run_is_not_run_again(finished):
     assert time.time() - started < 1.0
 
 
-def test_a_finished_run_needs_its_records_no_more(finished, digit_records, tmp_path):
+def test_a_finished_run_needs_its_records_no_more(finished, tmp_path):
     config, workdir, summary = finished
     records = f"{tmp_path}/records/*.tfrecord"
     gone = dataclasses.replace(
@@ -195,8 +216,8 @@ def test_two_replicas_train_like_one(ready_student, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_keeps_fewer_activations_learns_the_same(teacher_config, tmp_path):
-    config = with_training(teacher_config, steps=4)
+def test_a_run_that_keeps_fewer_activations_learns_the_same(teacher, tmp_path):
+    config = with_training(teacher, steps=4)
     train(config, str(tmp_path / "all"))
     train(with_training(config, rematerialize=True), str(tmp_path / "few"))
     ours, theirs = final_weights(tmp_path / "all"), final_weights(tmp_path / "few")
@@ -206,6 +227,7 @@ def test_a_run_that_keeps_fewer_activations_learns_the_same(teacher_config, tmp_
 
 
 @pytest.mark.slow
+@OF_A_DETECTOR
 @pytest.mark.parametrize("policy", ["S1", "S4"])
 def test_changing_pictures_in_the_step_trains_like_changing_them_before(
     ready_student, policy, tmp_path
@@ -241,38 +263,36 @@ def test_replicas_that_do_not_divide_the_batch_are_refused(ready_student, tmp_pa
         train(config, str(tmp_path), devices=["CPU:0", "CPU:1"])
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_by_name(teacher_config, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_by_name(teacher, tmp_path):
     optimization = dataclasses.replace(
-        teacher_config.optimization,
+        teacher.optimization,
         optimizer="sgd",
         learning_rate=1e30,
         warmup_steps=0,
         schedule="constant",
     )
-    config = dataclasses.replace(teacher_config, optimization=optimization)
+    config = dataclasses.replace(teacher, optimization=optimization)
     with pytest.raises(NonFiniteError) as stopped:
         train(config, str(tmp_path))
     message = str(stopped.value)
     assert "learning rate 1e+30" in message
-    assert "human: train_0000" in message
+    assert "human: train_" in message
     assert "Last checkpoint: none" in message
 
 
-def test_a_picture_in_two_sets_is_refused(teacher_config, digit_records, tmp_path):
-    evaluation = dataclasses.replace(
-        teacher_config.evaluation, records=f"{digit_records}/train/*.tfrecord"
-    )
-    config = dataclasses.replace(teacher_config, evaluation=evaluation)
+def test_a_picture_in_two_sets_is_refused(teacher, tmp_path):
+    evaluation = dataclasses.replace(teacher.evaluation, records=teacher.human.records)
+    config = dataclasses.replace(teacher, evaluation=evaluation)
     with pytest.raises(ValueError, match=r"human.*evaluation.*9|evaluation.*human.*9"):
         train(config, str(tmp_path))
 
 
-def start(student_yaml, labelled, workdir):
+def start(path, labelled, workdir):
     """Starts tools/train.py in a process that can be killed."""
     return subprocess.Popen(
         [
             *(sys.executable, str(ROOT / "tools/train.py")),
-            *("--config", student_yaml, "--workdir", str(workdir)),
+            *("--config", path, "--workdir", str(workdir)),
             *("--set", f"pseudo.records={labelled}", "--set", "self_training=null"),
             # Long enough that a kill falls into the middle.
             *("--set", "training.steps=40"),
@@ -290,34 +310,34 @@ def kill_after_rows(process, workdir, rows):
 
 
 @pytest.fixture(scope="module")
-def never_killed(student_yaml, labelled, tmp_path_factory):
+def never_killed(path, labelled, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("never_killed")
-    assert start(student_yaml, labelled, workdir).wait() == 0
+    assert start(path, labelled, workdir).wait() == 0
     return workdir
 
 
 def test_a_killed_run_ends_like_one_never_killed(
-    never_killed, student_yaml, labelled, tmp_path
+    never_killed, path, labelled, tmp_path
 ):
     # Once before the first checkpoint, and once between two of them.
     for rows in (1, 11):
-        kill_after_rows(start(student_yaml, labelled, tmp_path), tmp_path, rows)
+        kill_after_rows(start(path, labelled, tmp_path), tmp_path, rows)
         assert not (tmp_path / "summary.json").exists()
-    assert start(student_yaml, labelled, tmp_path).wait() == 0
+    assert start(path, labelled, tmp_path).wait() == 0
     assert_same_run(never_killed, tmp_path)
 
 
 @pytest.mark.slow
 def test_a_run_killed_ten_times_at_random_ends_like_one_never_killed(
-    never_killed, student_yaml, labelled, tmp_path
+    never_killed, path, labelled, tmp_path
 ):
     chance = random.Random(0)
     for _ in range(10):
-        process = start(student_yaml, labelled, tmp_path)
+        process = start(path, labelled, tmp_path)
         time.sleep(chance.uniform(0.5, 25))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert start(student_yaml, labelled, tmp_path).wait() == 0
+    assert start(path, labelled, tmp_path).wait() == 0
     assert_same_run(never_killed, tmp_path)
 
 
@@ -341,7 +361,7 @@ def test_what_was_learned_is_kept_before_it_is_judged(finished, tmp_path, monkey
     smaller = dataclasses.replace(config, evaluation=evaluation)
     train(smaller, str(tmp_path))
     rows = read_rows(tmp_path)
-    assert [row["step"] for row in rows if "evaluation/AP" in row] == [4, 8, 12]
+    assert judged_at(rows) == [4, 8, 12]
     taken = [row["step"] for row in rows if "loss" in row]
     assert taken == sorted(set(taken)) and taken[-1] == 12
 

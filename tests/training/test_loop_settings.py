@@ -80,7 +80,7 @@ def test_every_row_of_its_log_is_watched_and_what_is_found_is_said(seen):
 
 
 def test_averages_of_replicas_agree_before_they_are_saved_and_judged(
-    teacher_config, tmp_path, monkeypatch
+    classification_yaml, tmp_path, monkeypatch
 ):
     order = []
 
@@ -99,9 +99,13 @@ def test_averages_of_replicas_agree_before_they_are_saved_and_judged(
         kept("save", loop.checkpoints.Checkpoints.save),
     )
     monkeypatch.setattr(loop, "evaluate_model", kept("judge", lambda *_, **__: {}))
-    runtime = dataclasses.replace(teacher_config.runtime, strategy="mirrored")
-    training = dataclasses.replace(teacher_config.training, steps=2)
-    config = dataclasses.replace(teacher_config, runtime=runtime, training=training)
+    config = config_lib.load(
+        classification_yaml,
+        [
+            *("pseudo=null", "self_training=null", "human.images_per_step=6"),
+            *("runtime.strategy=mirrored", "training.steps=2"),
+        ],
+    )
     loop.train(config, str(tmp_path), devices=["CPU:0", "CPU:1"])
     assert order[:3] == ["agree", "save", "judge"]
 

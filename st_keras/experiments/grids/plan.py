@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from st_keras.config import Config
-from st_keras.config.grid import cell_at, config_of_cell
+from st_keras.config.grid import cell_at
 from st_keras.data import dataset_info, splits
 from st_keras.experiments import ledger, multiply_adds, tables
 from st_keras.experiments.data_checks import held_out_pictures, unlabeled_pictures
-from st_keras.experiments.grids.grid import Job, of_job, status
+from st_keras.experiments.grids.jobs import Job, config_of, of_job, status
 from st_keras.experiments.ledger import Cost
 from st_keras.experiments.roles import teacher_config
 from st_keras.experiments.stages import Pictures
@@ -60,12 +60,12 @@ def cost_of(job: Job) -> Cost:
     Pictures that are `uncounted` are labelled at no cost.
     """
     grid, cell = of_job(job)
-    config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+    config = config_of(job)
     forward = multiply_adds.of_training(config)
     alone = ledger.training(teacher_config(config), *forward)
     if cell.arm.cost_of:
         other = cell_at(grid, cell.point, cell.arm.cost_of)
-        theirs = config_of_cell(job.grid, grid, other, job.seed, job.overrides)
+        theirs = config_of(job, other)
         whole = _self_training(theirs, other.arm.iterations, grid.images)
         steps = ledger.steps_worth(whole, teacher_config(config), *forward)
         share = steps / alone.steps
@@ -89,7 +89,7 @@ def uncounted(job: Job) -> list[str]:
         cell = cell_at(grid, cell.point, cell.arm.cost_of)
     if cell.arm.kind == "supervised":
         return []
-    config = config_of_cell(job.grid, grid, cell, job.seed, job.overrides)
+    config = config_of(job, cell)
     return [
         ids or records
         for records, ids in _labelled(config)

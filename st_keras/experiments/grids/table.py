@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from st_keras import writing
 from st_keras.config.grid import GridConfig, cell_name, load_grid
 from st_keras.experiments import tables
-from st_keras.experiments.grids import figure
-from st_keras.experiments.grids.grid import Job, jobs, read_result
+from st_keras.experiments.grids import figure, jobs
+from st_keras.experiments.grids.jobs import Job, read_result
 from st_keras.runtime.run_log import write_json
 
 _LEVEL = 0.05  # Of significance.
@@ -42,7 +42,7 @@ def write(
     """
     grid = load_grid(path)
     grid = dataclasses.replace(grid, seeds=tuple(seeds) or grid.seeds)
-    of_all = jobs(
+    of_all = jobs.of_grid(
         path, workdir, cells=[], seeds=list(grid.seeds), overrides=tuple(overrides)
     )
     content = collect(grid, of_all)

@@ -10,8 +10,8 @@ import yaml
 
 from st_keras import config as config_lib
 from st_keras.experiments import ledger
-from st_keras.experiments.grids import grid, plan
-from st_keras.experiments.grids.grid import Job
+from st_keras.experiments.grids import grid, jobs, plan
+from st_keras.experiments.grids.jobs import Job
 from st_keras.runtime import preflight
 
 GRID = """
@@ -29,12 +29,12 @@ OVERRIDES = ("training.steps=4",)
 
 
 @pytest.fixture(scope="module")
-def finished(student_yaml, tmp_path_factory):
+def finished(classification_yaml, tmp_path_factory):
     """The path of a grid, its workdir, and what its cells have reached."""
     folder = tmp_path_factory.mktemp("grid")
     path = folder / "grid.yaml"
-    path.write_text(GRID.format(config=student_yaml))
-    of_all = grid.jobs(
+    path.write_text(GRID.format(config=classification_yaml))
+    of_all = jobs.of_grid(
         str(path),
         str(folder / "w"),
         cells=[],
@@ -55,9 +55,9 @@ def test_what_cells_have_in_common_is_made_once(finished):
 
 def test_a_control_costs_what_the_arm_costs_with_its_teacher_and_labels(finished):
     _, _, results = finished
-    # Teacher and student see 6 pictures in each of 4 steps, three passes each; 15 are
-    # labelled by one: (2 x 72 + 15) / 18 = 8.8 steps of the control.
-    assert results["same_cost"]["steps"] == 9
+    # Teacher and student see 6 pictures in each of 4 steps, three passes each; 27 are
+    # labelled by one: (2 x 72 + 27) / 18 = 9.5 steps of the control.
+    assert results["same_cost"]["steps"] == 10
     theirs = results["student"]["total"]["multiply_adds"]
     ours = results["same_cost"]["total"]["multiply_adds"]
     assert theirs <= ours < theirs * (1 + 1 / 8)
@@ -74,7 +74,7 @@ def test_a_control_needs_no_more_of_the_other_arm_than_its_result(finished, tmp_
         workdir=str(tmp_path),
         overrides=OVERRIDES,
     )
-    student = grid.result_path(dataclasses.replace(job, cell="student"))
+    student = jobs.result_path(dataclasses.replace(job, cell="student"))
     student.parent.mkdir(parents=True)
     shutil.copy(workdir / "cells/student/seed_0.json", student)
     assert grid.run_job(job)["metrics"] == results["same_cost"]["metrics"]
@@ -93,7 +93,8 @@ def test_the_plan_says_the_same_before_anything_is_run(finished):
 
 def test_the_plan_counts_each_arm_with_its_own_model(finished, tmp_path):
     text = pathlib.Path(finished[0]).read_text()
-    other = "{kind: supervised, cost_of: student, set: [detection.neck_filters=64]}"
+    larger = "set: ['classification.image_size_px=[96, 96]']"
+    other = f"{{kind: supervised, cost_of: student, {larger}}}"
     path = tmp_path / "grid.yaml"
     path.write_text(f"{text}  wide: {other}\n")
     job = Job(grid=str(path), cell="wide", seed=0, workdir="w", overrides=OVERRIDES)
@@ -133,7 +134,7 @@ def test_cells_begin_with_one_pretrained_model_that_no_cost_has(
     for_all = {"cells": ["it/teacher", "it/student"], "seeds": [0]}
     found = {
         job.cell: grid.run_job(job)
-        for job in grid.jobs(
+        for job in jobs.of_grid(
             str(path), str(tmp_path / "w"), **for_all, overrides=overrides
         )
     }
@@ -151,11 +152,11 @@ def test_cells_begin_with_one_pretrained_model_that_no_cost_has(
 def test_two_processes_make_what_they_share_once(finished, tmp_path):
     path, _, results = finished
     for_two = {"cells": ["teacher", "student"], "seeds": [], "overrides": OVERRIDES}
-    todo = grid.jobs(path, str(tmp_path / "w"), **for_two)
+    todo = jobs.of_grid(path, str(tmp_path / "w"), **for_two)
     assert grid.run(todo, processes=2) == {}
     for job in todo:
-        assert grid.read_result(job)["stages"] == results[job.cell]["stages"]
-        assert grid.result_path(job).with_suffix(".log").exists()
+        assert jobs.read_result(job)["stages"] == results[job.cell]["stages"]
+        assert jobs.result_path(job).with_suffix(".log").exists()
     rows = ledger.Ledger(tmp_path / "w/stages").rows()
     trained = set(results["student"]["stages"])
     looked_at = {f"evaluate_{results[job.cell]['stages'][-1]}" for job in todo}
@@ -182,7 +183,7 @@ def test_what_was_found_with_other_settings_does_not_count(finished):
                 workdir=str(workdir),
                 overrides=(*OVERRIDES, *more),
             )
-            assert grid.read_result(job) == (results[cell] if counts else {})
+            assert jobs.read_result(job) == (results[cell] if counts else {})
 
 
 def test_what_was_found_with_other_settings_is_kept(finished, tmp_path, monkeypatch):
@@ -195,12 +196,12 @@ def test_what_was_found_with_other_settings_is_kept(finished, tmp_path, monkeypa
         workdir=str(tmp_path / "w"),
         overrides=(*OVERRIDES, "runtime.precision=mixed_bfloat16"),
     )
-    monkeypatch.setattr(grid, "_run_arm", lambda *_: results["teacher"]["stages"])
+    monkeypatch.setattr(grid.arms, "run_arm", lambda *_: results["teacher"]["stages"])
     assert grid.run([job]) == {}
-    result = grid.result_path(job)
+    result = jobs.result_path(job)
     kept = result.with_name(f"seed_0.{results['teacher']['settings_sha256'][:8]}.json")
     assert json.loads(kept.read_text()) == results["teacher"]
-    assert grid.read_result(job) == json.loads(result.read_text())
+    assert jobs.read_result(job) == json.loads(result.read_text())
 
 
 def test_a_test_picture_that_is_learned_from_is_refused_before_anything_is_run(
@@ -209,13 +210,13 @@ def test_a_test_picture_that_is_learned_from_is_refused_before_anything_is_run(
     path = tmp_path / "grid.yaml"
     path.write_text(GRID.format(config=student_yaml))
     overrides = (f"self_training.test_records={digit_records}/train/*.tfrecord",)
-    todo = grid.jobs(
+    todo = jobs.of_grid(
         str(path), str(tmp_path / "w"), cells=["teacher"], seeds=[], overrides=overrides
     )
     (told,) = grid.run(todo).values()
     assert "test" in told and "human" in told
     assert not (tmp_path / "w/stages").exists()
-    assert [grid.status(job) for job in todo] == ["failed"]
+    assert [jobs.status(job) for job in todo] == ["failed"]
 
 
 def test_a_cell_that_fails_is_told_of_and_the_others_go_on(tmp_path, student_yaml):
@@ -236,21 +237,21 @@ def test_a_cell_is_to_run_begun_failed_or_finished(finished, tmp_path, monkeypat
     common = {"grid": path, "cell": "teacher", "seed": 0, "workdir": str(tmp_path)}
     job = Job(**common, overrides=OVERRIDES)
     other = Job(**common, overrides=(*OVERRIDES, "seed=7", "pseudo.weight=0.5"))
-    assert grid.status(job) == "to run"
-    monkeypatch.setattr(grid, "_run_arm", lambda *_: 1 / 0)
+    assert jobs.status(job) == "to run"
+    monkeypatch.setattr(grid.arms, "run_arm", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # As a kill would, this leaves no message.
         grid.run_job(job)
-    assert (grid.status(job), grid.status(other)) == ("begun", "to run")
+    assert (jobs.status(job), jobs.status(other)) == ("begun", "to run")
     grid._keep(job, "no memory")
-    assert (grid.status(job), grid.status(other)) == ("failed", "to run")
+    assert (jobs.status(job), jobs.status(other)) == ("failed", "to run")
     with pytest.raises(ZeroDivisionError):
         grid.run_job(job)
-    assert grid.status(job) == "begun"
+    assert jobs.status(job) == "begun"
     shutil.copytree(workdir / "stages", tmp_path / "stages", dirs_exist_ok=True)
-    monkeypatch.setattr(grid, "_run_arm", lambda *_: results["teacher"]["stages"])
+    monkeypatch.setattr(grid.arms, "run_arm", lambda *_: results["teacher"]["stages"])
     grid.run_job(job)
-    assert (grid.status(job), grid.status(other)) == ("finished", "to run")
-    left = [file.name for file in grid.result_path(job).parent.iterdir()]
+    assert (jobs.status(job), jobs.status(other)) == ("finished", "to run")
+    left = [file.name for file in jobs.result_path(job).parent.iterdir()]
     assert left == ["seed_0.json"]
 
 
@@ -258,7 +259,7 @@ def test_results_of_data_that_has_changed_are_not_shown_again(finished):
     path, workdir, results = finished
     job = Job(grid=path, cell="student", seed=0, workdir=str(workdir))
     job = dataclasses.replace(job, overrides=OVERRIDES)
-    assert grid.read_result(job) == results["student"]
+    assert jobs.read_result(job) == results["student"]
     file = workdir / "cells/student/seed_0.json"
     text = file.read_text()
     result = json.loads(text)
@@ -267,7 +268,7 @@ def test_results_of_data_that_has_changed_are_not_shown_again(finished):
         changed = {name: result["data"][name] | {"records_sha256": "0a"}}
         file.write_text(json.dumps(result | {"data": result["data"] | changed}))
         with pytest.raises(ValueError, match=f"seed_0.json: .*`{name}`.* have changed"):
-            grid.read_result(job)
+            jobs.read_result(job)
     file.write_text(text)
 
 
@@ -305,7 +306,7 @@ def test_a_supervised_cell_may_learn_what_another_lets_its_teacher_label(
 ):
     path, workdir, _ = finished
     labelled = []
-    monkeypatch.setattr(grid, "_run_arm", lambda *_: labelled.append(1) or ["x"])
+    monkeypatch.setattr(grid.arms, "run_arm", lambda *_: labelled.append(1) or ["x"])
     monkeypatch.setattr(grid.Stages, "evaluate", lambda *_, **__: 1 / 0)
     overrides = (*OVERRIDES, "human.ids=", "training.steps=5")
     common = {"grid": path, "seed": 0, "workdir": str(workdir), "overrides": overrides}

@@ -4,6 +4,7 @@ import pytest
 
 from st_keras.experiments import multiply_adds
 from st_keras.experiments.grids import grid, plan
+from st_keras.experiments.grids.jobs import of_grid
 
 GRID = """
 title: Three ways
@@ -30,7 +31,7 @@ def write(student_yaml, tmp_path, monkeypatch):
         path.write_text(GRID.format(config=student_yaml) + more)
         workdir = str(tmp_path / "w")
         overrides = ("training.steps=4", *overrides)
-        return grid.jobs(str(path), workdir, cells=[], seeds=[], overrides=overrides)
+        return of_grid(str(path), workdir, cells=[], seeds=[], overrides=overrides)
 
     return jobs
 
@@ -104,7 +105,7 @@ def test_many_hours_are_whole_numbers(write):
 
 def test_a_plan_says_what_was_begun(write, monkeypatch):
     todo = write()
-    monkeypatch.setattr(grid, "_run_arm", lambda *_: 1 / 0)
+    monkeypatch.setattr(grid.arms, "run_arm", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         grid.run_job(todo[1])
     lines = plan.format_plan(todo).splitlines()

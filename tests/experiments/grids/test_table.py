@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from st_keras.config.grid import load_grid
-from st_keras.experiments.grids import grid, table
+from st_keras.experiments.grids import jobs, table
 
 
 class TestTable:
@@ -41,19 +41,19 @@ claims:
     def made_up(self, tmp_path, student_yaml):
         path = tmp_path / "made_up.yaml"
         path.write_text((self.GRID + self.CLAIMS).replace("student.yaml", student_yaml))
-        of_all = grid.jobs(str(path), str(tmp_path / "w"), cells=[], seeds=[])
+        of_all = jobs.of_grid(str(path), str(tmp_path / "w"), cells=[], seeds=[])
         for job in of_all:
             arm = job.cell.split("/")[1]
             result = {
                 "headline": "AP",
-                "settings_sha256": grid.settings_digest(job),
+                "settings_sha256": jobs.settings_digest(job),
                 "metrics": {"AP": self.VALUES[job.cell][job.seed]},
                 "steps": 10,
                 "stages": [],
                 "total": {"multiply_adds": 300 if arm == "student" else 120},
                 "protocol": {"records": "r", "checkpoint": "gone", "role": arm},
             }
-            file = grid.result_path(job)
+            file = jobs.result_path(job)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(result))
         return str(path), tmp_path, of_all
@@ -170,7 +170,7 @@ claims:
 
     def test_a_cell_without_a_run_is_no_table(self, made_up):
         path, folder, of_all = made_up
-        grid.result_path(of_all[2]).unlink()
+        jobs.result_path(of_all[2]).unlink()
         with pytest.raises(
             ValueError, match=r"1 of 12 runs .* the first 100/alone see"
         ):
