@@ -118,17 +118,19 @@ def run_job(job: Job) -> dict:
         "protocol": result["protocol"],
         "data": preflight.data_digests(data_behind(job)),
     }
-    _set_aside(result_path(job))
+    _set_aside(result_path(job), settings_digest(job))
     write_json(result_path(job), found)
     beside(job, "begun").unlink(missing_ok=True)
     return found
 
 
-def _set_aside(path: pathlib.Path) -> None:
+def _set_aside(path: pathlib.Path, settings: str) -> None:
     """Renames a result of other settings after them: its stages may be elsewhere."""
     if not path.exists():
         return
     earlier = json.loads(path.read_text(encoding="utf-8")).get("settings_sha256", "")
+    if earlier == settings:  # Another process has run the same job meanwhile.
+        return
     kept = path.with_suffix(f".{earlier[:8] or 'earlier'}.json")
     path.replace(kept)
     logging.warning("%s: the result of other settings is kept as %s", path, kept.name)

@@ -204,6 +204,24 @@ def test_what_was_found_with_other_settings_is_kept(finished, tmp_path, monkeypa
     assert jobs.read_result(job) == json.loads(result.read_text())
 
 
+def test_a_job_that_another_process_has_finished_meanwhile_has_one_result(
+    finished, tmp_path, monkeypatch
+):
+    path, workdir, results = finished
+    shutil.copytree(workdir / "stages", tmp_path / "stages")
+    common = {"grid": path, "cell": "teacher", "seed": 0, "workdir": str(tmp_path)}
+    job = Job(**common, overrides=OVERRIDES)
+
+    def meanwhile(*_):
+        jobs.result_path(job).write_text(json.dumps(results["teacher"]))
+        return results["teacher"]["stages"]
+
+    monkeypatch.setattr(grid.arms, "run_arm", meanwhile)
+    assert grid.run_job(job) == results["teacher"]
+    left = [file.name for file in jobs.result_path(job).parent.iterdir()]
+    assert left == ["seed_0.json"]
+
+
 def test_a_test_picture_that_is_learned_from_is_refused_before_anything_is_run(
     student_yaml, digit_records, tmp_path
 ):
