@@ -74,14 +74,9 @@ def assert_same_run(first, second, tolerance):
         assert row == pytest.approx(other, rel=10 * tolerance, abs=10 * tolerance)
 
 
-@pytest.mark.parametrize(
-    "of_what",
-    ["classification_yaml", pytest.param("student_yaml", marks=pytest.mark.slow)],
-)
-def test_two_hosts_train_like_two_replicas_of_one(of_what, request, tmp_path):
-    path = request.getfixturevalue(of_what)
-    processes = start(path, tmp_path, SHORT)
-    train_in_one_process(path, tmp_path / "one", SHORT)
+def test_two_hosts_train_like_two_replicas_of_one(student_yaml, tmp_path):
+    processes = start(student_yaml, tmp_path, SHORT)
+    train_in_one_process(student_yaml, tmp_path / "one", SHORT)
     assert wait_for(processes, tmp_path) == [0, 0], said(tmp_path)
     assert_same_run(tmp_path / "one", tmp_path / "run", 2e-6)
     # The chief alone has written.
