@@ -6,11 +6,13 @@ import fcntl
 import os
 import pathlib
 import socket
+import time
 from collections.abc import Iterator
 
 from absl import logging
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_ABANDONED_S = 3600.0
 
 
 @contextlib.contextmanager
@@ -46,6 +48,34 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: pathlib.Path, pattern: str) -> None:
+    """Deletes temporary files of `replacing` whose processes have been killed.
+
+    Those are files of this host whose process is gone, and files, of any host, that
+    nobody has written to for an hour.
+
+    Args:
+      folder: Where they are.
+      pattern: Of their names.
+    """
+    for path in folder.glob(pattern):
+        name, _, process = path.name.removesuffix(".tmp").rpartition("-")
+        is_gone = name.endswith(f".{socket.gethostname()}") and not _is_running(process)
+        with contextlib.suppress(FileNotFoundError):  # Its process has renamed it.
+            if is_gone or time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
+
+
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # Of another user.
+        return True
+    return True
 
 
 def write_text(path: str | os.PathLike, text: str, *, errors: str = "strict") -> None:

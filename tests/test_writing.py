@@ -6,6 +6,7 @@ import select
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -121,3 +122,21 @@ def test_what_another_process_has_is_refused_at_once(tmp_path):
                 pass
     with writing.claimed(path, "`runs/x`"):  # Left, and free again.
         pass
+
+
+def test_only_what_nobody_writes_any_more_is_abandoned(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here = socket.gethostname()
+    names = (
+        f"a.{here}-{dead.pid}.tmp",
+        f"a.{here}-{os.getpid()}.tmp",
+        "a.other.host-7.tmp",
+        "b.other.host-7.tmp",
+    )
+    for name in names:
+        (tmp_path / name).write_text("half")
+    an_hour_ago = time.time() - 3601
+    os.utime(tmp_path / names[3], (an_hour_ago, an_hour_ago))
+    writing.remove_abandoned(tmp_path, "*.tmp")
+    assert sorted(os.listdir(tmp_path)) == sorted(names[1:3])

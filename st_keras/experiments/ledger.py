@@ -1,14 +1,13 @@
 """What the stages of an experiment cost, before they run and after."""
 
 import dataclasses
-import json
 import math
 import os
 import pathlib
 
 from st_keras import writing
 from st_keras.config import Config
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime.run_log import read_json, write_json
 
 LEDGER_FILE = "ledger.json"
 
@@ -107,5 +106,5 @@ class Ledger:
         """Returns the costs by stage, in the order they were first noted."""
         if not self._path.exists():
             return {}
-        content = json.loads(self._path.read_text(encoding="utf-8"))
+        content = read_json(self._path)
         return {name: Cost(**row) for name, row in content.items()}

@@ -1,6 +1,5 @@
 """The whole procedure: teacher, labels, student, and the control beside them."""
 
-import json
 import pathlib
 
 from absl import logging
@@ -16,7 +15,7 @@ from st_keras.experiments.stages import Stages
 from st_keras.experiments.turns import Turn
 from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import preflight, warnings_of_run
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime.run_log import read_json, write_json
 from st_keras.self_training import selection
 from st_keras.tasks import with_class_names
 
@@ -90,7 +89,7 @@ def self_train(config: Config, workdir: str, *, iterations: int = 1) -> dict:
         report = report_of(config, stages, in_turn)
         write_json(stages.path(REPORT_FILE), report)
     hosts.meet("the report is written")
-    return json.loads(pathlib.Path(stages.path(REPORT_FILE)).read_text())
+    return read_json(stages.path(REPORT_FILE))
 
 
 def _turn(config: Config, number: int) -> Turn:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import pathlib
 import time
 
@@ -17,7 +16,7 @@ from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import preflight
 from st_keras.runtime.preflight import CONFIG_FILE
 from st_keras.runtime.restored import restore_run
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime.run_log import read_json, write_json
 from st_keras.self_training import calibration, labeling
 from st_keras.self_training.shards import MANIFEST_FILE
 from st_keras.training import evaluate
@@ -74,7 +73,7 @@ class Stages:
 
     def summary(self, name: str) -> dict:
         """Returns the summary that a training run wrote at its end."""
-        return json.loads((self._workdir / name / SUMMARY_FILE).read_text())
+        return read_json(self._workdir / name / SUMMARY_FILE)
 
     @_one_process_at_a_time
     def label(
@@ -92,7 +91,7 @@ class Stages:
             strategy=self._runtime.strategy,
             tpu=self._runtime.tpu,
         )
-        manifest = json.loads(pathlib.Path(output, MANIFEST_FILE).read_text())
+        manifest = read_json(pathlib.Path(output, MANIFEST_FILE))
         seconds = manifest["device_seconds"]
         if self._is_to_note(name, seconds):
             cost = ledger.inference(
@@ -175,7 +174,7 @@ class Stages:
                 self._ledger.note(f"evaluate_{name}", cost)
                 write_json(path, result | content)
             self._hosts.meet(f"{name} is evaluated")
-        result = json.loads(path.read_text())
+        result = read_json(path)
         # Earlier versions did not write all of it.
         there = content | {name: result.get(name, content[name]) for name in content}
         preflight.check_same_data(str(path), {"test": there}, data)

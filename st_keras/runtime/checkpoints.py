@@ -15,6 +15,17 @@ from st_keras.models.weights.bundle import numbered, read_list
 
 FOLDER = "checkpoints"  # Of a run's folder.
 
+# Errors of the machine, which leave the files as good as they are. TensorFlow has many
+# for files that are not: some are an `OpError` and nothing more.
+_NO_DAMAGES = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnavailableError,
+)
+
 
 class _DamagedError(ValueError):
     """A checkpoint's files cannot be read, whatever the model."""
@@ -191,6 +202,8 @@ def load_model(model: tf.keras.Model, found: ModelFile) -> None:
 def _read(read: Callable, prefix: str):
     try:
         return read(os.path.abspath(prefix))
+    except _NO_DAMAGES:
+        raise
     except (tf.errors.OpError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         # TensorFlow has no error of its own for a weight of another shape.

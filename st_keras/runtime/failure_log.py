@@ -1,9 +1,8 @@
 """failures.json: every step of a run with a number that is not finite."""
 
-import json
 import pathlib
 
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime.run_log import read_json, write_json
 
 FILE = "failures.json"
 ABORT, SKIP, RECOVER = "abort", "skip", "recover"
@@ -28,7 +27,11 @@ class FailureLog:
         """
         self._is_written = is_written
         self._path = pathlib.Path(workdir, FILE)
-        self.events = [e for e in _read(self._path) if _began(e) <= resume_step]
+        there = _read(self._path)
+        self.events = [e for e in there if _began(e) <= resume_step]
+        # Or a later start, past that step, would count what these weights never saw.
+        if is_written and len(self.events) < len(there):
+            write_json(self._path, self.events)
 
     @property
     def recoveries(self) -> int:
@@ -85,6 +88,6 @@ def _began(event: dict) -> int:
 
 def _read(path: pathlib.Path) -> list[dict]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         return []

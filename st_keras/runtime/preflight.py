@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import hashlib
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ from st_keras import config as config_lib
 from st_keras import tasks
 from st_keras.config import Config
 from st_keras.data import dataset_info, splits
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime import checkpoints
+from st_keras.runtime.run_log import read_json, write_json
 from st_keras.tasks import Task
 
 # Of `DatasetInfo`: how often each name of a field is in the labels.
@@ -38,7 +38,8 @@ class Data:
     """What a run reads and must find unchanged when it goes on."""
 
     sets: Mapping[str, PictureSet]
-    files: Mapping[str, str] = dataclasses.field(default_factory=dict)  # By setting.
+    # By setting: files, or runs and checkpoints, which count by their weights.
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def check_disjoint(sets: Mapping[str, PictureSet]) -> dict[str, dict]:
@@ -193,7 +194,7 @@ def check_data(workdir: str, data: Data) -> None:
     """
     path = pathlib.Path(workdir) / DATA_FILE
     if path.exists():
-        check_same_data(workdir, json.loads(path.read_text(encoding="utf-8")), data)
+        check_same_data(workdir, read_json(path), data)
 
 
 def check_same_data(where: str, there: dict, data: Data) -> None:
@@ -216,17 +217,17 @@ def check_same_data(where: str, there: dict, data: Data) -> None:
         places |= data.files
         names = " and ".join(f"`{name}` ({places[name]})" for name in changed)
         raise ValueError(
-            f"{where}: the records or ids of {names} have changed since its run "
-            "began; choose another workdir, or delete this one."
+            f"{where}: the records, ids or weights of {names} have changed since "
+            "its run began; choose another workdir, or delete this one."
         )
 
 
 def data_digests(data: Data) -> dict[str, dict[str, str]]:
     """Returns digests of the files and sets that exist, by name."""
     found = {
-        name: {"sha256": hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()}
+        name: {"sha256": digest}
         for name, path in data.files.items()
-        if path and os.path.exists(path)
+        if (digest := _digest(path))
     }
     for name, (records, chosen) in data.sets.items():
         try:
@@ -237,6 +238,16 @@ def data_digests(data: Data) -> dict[str, dict[str, str]]:
         of_ids = "" if ids is None else splits.ids_digest(ids)
         found[name] = {"records_sha256": content, "ids_sha256": of_ids}
     return found
+
+
+def _digest(path: str) -> str:
+    """Returns the digest of a file, a run's weights or a checkpoint; "" of none."""
+    if os.path.isfile(path):
+        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    try:
+        return checkpoints.find_model(path).digest if path else ""
+    except (ValueError, OSError):
+        return ""
 
 
 def _read(chosen: str | Sequence[str] | None) -> Sequence[str] | None:

@@ -1,10 +1,9 @@
 """How long a run has taken, over all the processes that have worked on it."""
 
-import json
 import pathlib
 import time
 
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime.run_log import read_json, write_json
 
 _FILE = "seconds.json"
 
@@ -20,7 +19,7 @@ class RunClock:
         self._path = pathlib.Path(workdir) / _FILE
         self._before = {"seconds": 0.0}
         if self._path.exists():
-            self._before = json.loads(self._path.read_text(encoding="utf-8"))
+            self._before = read_json(self._path)
         self._started = time.monotonic()
 
     @property

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -87,3 +88,19 @@ def read_rows(workdir: str | os.PathLike) -> list[dict]:
 def write_json(path: str | os.PathLike, content: dict) -> None:
     """Writes a JSON file that appears only when complete."""
     writing.write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Returns what a JSON file of a run or of an experiment holds.
+
+    Raises:
+      FileNotFoundError: There is none.
+      ValueError: It is damaged, as a copy is for which a disk had no room.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # Also of bytes that are no text.
+        raise ValueError(
+            f"{path}: damaged, no JSON ({error}); copy it again, or delete it for "
+            "what it belongs to to be made again."
+        ) from None

@@ -29,7 +29,8 @@ def batch_norm_warning(
     images = at_once if is_synchronized else at_once // replicas
     if images >= _FEWEST_IMAGES:
         return ""
-    cure = f"Raise `images_per_step` to {_FEWEST_IMAGES * replicas * slices} or more"
+    share = math.ceil(_FEWEST_IMAGES / replicas) if is_synchronized else _FEWEST_IMAGES
+    cure = f"Raise `images_per_step` to {share * replicas * slices} or more"
     if slices > 1:
         cure = f"Lower `training.accumulation_steps`, or r{cure[1:]}"
     if replicas > 1 and not is_synchronized and at_once >= _FEWEST_IMAGES:

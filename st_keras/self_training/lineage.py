@@ -7,6 +7,7 @@ from absl import logging
 
 from st_keras import config as config_lib
 from st_keras.config import Config, PseudoConfig
+from st_keras.data import path_globs
 from st_keras.runtime import checkpoints, preflight
 from st_keras.self_training import selection
 
@@ -128,7 +129,8 @@ def _pictures(config: Config, part: str) -> preflight.PictureSet | None:
     settings = getattr(config, part)
     if settings is None or not settings.records:
         return None
-    is_chosen = part == "pseudo"
+    # Records that are gone have no picture to leave out: who needs them says so.
+    is_chosen = part == "pseudo" and path_globs.paths(settings.records)
     ids = selection.image_ids(settings) if is_chosen else settings.ids
     return settings.records, ids
 

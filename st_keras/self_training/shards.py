@@ -24,7 +24,7 @@ from st_keras.data import dataset_info, records
 from st_keras.data.dataset_info import Tally
 from st_keras.data.skipping import SkipLog
 from st_keras.runtime.checkpoints import ModelFile, find_model
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime.run_log import read_json, write_json
 from st_keras.tasks import Task
 
 MANIFEST_FILE = "manifest.json"
@@ -66,7 +66,7 @@ class LabelFolder:
                 f"{self._folder}: has been begun; go on with --resume, or choose "
                 "another folder."
             )
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = read_json(path)
         differing = [
             f"{name} {there.get(name)!r} there, {self._job.get(name)!r} here"
             # Not what only another version has written.
@@ -84,7 +84,7 @@ class LabelFolder:
     def manifest(self) -> dict:
         """The manifest of a finished job; empty before."""
         path = self._folder / MANIFEST_FILE
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return read_json(path) if path.exists() else {}
 
     @property
     def missing(self) -> list[int]:
@@ -151,7 +151,7 @@ class LabelFolder:
             listing.open("w", encoding="utf-8") as file,
         ):
             for number in range(self._job["shards"]):
-                report = json.loads(self._report(number).read_text(encoding="utf-8"))
+                report = read_json(self._report(number))
                 tally.add_counts(report["counts"])
                 for line in report["skipped"]:
                     skipped.add_line(line)
@@ -189,17 +189,14 @@ class LabelFolder:
             "files": shards,
         }
         write_json(self._folder / MANIFEST_FILE, manifest)
-        # Of runs that were killed. A list of pictures may be that of another process
-        # that is finishing too.
-        for stale in self._folder.glob("records-*.tmp"):
-            stale.unlink(missing_ok=True)
+        writing.remove_abandoned(self._folder, "records-*.tmp")
         return manifest
 
     def _is_finished(self, number: int) -> bool:
         shard, report = self._shard(number), self._report(number)
         if not report.exists():
             return False
-        size = json.loads(report.read_text(encoding="utf-8"))["bytes"]
+        size = read_json(report)["bytes"]
         there = shard.stat().st_size if shard.exists() else 0
         if there != size:
             raise ValueError(
@@ -224,7 +221,7 @@ def read_manifest(folder: str) -> dict:
     """
     path = pathlib.Path(folder, MANIFEST_FILE)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         raise ValueError(
             f"{path}: missing; tools/pseudo_label.py writes it when all is labelled."

@@ -6,7 +6,6 @@ self_training/blend.py.
 """
 
 import contextlib
-import json
 import math
 import os
 import pathlib
@@ -31,7 +30,7 @@ from st_keras.runtime import hosts as hosts_lib
 from st_keras.runtime import strategy as strategies
 from st_keras.runtime.inference import Predictor
 from st_keras.runtime.run_clock import RunClock
-from st_keras.runtime.run_log import RunLog, read_rows, write_json
+from st_keras.runtime.run_log import RunLog, read_json, read_rows, write_json
 from st_keras.self_training import lineage
 from st_keras.self_training.batches import Batches, check_replicas
 from st_keras.tasks import Task, build_task
@@ -309,11 +308,15 @@ def _claimed(workdir: str, hosts: hosts_lib.Hosts) -> Iterator[None]:
 
 
 def data_of(config: Config) -> preflight.Data:
-    """Returns what a run learns from and is judged on, none of which may change."""
+    """Returns what a run begins with, learns from and is judged on.
+
+    None of it may change.
+    """
     sets = lineage.learned_from(config)
     sets["evaluation"] = (config.evaluation.records, config.evaluation.ids)
     thresholds = config.pseudo.thresholds if config.pseudo else ""
-    return preflight.Data(sets=sets, files={"pseudo.thresholds": thresholds})
+    files = {"pseudo.thresholds": thresholds, "init.checkpoint": config.init.checkpoint}
+    return preflight.Data(sets=sets, files=files)
 
 
 def check_pictures(config: Config) -> dict[str, dict]:
@@ -331,7 +334,7 @@ def _count(variables: list[tf.Variable]) -> int:
 
 def _read_summary(workdir: str) -> dict:
     try:
-        return json.loads(pathlib.Path(workdir, SUMMARY_FILE).read_text())
+        return read_json(pathlib.Path(workdir, SUMMARY_FILE))
     except FileNotFoundError:
         return {}
 

@@ -155,3 +155,18 @@ def test_a_clock_that_was_set_back_hides_no_checkpoint(tmp_path, monkeypatch):
     optimizer.iterations.assign(7)
     again.save()
     assert make_state(tmp_path, make_model())[0].restore() == 7
+
+
+def test_what_is_no_damage_of_the_files_is_not_called_that(tmp_path, monkeypatch):
+    saved, optimizer = make_state(tmp_path, make_model())
+    for step in (10, 20):
+        optimizer.iterations.assign(step)
+        saved.save()
+
+    def restore(_, path):
+        raise tf.errors.ResourceExhaustedError(None, None, f"OOM at {path}")
+
+    again, _ = make_state(tmp_path, make_model())
+    monkeypatch.setattr(tf.train.Checkpoint, "restore", restore)
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="OOM at .*ckpt-20"):
+        again.restore()  # And not the step 10 of the one before.

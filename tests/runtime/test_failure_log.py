@@ -66,3 +66,16 @@ def test_it_skips_ten_steps_of_a_run(tmp_path):
     assert log_of(tmp_path, *nine).refusal("skip", 500) == ""
     log = log_of(tmp_path, *nine, skip(300))
     assert "skipped 10 steps" in log.refusal("skip", 500)
+
+
+def test_what_was_dropped_does_not_come_back_at_a_later_start(tmp_path):
+    assert log_of(tmp_path, skip(511), resume_step=500).events == []
+    # This time, step 511 was finite, and the run was killed again after step 1000.
+    assert FailureLog(str(tmp_path), resume_step=1000).counts == {}
+
+
+def test_a_host_that_does_not_write_drops_nothing_from_the_file(tmp_path):
+    log_of(tmp_path, skip(511))
+    reader = FailureLog(str(tmp_path), resume_step=500, is_written=False)
+    assert reader.events == []
+    assert json.loads((tmp_path / FILE).read_text()) == [skip(511)]

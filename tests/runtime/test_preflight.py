@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 
 import pytest
+import tensorflow as tf
 
 from st_keras import config as config_lib
 from st_keras.data import dataset_info, splits
@@ -148,7 +149,7 @@ def test_records_or_ids_that_have_changed_are_named(
     splits.write_ids(ids, ["train_000002", "train_000001"])  # The same set.
     info = dataset_info.load(f"{val}/*.tfrecord")
     dataset_info.save(dataclasses.replace(info, content_sha256="0a"), val)
-    with pytest.raises(ValueError, match="ids of `evaluation` .* have changed"):
+    with pytest.raises(ValueError, match="`evaluation` .* have changed"):
         preflight.check_data(str(tmp_path), data)
     shutil.rmtree(val)  # A finished run needs it no more.
     preflight.check_data(str(tmp_path), data)
@@ -254,3 +255,31 @@ def test_one_folder_was_moved_and_not_each_setting(student_config, tmp_path):
         else:
             with pytest.raises(ValueError, match="other settings"):
                 preflight.check_workdir(both, str(workdir))
+
+
+def test_another_run_in_the_folder_of_runs_is_no_moved_one(teacher_config, tmp_path):
+    def begun_with(folder):
+        init = config_lib.InitConfig(kind="teacher", checkpoint=f"{folder}/teacher")
+        return dataclasses.replace(teacher_config, init=init)
+
+    def data_of(config):
+        return preflight.Data(
+            sets={}, files={"init.checkpoint": config.init.checkpoint}
+        )
+
+    for number, folder in enumerate(("a", "b")):
+        prefix = str(tmp_path / folder / "teacher" / "checkpoints" / "ckpt-1")
+        tf.train.Checkpoint(x=tf.Variable(float(number))).write(prefix)
+    workdir = str(tmp_path / "b" / "student")
+    first, second = begun_with(tmp_path / "a"), begun_with(tmp_path / "b")
+    preflight.save_config(first, workdir, data_of(first))
+    preflight.check_data(workdir, data_of(first))
+    preflight.check_workdir(second, workdir)  # By its name alone, a folder was moved.
+    with pytest.raises(ValueError, match="weights of `init.checkpoint` .*b/teacher"):
+        preflight.check_data(workdir, data_of(second))
+
+
+def test_a_damaged_file_is_named(teacher_config, tmp_path):
+    (tmp_path / "data.json").write_text("")
+    with pytest.raises(ValueError, match="data.json: damaged, no JSON"):
+        preflight.check_data(str(tmp_path), preflight.Data(sets={}))

@@ -42,6 +42,11 @@ def test_the_cure_is_the_one_that_helps():
     alone = warnings_of_run.batch_norm_warning(3, 1, is_synchronized=True)
     assert "sync_batch_norm" not in alone
     assert "Raise `images_per_step` to 4 or more" in alone
+    # Replicas that share their statistics need four pictures together: 3 x 2 is the
+    # next number that all three can share.
+    for replicas, images in ((2, 4), (3, 6)):
+        told = warnings_of_run.batch_norm_warning(3, replicas, is_synchronized=True)
+        assert f"Raise `images_per_step` to {images} or more" in told
 
 
 def test_slices_of_a_step_are_seen_one_by_one():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 
@@ -232,7 +233,9 @@ def test_a_killed_labelling_goes_on_and_ends_the_same(
         "records-00001-of-00003.tfrecord",
     ]
     # What a kill leaves that no `finally` follows.
-    (tmp_path / "records-00002-of-00003.tfrecord.host-123.tmp").write_bytes(b"half")
+    half = tmp_path / "records-00002-of-00003.tfrecord.host-123.tmp"
+    half.write_bytes(b"half")
+    os.utime(half, (0, 0))
     finished = tmp_path / "records-00001-of-00003.tfrecord"
     time_ns = finished.stat().st_mtime_ns
     label(teacher, digit_records, tmp_path)

@@ -120,3 +120,11 @@ def test_runs_that_name_each_other_are_looked_at_once(runs, digit_records, tmp_p
     first = dataclasses.replace(config_lib.load(str(path)), init=runs.init)
     config_lib.save(first, str(path))
     lineage.check_runs_before(judged(digit_records, tmp_path, "train_000004"), runs)
+
+
+def test_a_finished_student_needs_no_labels_to_leave_pictures_out_of(student_config):
+    pseudo = dataclasses.replace(
+        student_config.pseudo, records="gone/*.tfrecord", exclude="gone/exclude.txt"
+    )
+    config = dataclasses.replace(student_config, pseudo=pseudo)
+    assert lineage.learned_from(config)["pseudo"] == ("gone/*.tfrecord", "")

@@ -1,7 +1,6 @@
 """Runs the cells of a grid, each in a process of its own, and stores their results."""
 
 import dataclasses
-import json
 import math
 import pathlib
 
@@ -24,7 +23,7 @@ from st_keras.experiments.grids.jobs import (
 )
 from st_keras.experiments.stages import Stages
 from st_keras.runtime import preflight
-from st_keras.runtime.run_log import write_json
+from st_keras.runtime.run_log import read_json, write_json
 
 
 def run(todo: list[Job], processes: int = 1) -> dict[str, str]:
@@ -128,7 +127,7 @@ def _set_aside(path: pathlib.Path, settings: str) -> None:
     """Renames a result of other settings after them: its stages may be elsewhere."""
     if not path.exists():
         return
-    earlier = json.loads(path.read_text(encoding="utf-8")).get("settings_sha256", "")
+    earlier = read_json(path).get("settings_sha256", "")
     if earlier == settings:  # Another process has run the same job meanwhile.
         return
     kept = path.with_suffix(f".{earlier[:8] or 'earlier'}.json")

@@ -8,7 +8,6 @@ These are in the workdir. A result counts while settings and data are the same.
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 
 from st_keras import config as config_lib
@@ -24,6 +23,7 @@ from st_keras.config.grid import (
 )
 from st_keras.experiments.data_checks import data_of
 from st_keras.runtime import preflight
+from st_keras.runtime.run_log import read_json
 from st_keras.self_training import lineage
 
 
@@ -142,7 +142,7 @@ def read_result(job: Job) -> dict:
     path = result_path(job)
     if not path.exists():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_json(path)
     if found.get("settings_sha256") != settings_digest(job):
         return {}
     _check_unchanged(job, found)
