@@ -121,9 +121,9 @@ def _losses(seen: Replayed) -> Diagnosis | None:
             return _of_rows(
                 seen,
                 terms,
-                _alone(seen, terms, name),
+                _alone(terms, name),
                 f"loss `{terms.part}/{name}`, while all outputs of the model are "
-                f"finite{_operation(seen, terms)}",
+                f"finite{_operation(terms)}",
             )
     return None
 
@@ -230,7 +230,7 @@ def _look_at(part: str, image_ids) -> str:
     )
 
 
-def _alone(seen: Replayed, terms: Terms, name: str) -> np.ndarray:
+def _alone(terms: Terms, name: str) -> np.ndarray:
     """Returns [B] bool, True for rows whose loss alone is not finite."""
     count = len(tf.nest.flatten(terms.outputs)[0])
     bad = np.zeros([count], bool)
@@ -238,16 +238,16 @@ def _alone(seen: Replayed, terms: Terms, name: str) -> np.ndarray:
         labels, outputs = tf.nest.map_structure(
             lambda value, row=row: value[row : row + 1], (terms.labels, terms.outputs)
         )
-        total = float(seen.task.losses(labels, outputs)[name].total)
+        total = float(terms.task.losses(labels, outputs)[name].total)
         bad[row] = not math.isfinite(total)
     return bad
 
 
-def _operation(seen: Replayed, terms: Terms) -> str:
+def _operation(terms: Terms) -> str:
     """Returns the first operation of the losses with a value that is not finite."""
     tf.debugging.enable_check_numerics()
     try:
-        seen.task.losses(terms.labels, terms.outputs)
+        terms.task.losses(terms.labels, terms.outputs)
     except tf.errors.InvalidArgumentError as error:
         name = str(error).partition('executing op "')[2].partition('"')[0]
         frames = traceback.extract_tb(error.__traceback__)

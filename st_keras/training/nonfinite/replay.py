@@ -5,6 +5,7 @@ step is the run's own, on as many replicas, all on the CPU. Only the optimizer i
 replaced: nothing is learned. A batch that the run took in slices is taken whole.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -30,6 +31,7 @@ class Terms:
     """The losses of one part in one replica, and what they were made of."""
 
     part: str
+    task: Task  # Of the part; that of `joint` is a classification.
     replica: int
     labels: object
     outputs: dict
@@ -43,7 +45,6 @@ class Replayed:
     """All that was observed of a step."""
 
     facts: dict  # As the run has written them.
-    task: Task
     is_same: bool  # Whether the weights are those of the run.
     slices: int  # In which the run took its batch; here it is whole.
     parts: dict[str, Batch]  # Of all replicas, NumPy.
@@ -144,8 +145,11 @@ def replay(folder: str) -> Replayed:
 
     given = strategy.experimental_distribute_values_from_function(share)
     is_same = black_box.weights_digest(model) == facts["weights_sha256"]
-    weights = {v.name: _seen(v) for v in model.trainable_variables}
-    with probes.on(model):
+    models = [model, joint.head] if joint else [model]
+    weights = {v.name: _seen(v) for m in models for v in m.trainable_variables}
+    with contextlib.ExitStack() as stack:
+        for one in models:
+            stack.enter_context(probes.on(one))
         numbers = strategy.run(step, args=(given,))
     values = {
         name: float(strategy.experimental_local_results(value)[0])
@@ -153,7 +157,6 @@ def replay(folder: str) -> Replayed:
     }
     return Replayed(
         facts=facts,
-        task=task,
         is_same=is_same,
         slices=slices,
         parts=parts,
@@ -233,6 +236,7 @@ class _WatchedTask:
         done = sum(terms.replica == replica for terms in self._terms)
         seen = Terms(
             part=self._parts[done],
+            task=self._task,
             replica=replica,
             labels=labels,
             outputs=outputs,

@@ -12,12 +12,14 @@ from st_keras.data import dataset_info
 from st_keras.runtime.checkpoints import Checkpoints
 from st_keras.runtime.run_log import read_rows
 from st_keras.tasks import build_task
+from st_keras.tasks.classification import ClassificationTask
 from st_keras.training import optimization
 from st_keras.training.learner import Learner
 from st_keras.training.loop import train
 from st_keras.training.nonfinite import black_box, diagnosis, replay
 from st_keras.training.nonfinite.probes import Probes
 from st_keras.training.nonfinite.rescue import Failure
+from st_keras.types import Classes
 from tests.training.nonfinite.poison import mark, poison
 
 layers = tf.keras.layers
@@ -101,7 +103,7 @@ def test_a_layer_is_named_with_the_picture_whose_row_it_could_not_take(bias, whe
     probes.calls, _, _ = look(towers(bias=bias))
     seen = replay.Replayed(
         facts={"images": {"human": ["a", "b", "c"]}, "replicas": 1},
-        **{"task": None, "is_same": True, "slices": 1, "values": {"gradient_norm": 1}},
+        **{"is_same": True, "slices": 1, "values": {"gradient_norm": 1}},
         parts={"human": np.zeros([3, 2])},
         weights={"first/kernel": replay.Seen(largest=1.0)},
         **{"gradients": {}, "probes": probes, "terms": []},
@@ -110,6 +112,35 @@ def test_a_layer_is_named_with_the_picture_whose_row_it_could_not_take(bias, whe
     assert found.where.startswith(f"{where} layer `tower/root`")
     assert found.images == ["human: b"]
     assert found.cure.startswith("Look at b ")
+
+
+def test_the_loss_of_the_joint_part_is_looked_into_by_the_task_that_made_it():
+    classes = ClassificationTask(
+        config_lib.ClassificationConfig(
+            class_names=("cat", "dog"), image_size_px=(32, 64), backbone="resnet18"
+        )
+    )
+    # Both logits are finite and their difference is not: the wrong class of `a`.
+    terms = replay.Terms(
+        **{"part": "joint", "task": classes, "replica": 0},
+        labels=Classes(
+            class_ids=tf.constant([[1], [1]]),
+            scores=tf.ones([2, 1]),
+            weights=tf.ones([2, 1]),
+        ),
+        outputs={"logits": tf.constant([[3e38, -3e38], [1.0, 0.0]])},
+        totals={"class": np.inf},
+    )
+    seen = replay.Replayed(
+        facts={"images": {"human": ["c"], "joint": ["a", "b"]}, "replicas": 1},
+        **{"is_same": True, "slices": 1, "values": {"joint/class": np.inf}},
+        parts={"human": np.zeros([1, 2]), "joint": np.zeros([2, 2])},
+        weights={"first/kernel": replay.Seen(largest=1.0)},
+        **{"gradients": {}, "probes": Probes(), "terms": [terms]},
+    )
+    found = diagnosis.diagnose(seen)
+    assert found.where.startswith("loss `joint/class`, while all outputs")
+    assert found.images == ["joint: a"]
 
 
 STEP = 3
@@ -306,6 +337,9 @@ def test_a_step_with_more_than_a_model_is_replayed_as_it_was(
     found = diagnosis.diagnose(seen)
     assert found.where.startswith("loss `human/box`")
     assert found.images == [f"human: {image_id}"]
+    if beside == "joint":  # Its head is looked at too.
+        assert any("logits" in call.layer for call in seen.probes.calls)
+        assert len(seen.weights) == len(seen.gradients)
 
 
 def test_a_folder_that_is_none_is_named(tmp_path):
