@@ -46,8 +46,11 @@ def main(argv):
     settings = config.load(_CONFIG.value, [*_SET.value, *_DEVICES()])
     # Here and not above: a mistake in the config need not wait for TensorFlow.
     from st_keras.experiments.doctor import case, checkup, page
+    from st_keras.experiments.tpu import results
     from st_keras.runtime import run_log
 
+    if _JSON.value:
+        results.check_none(_JSON.value)
     seen, found = checkup.examine(settings, workdir=_WORKDIR.value, steps=_STEPS.value)
     print(page.format_page(seen, found, _CONFIG.value))
     if _JSON.value:

@@ -10,8 +10,9 @@ from st_keras.metrics.measures import Metric
 from st_keras.metrics.percent import NONE
 from st_keras.types import Boxes
 
-# In the order pycocotools prints them. Sizes in square pixels of the original picture:
-# small is under 32^2, large from 96^2 on.
+# In the order pycocotools prints them. The size of an object is that of its box, in
+# square pixels of the stored picture: small is under 32^2, large from 96^2 on. COCO's
+# own evaluation takes the area of the object's outline, if the annotations have one.
 NAMES = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl"),
     *("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"),

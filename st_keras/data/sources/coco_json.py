@@ -141,6 +141,9 @@ def number_categories(
             f"{path}: `keep_category_ids` needs ids from 1, as 0 is the background in "
             f"records, got {min(names)}. Leave the flag away."
         )
+    source.check_largest_id(
+        max(names, default=0), str(path), "Leave `keep_category_ids` away."
+    )
     every = range(1, max(names, default=0) + 1)
     class_names = source.distinct([names.get(i, f"unused_{i}") for i in every])
     return {str(i): i for i in names}, class_names

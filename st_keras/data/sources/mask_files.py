@@ -14,6 +14,7 @@ _FORMATS = ("PNG", "GIF", "BMP", "DIB", "TIFF", "PPM")
 _PNG_DEPTH, _PNG_COLOR = 24, 25  # Bytes of the IHDR chunk, which always comes first.
 _GREY = 0
 _COLOR_BASE = 256
+_TIFF_BITS, _TIFF_MEANING, _WHITE_IS_ZERO = 258, 262, 0  # Tags, and a value.
 _UNSCALED = (255, 65535)  # Largest values of a PGM that Pillow leaves as they are.
 
 
@@ -90,6 +91,7 @@ def _open(path: pathlib.Path) -> tuple[bytes, Image.Image]:
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             _check_scale(image, path)
+            _check_kept(image, path)
             image.load()
             return content, images.turned_upright(image)
         except (*pillow_warnings.BOMBS, MemoryError) as error:
@@ -115,6 +117,20 @@ def _check_scale(image: Image.Image, path: pathlib.Path) -> None:
     largest = args[-1] if isinstance(args, tuple) and len(args) == 2 else 255
     if largest not in _UNSCALED:
         detail = f"mask {path.name}: values up to {largest}, not 255; save masks as PNG"
+        raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
+
+
+def _check_kept(image: Image.Image, path: pathlib.Path) -> None:
+    """Refuses files whose numbers Pillow turns round or stretches as it reads them."""
+    told = ""
+    if image.format == "PPM" and image.mode == "1":
+        told = "PBM, whose 1 is black"
+    elif image.format == "TIFF" and image.tag_v2.get(_TIFF_MEANING) == _WHITE_IS_ZERO:
+        told = "TIFF whose 0 is white"
+    elif image.format == "TIFF" and set(image.tag_v2.get(_TIFF_BITS, ())) & {2, 4}:
+        told = "TIFF with 2 or 4 bits"
+    if told:
+        detail = f"mask {path.name}: {told}, is read as other values; save masks as PNG"
         raise SkipPicture(Reason.UNSUPPORTED_PIXELS, detail)
 
 

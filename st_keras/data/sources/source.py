@@ -23,6 +23,7 @@ _SPLIT_NAME = re.compile(
     r"(train(ing)?|val(id(ation)?)?|dev|eval(uation)?|test(ing)?)([-_]?\d{4})?"
 )
 # Unicode's control characters, halves of characters, and ends of lines and paragraphs.
+_MOST_CLASSES = 100_000
 _NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")
 _Picture = TypeVar("_Picture")
 
@@ -315,6 +316,24 @@ def check_class_names(names: Iterable[str], where: str) -> None:
                 f"{where}: the name of a class must be text in one line, got {name!r}. "
                 "Rename it."
             )
+
+
+def check_largest_id(largest: int, where: str, cure: str) -> None:
+    """Refuses ids that are no numbers of classes: every id up to them gets a name.
+
+    Args:
+      largest: Id of a class.
+      where: What the message begins with, such as a file.
+      cure: What it ends with.
+
+    Raises:
+      ValueError: The id is too large.
+    """
+    if largest > _MOST_CLASSES:
+        raise ValueError(
+            f"{where}: the ids of classes must be at most {_MOST_CLASSES:,}, as each "
+            f"number up to the largest is a class, got {largest:,}. {cure}"
+        )
 
 
 def label_map_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -184,14 +184,27 @@ def _load_yaml(root: pathlib.Path) -> tuple[dict[str, Any], pathlib.Path]:
 
 def _read_yaml(path: pathlib.Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        content = path.read_text(encoding="utf-8-sig")
+        settings = yaml.safe_load(content)
+        as_text = yaml.load(content, yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not YAML: {error}.") from None
     if not isinstance(settings, dict):
         raise ValueError(
             f"{path}: must have `names` and `train`, got a {type(settings).__name__}."
         )
+    names = settings.get("names")
+    if isinstance(names, (list, dict)) and "names" in as_text:  # Not merged in.
+        settings["names"] = _as_written(names, as_text["names"])
     return settings
+
+
+def _as_written(names: list | dict, as_text: list | dict) -> list | dict:
+    """Returns names as they are written, of which YAML takes `no` for a truth value."""
+    if isinstance(names, list):
+        return as_text
+    texts = {yaml.safe_load(key): name for key, name in as_text.items()}
+    return {key: texts.get(key, name) for key, name in names.items()}
 
 
 def _names(settings: dict[str, Any], path: pathlib.Path) -> list[str]:
@@ -199,6 +212,7 @@ def _names(settings: dict[str, Any], path: pathlib.Path) -> list[str]:
     if isinstance(names, dict):
         if not all(isinstance(key, int) and key >= 0 for key in names):
             raise ValueError(f"{path}: keys of `names` must be ids, got {list(names)}.")
+        source.check_largest_id(max(names), str(path), "Number them from 0.")
         names = [names.get(i, f"unused_{i}") for i in range(max(names) + 1)]
     if not isinstance(names, list):
         raise ValueError(f"{path}: `names` must be a list, got {names!r}.")

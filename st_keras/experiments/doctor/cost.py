@@ -11,8 +11,15 @@ from st_keras.experiments.doctor.trial import trial_config
 from st_keras.experiments.roles import control_config, teacher_config
 
 _MUCH = 0.5  # Share of what is free; above it, a warning.
-_GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+# A container's folder, and its files of the limit and of what is used, cache included;
+# last, in memory.stat, the cache that is given back when memory is asked for.
+_GROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (
+        *("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+        "total_inactive_file",
+    ),
+)
 
 
 def stage_seconds(
@@ -150,12 +157,13 @@ def free_memory_bytes() -> int:
         rows = dict(line.split(":") for line in meminfo.read_text().splitlines())
         if "MemAvailable" in rows:
             free = int(rows["MemAvailable"].split()[0]) * 1024
-    for bound, used in zip(_GROUPS, _USED, strict=True):
+    for folder, bound, used, cache in _GROUPS:
+        group = pathlib.Path(folder)
         try:
-            left = int(pathlib.Path(bound).read_text()) - int(
-                pathlib.Path(used).read_text()
-            )
-        except (OSError, ValueError):
+            left = int((group / bound).read_text()) - int((group / used).read_text())
+            stat = (group / "memory.stat").read_text().split()
+            left += int(dict(zip(stat[::2], stat[1::2], strict=True))[cache])
+        except (OSError, ValueError, KeyError):
             continue  # No such limit.
         free = min(free, max(left, 0))
     return free

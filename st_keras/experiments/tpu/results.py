@@ -60,6 +60,23 @@ def read(path: str) -> list[Row]:
         raise ValueError(f"{path}: not what `--tpu` writes: {error!r}.") from None
 
 
+def check_none(path: str) -> None:
+    """Refuses to write something else over a file of rows, which took hours to compile.
+
+    Raises:
+      ValueError: It has rows.
+    """
+    try:
+        rows = read(path)
+    except ValueError:  # Of another kind.
+        return
+    if rows:
+        raise ValueError(
+            f"{path}: has compiled steps, and only `--tpu` with a kind or a slice, "
+            "such as v3-8, adds to them; choose another file."
+        )
+
+
 def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
     """Returns the rows in their order; a new one replaces the old one of its key."""
     return list({row.key: row for row in (*old, *new)}.values())

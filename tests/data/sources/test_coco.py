@@ -77,6 +77,17 @@ def test_category_0_cannot_keep_its_id(folder):
     assert CocoSource(folder.root, path).class_names == ("cat",)
 
 
+def test_an_id_that_is_no_number_of_a_class_cannot_be_kept(folder):
+    key = [{"id": 1, "name": "cat"}, {"id": 2_000_000_000, "name": "dog"}]
+    path = folder.write("x.json", content([], categories=key))
+    message = (
+        "x.json: .* at most 100,000.* got 2,000,000,000. Leave `keep_category_ids`"
+    )
+    with pytest.raises(ValueError, match=message):
+        CocoSource(folder.root, path, keep_category_ids=True)
+    assert CocoSource(folder.root, path).class_names == ("cat", "dog")
+
+
 def test_two_categories_of_one_name_are_told_apart(folder):
     same = [{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}]
     path = folder.write("x.json", content([], categories=same))

@@ -152,6 +152,47 @@ def test_a_pgm_is_read_if_its_values_are_kept(masks, folder, largest):
         masks.convert()
 
 
+def tiff(bits, meaning, pixels):
+    """Returns a TIFF of 3 x 2 pixels; `meaning` 0: 0 is white, 1: 0 is black."""
+    tags = {256: 3, 257: 2, 258: bits, 259: 1, 262: meaning, 273: 110, 278: 2}
+    tags[279] = len(pixels)
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + b"".join(entries)
+    return head + struct.pack("<I", 0) + pixels
+
+
+@pytest.mark.parametrize(
+    "name, content, told",
+    [
+        # A row of three pixels of one bit: 0 1 0, and 0 0 1.
+        (
+            "a.pbm",
+            b"P4 3 2 " + bytes([0b010 << 5, 0b001 << 5]),
+            "PBM, whose 1 is black",
+        ),
+        ("a.tif", tiff(1, 0, bytes([0b010 << 5, 0b001 << 5])), "TIFF whose 0 is white"),
+        ("a.tif", tiff(8, 0, bytes([0, 1, 2, 2, 1, 0])), "TIFF whose 0 is white"),
+        ("a.tif", tiff(4, 1, bytes([0x01, 0x20, 0x21, 0x00])), "TIFF with 2 or 4 bits"),
+    ],
+)
+def test_a_mask_whose_numbers_pillow_changes_is_refused(
+    masks, folder, name, content, told
+):
+    masks.add("a")
+    (folder.root / "masks" / "a.png").unlink()
+    folder.write(f"masks/{name}", content)
+    with pytest.raises(ValueError, match=f"mask {name}: {told}, is read as other"):
+        masks.convert()
+
+
+def test_a_tiff_of_8_bits_whose_0_is_black_is_read(masks, folder):
+    masks.add("a")
+    (folder.root / "masks" / "a.png").unlink()
+    folder.write("masks/a.tif", tiff(8, 1, bytes([0, 1, 2, 2, 1, 0])))
+    masks.convert()
+    assert stored(folder) == [[0, 1, 2], [2, 1, 0]]
+
+
 def test_a_mask_of_an_unknown_kind_is_told_by_its_name(masks, folder):
     buffer = io.BytesIO()
     Image.fromarray(MASK).save(buffer, "WEBP", lossless=True)

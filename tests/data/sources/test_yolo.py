@@ -155,6 +155,7 @@ def test_a_line_of_a_list_that_names_no_file_is_refused(yolo, monkeypatch):
         ("cat\n", "must have `names` and `train`, got a str"),
         ("names: cat\n", "`names` must be a list, got 'cat'"),
         ("names: {a: cat}\n", r"keys of `names` must be ids, got \['a'\]"),
+        ("names: {200000: cat}\n", "at most 100,000.* got 200,000. Number them"),
         ("names: [cat]\nnc: 3\n", "`nc` must be .* 1, got 3"),
         ("names: [cat]\nnc: one\n", "`nc` must be .* 1, got 'one'"),
         ("names: [cat]\ntrain: nowhere\n", "there is no nowhere"),
@@ -165,6 +166,14 @@ def test_a_broken_yaml_is_one_clear_error(folder, text, message):
     folder.write("data.yaml", text)
     with pytest.raises(ValueError, match=f"data.yaml: .*{message}"):
         YoloSource(folder.root)
+
+
+@pytest.mark.parametrize(
+    "names", ["[no, off, 010, 1.10, ~]", "{0: no, 1: off, 2: 010, 3: 1.10, 4: ~}"]
+)
+def test_names_are_as_the_file_has_them_and_not_what_yaml_makes_of_them(yolo, names):
+    yolo.write("data.yaml", f"names: {names}\ntrain: images\n")
+    assert YoloSource(yolo.root).class_names == ("no", "off", "010", "1.10", "~")
 
 
 def test_a_number_of_classes_may_be_quoted(yolo):

@@ -145,3 +145,13 @@ def test_free_memory_is_some_and_not_more_than_there_is():
 )
 def test_sizes_are_told_in_the_unit_that_suits(count, text):
     assert cost.size(count) == text
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_cache_that_a_container_would_give_back_is_free(version, tmp_path, monkeypatch):
+    _, bound, used, cache = cost._GROUPS[2 - version]
+    (tmp_path / bound).write_text("3000\n")
+    (tmp_path / used).write_text("2900\n")
+    (tmp_path / "memory.stat").write_text(f"anon 1100\n{cache} 1700\npgfault 5\n")
+    monkeypatch.setattr(cost, "_GROUPS", [(str(tmp_path), bound, used, cache)])
+    assert cost.free_memory_bytes() == 1800  # 3000 - (2900 - 1700).

@@ -258,3 +258,14 @@ def test_the_table_in_the_docs_is_what_the_results_say():
     docs = pathlib.Path(__file__).parents[3] / "docs"
     made = table.format_table(results.read(str(docs / "results/tpu_compile.json")))
     assert f"{table.BEGIN}\n\n{made}\n{table.END}" in (docs / "tpu.md").read_text()
+
+
+def test_compiled_steps_are_not_written_over(tmp_path):
+    docs = pathlib.Path(__file__).parents[3] / "docs"
+    path = tmp_path / "rows.json"
+    results.check_none(str(path))
+    path.write_text('{"findings": []}')
+    results.check_none(str(path))
+    path.write_text(docs.joinpath("results/tpu_compile.json").read_text())
+    with pytest.raises(ValueError, match="rows.json: has compiled steps"):
+        results.check_none(str(path))
