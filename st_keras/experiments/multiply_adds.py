@@ -27,6 +27,9 @@ def of_model(model: tf.keras.Model) -> int:
     Raises:
       RuntimeError: The profiler cannot count this model.
     """
+    # Tells the profiler what an einsum takes, such as that of `ops/bilinear.py`.
+    from official.core import train_utils as _  # noqa: F401
+
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder.float_operation()
     options = profiler.ProfileOptionBuilder(options).with_empty_output().build()

@@ -1,6 +1,8 @@
 """What counting the arithmetic of a config promises."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
@@ -74,6 +76,25 @@ MODELS = [
 def test_a_count_is_that_of_tf_models(build):
     model = build()
     assert multiply_adds.of_model(model) == train_utils.try_count_flops(model) // 2
+
+
+_ENLARGE = """
+import tensorflow as tf
+from st_keras.experiments import multiply_adds
+from st_keras.models.layers import Bilinear
+
+image = tf.keras.Input([4, 6, 5])
+print(multiply_adds.of_model(tf.keras.Model(image, Bilinear(2)(image))))
+"""
+
+
+def test_all_products_count_whatever_else_was_imported():
+    # 4 x 5 rows of 6 become 12 wide, and 12 x 5 columns of 4 become 8 high:
+    # 20 * 6 * 12 + 60 * 4 * 8 = 1440 + 1920.
+    done = subprocess.run(
+        [sys.executable, "-c", _ENLARGE], check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout.splitlines()[-1]) == 3360
 
 
 def test_a_model_without_arithmetic_is_not_counted():

@@ -28,7 +28,7 @@ class Published:
 
 _DEAD_HEAD = (
     "the published number counts the ImageNet classifier of the backbone, which is "
-    "built and not used: with it, {total}"
+    "built and not used, and no enlarging, 0.70 B here: so counted, {total}"
 )
 _UNKNOWN = (
     "parameters agree; why fewer multiply-adds were published at this size is not known"
