@@ -181,7 +181,7 @@ def save_config(config: Config, workdir: str, data: Data | None = None) -> None:
 
 
 def check_data(workdir: str, data: Data) -> None:
-    """Refuses to go on with records, ids or files that have changed since a run began.
+    """Refuses records, ids, files or first weights that have changed since a run began.
 
     Missing ones are not an error: a finished run needs none.
 
